@@ -1,0 +1,59 @@
+#pragma once
+
+#include <string>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/result.h"
+#include "model/records.h"
+#include "store/store.h"
+
+namespace howdah::control {
+
+/// What the api knows when it begins a long-running request.
+struct OperationDraft {
+    std::string kind;  ///< "CreateServer"
+    std::string subscription;
+    std::string location;
+    std::string resource_id;
+    std::string server_key;
+    std::string incarnation;
+    model::Generation generation = 0;  ///< ends when the server has observed it; 0: by action_id
+    std::string action_id;             ///< see database actions below
+    std::string requested_by;
+    std::string correlation_id;
+};
+
+/// Durable operations. Stateless beside the store; thread-safe.
+///
+/// A change of a server is ONE transaction: the new spec (generation + 1) and the operation:
+///
+///     Transaction txn; txn.expect(key, entry.modified); txn.put(key, to_json(spec));
+///     const Operation op = operations.begin(txn, draft);
+///     HD_TRY(auto revision, operations.commit(txn));
+///
+/// `commit` passes the failpoints howdahd.operation.before_commit and after_commit. On conflict
+/// the caller reads the spec again and re-applies its change (bounded).
+///
+/// Databases are not part of the server's generation: creating or dropping one is an action of its
+/// own. The api writes (or removes) the DatabaseSpec record and begins an operation of kind
+/// "CreateDatabase" or "DropDatabase" with a fresh action_id and resource_id = the database's id;
+/// the reconciler turns it into that action and ends the operation with the action's result.
+class Operations {
+  public:
+    Operations(store::Store& store, const Clock& clock, IdSource& ids)
+        : store_(store), clock_(clock), ids_(ids) {}
+
+    /// Adds the operation (InProgress) to the transaction.
+    model::Operation begin(store::Transaction& transaction, const OperationDraft& draft) const;
+    Result<store::Revision> commit(const store::Transaction& transaction) const;
+    /// ErrorCode::not_found for an unknown id.
+    Result<model::Operation> find(std::string_view id) const;
+
+  private:
+    store::Store& store_;
+    const Clock& clock_;
+    IdSource& ids_;
+};
+
+}  // namespace howdah::control

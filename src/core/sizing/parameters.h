@@ -1,0 +1,39 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/records.h"
+
+/// Which server parameters a customer may set and how a value is checked: pure, from the engine's
+/// own pg_settings (model::ParameterInfo) and the tables of this module.
+namespace howdah::core {
+
+/// A parameter as the API shows it.
+struct CustomerParameter {
+    std::string name;
+    std::string data_type;       ///< Boolean, Integer, Numeric, Enumeration, String, Set
+    std::string default_value;   ///< sized for the SKU where it depends on it
+    std::string allowed_values;  ///< "on,off", "1-100", "a,b,c", ".*"
+    std::string unit;
+    std::string description;
+    std::string documentation_link;
+    bool is_dynamic = false;    ///< false: a change waits for a restart
+    bool is_read_only = false;  ///< shown, not settable
+};
+
+/// What a customer sees of this engine, sorted by name: PostgreSQL's parameters (without those
+/// that are Howdah's own business), require_secure_transport, azure.extensions,
+/// shared_preload_libraries with the libraries that exist.
+std::vector<CustomerParameter> customer_parameters(const model::Engine& engine,
+                                                   const std::map<std::string, std::string>& sized);
+
+/// Checks one value; the result is its normal form ("ON" -> "on", "azure.extensions" sorted).
+/// ErrorCode::invalid_argument names the allowed values; not_found: no such parameter.
+Result<std::string> check_parameter(const std::vector<CustomerParameter>& parameters,
+                                    std::string_view name, std::string_view value);
+
+}  // namespace howdah::core

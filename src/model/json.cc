@@ -1,0 +1,513 @@
+#include "model/json.h"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+#include <type_traits>
+
+namespace howdah::model {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::pair<ActionKind, std::string_view> kActionKinds[] = {
+    {ActionKind::ensure_instance, "ensure_instance"},
+    {ActionKind::delete_instance, "delete_instance"},
+    {ActionKind::create_database, "create_database"},
+    {ActionKind::drop_database, "drop_database"},
+};
+
+// The fields of each record, once; `visit` is a Writer or a Reader.
+#define HD_F(name) visit(#name, record.name)
+
+template <typename V>
+void fields(V& visit, Failure& record) {
+    HD_F(code);
+    HD_F(message);
+    HD_F(hint);
+}
+template <typename V>
+void fields(V& visit, Subscription& record) {
+    HD_F(id);
+    HD_F(display_name);
+    HD_F(tenant_id);
+}
+template <typename V>
+void fields(V& visit, ResourceGroup& record) {
+    HD_F(id);
+    HD_F(name);
+    HD_F(location);
+    HD_F(tags);
+    HD_F(managed_by);
+    HD_F(deleting);
+}
+template <typename V>
+void fields(V& visit, Sku& record) {
+    HD_F(name);
+    HD_F(tier);
+}
+template <typename V>
+void fields(V& visit, StorageSpec& record) {
+    HD_F(size_gb);
+    HD_F(auto_grow);
+    HD_F(tier);
+    HD_F(iops);
+    HD_F(throughput);
+    HD_F(type);
+}
+template <typename V>
+void fields(V& visit, BackupSpec& record) {
+    HD_F(retention_days);
+    HD_F(geo_redundant);
+}
+template <typename V>
+void fields(V& visit, NetworkSpec& record) {
+    HD_F(public_access);
+}
+template <typename V>
+void fields(V& visit, AuthSpec& record) {
+    HD_F(password);
+    HD_F(active_directory);
+    HD_F(tenant_id);
+}
+template <typename V>
+void fields(V& visit, MaintenanceWindow& record) {
+    HD_F(custom);
+    HD_F(day_of_week);
+    HD_F(start_hour);
+    HD_F(start_minute);
+}
+template <typename V>
+void fields(V& visit, SystemData& record) {
+    HD_F(created_by);
+    HD_F(created_by_type);
+    HD_F(created_at);
+    HD_F(last_modified_by);
+    HD_F(last_modified_by_type);
+    HD_F(last_modified_at);
+}
+template <typename V>
+void fields(V& visit, FirewallRule& record) {
+    HD_F(id);
+    HD_F(name);
+    HD_F(start_ip);
+    HD_F(end_ip);
+}
+template <typename V>
+void fields(V& visit, ServerSpec& record) {
+    HD_F(id);
+    HD_F(name);
+    HD_F(location);
+    HD_F(tags);
+    HD_F(sku);
+    HD_F(version);
+    HD_F(administrator_login);
+    HD_F(sealed_verifier);
+    HD_F(password_version);
+    HD_F(storage);
+    HD_F(backup);
+    HD_F(network);
+    HD_F(auth);
+    HD_F(maintenance);
+    HD_F(availability_zone);
+    HD_F(high_availability_mode);
+    HD_F(system_data);
+    HD_F(parameters);
+    HD_F(firewall_rules);
+    HD_F(running);
+    HD_F(restart_sequence);
+    HD_F(deleting);
+    HD_F(incarnation);
+    HD_F(generation);
+}
+template <typename V>
+void fields(V& visit, DatabaseSpec& record) {
+    HD_F(id);
+    HD_F(name);
+    HD_F(charset);
+    HD_F(collation);
+}
+template <typename V>
+void fields(V& visit, Condition& record) {
+    HD_F(type);
+    HD_F(status);
+    HD_F(reason);
+    HD_F(message);
+    HD_F(last_transition_time);
+    HD_F(observed_generation);
+}
+template <typename V>
+void fields(V& visit, DatabaseStatus& record) {
+    HD_F(name);
+    HD_F(charset);
+    HD_F(collation);
+}
+template <typename V>
+void fields(V& visit, ServerStatus& record) {
+    HD_F(server_id);
+    HD_F(incarnation);
+    HD_F(observed_generation);
+    HD_F(term);
+    HD_F(state);
+    HD_F(host);
+    HD_F(port);
+    HD_F(minor_version);
+    HD_F(databases);
+    HD_F(pending_restart);
+    HD_F(failure);
+    HD_F(failed_generation);
+    HD_F(conditions);
+}
+template <typename V>
+void fields(V& visit, Operation& record) {
+    HD_F(id);
+    HD_F(kind);
+    HD_F(subscription);
+    HD_F(location);
+    HD_F(resource_id);
+    HD_F(server_key);
+    HD_F(incarnation);
+    HD_F(generation);
+    HD_F(action_id);
+    HD_F(status);
+    HD_F(progress);
+    HD_F(start_time);
+    HD_F(end_time);
+    HD_F(failure);
+    HD_F(requested_by);
+    HD_F(correlation_id);
+}
+template <typename V>
+void fields(V& visit, TlsMaterial& record) {
+    HD_F(certificate_pem);
+    HD_F(key_pem);
+    HD_F(ca_pem);
+}
+template <typename V>
+void fields(V& visit, InstanceSpec& record) {
+    HD_F(server_id);
+    HD_F(server_name);
+    HD_F(incarnation);
+    HD_F(generation);
+    HD_F(major);
+    HD_F(administrator_login);
+    HD_F(administrator_verifier);
+    HD_F(password_version);
+    HD_F(running);
+    HD_F(restart_sequence);
+    HD_F(sku);
+    HD_F(vcores);
+    HD_F(memory_mb);
+    HD_F(iops);
+    HD_F(storage_gb);
+    HD_F(parameters);
+    HD_F(tls);
+    HD_F(host_names);
+    HD_F(port);
+    HD_F(public_access);
+    HD_F(firewall_rules);
+}
+template <typename V>
+void fields(V& visit, Action& record) {
+    HD_F(id);
+    HD_F(host);
+    HD_F(server_id);
+    HD_F(incarnation);
+    HD_F(kind);
+    HD_F(term);
+    HD_F(generation);
+    HD_F(instance);
+    HD_F(database);
+}
+template <typename V>
+void fields(V& visit, ActionResult& record) {
+    HD_F(action_id);
+    HD_F(server_id);
+    HD_F(incarnation);
+    HD_F(kind);
+    HD_F(generation);
+    HD_F(failure);
+}
+template <typename V>
+void fields(V& visit, InstanceReport& record) {
+    HD_F(server_id);
+    HD_F(incarnation);
+    HD_F(term);
+    HD_F(observed_generation);
+    HD_F(state);
+    HD_F(detail);
+    HD_F(postmaster_pid);
+    HD_F(backend_port);
+    HD_F(minor_version);
+    HD_F(databases);
+    HD_F(pending_restart);
+}
+template <typename V>
+void fields(V& visit, ParameterInfo& record) {
+    HD_F(name);
+    HD_F(type);
+    HD_F(unit);
+    HD_F(minimum);
+    HD_F(maximum);
+    HD_F(allowed);
+    HD_F(boot_value);
+    HD_F(context);
+    HD_F(category);
+    HD_F(description);
+}
+template <typename V>
+void fields(V& visit, Engine& record) {
+    HD_F(major);
+    HD_F(version);
+    HD_F(parameters);
+    HD_F(extensions);
+    HD_F(collations);
+}
+template <typename V>
+void fields(V& visit, Capability& record) {
+    HD_F(name);
+    HD_F(available);
+    HD_F(reason);
+}
+template <typename V>
+void fields(V& visit, HostReport& record) {
+    HD_F(host);
+    HD_F(name);
+    HD_F(zone);
+    HD_F(address);
+    HD_F(gateway_port);
+    HD_F(cpus);
+    HD_F(memory_mb);
+    HD_F(disk_gb);
+    HD_F(disk_free_gb);
+    HD_F(engines);
+    HD_F(capabilities);
+}
+template <typename V>
+void fields(V& visit, PollRequest& record) {
+    HD_F(host);
+    HD_F(epoch);
+    HD_F(host_report);
+    HD_F(reports);
+    HD_F(results);
+    HD_F(running);
+    HD_F(wait_ms);
+}
+template <typename V>
+void fields(V& visit, PollResponse& record) {
+    HD_F(actions);
+    HD_F(acknowledged);
+    HD_F(want_host_report);
+}
+template <typename V>
+void fields(V& visit, Route& record) {
+    HD_F(server_id);
+    HD_F(server_name);
+    HD_F(host_names);
+    HD_F(port);
+    HD_F(state);
+    HD_F(reason);
+    HD_F(backend_address);
+    HD_F(backend_port);
+    HD_F(postmaster_pid);
+    HD_F(major);
+    HD_F(require_tls);
+    HD_F(public_access);
+    HD_F(firewall_rules);
+}
+template <typename V>
+void fields(V& visit, RouteTable& record) {
+    HD_F(revision);
+    HD_F(routes);
+}
+
+#undef HD_F
+
+template <typename T>
+struct IsOptional : std::false_type {};
+template <typename T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+template <typename T>
+struct IsVector : std::false_type {};
+template <typename T>
+struct IsVector<std::vector<T>> : std::true_type {};
+using TextMap = std::map<std::string, std::string>;
+
+/// Builds a JSON object from a record's fields.
+class Writer {
+  public:
+    template <typename T>
+    static Json encode(T& value) {
+        using Type = std::remove_cv_t<T>;
+        if constexpr (std::is_same_v<Type, std::string> || std::is_same_v<Type, bool> ||
+                      std::is_same_v<Type, std::int64_t> || std::is_same_v<Type, TextMap>) {
+            return value;
+        } else if constexpr (std::is_same_v<Type, ActionKind>) {
+            return kActionKinds[static_cast<int>(value)].second;
+        } else if constexpr (IsVector<Type>::value) {
+            Json array = Json::array();
+            for (auto& each : value) array.push_back(encode(each));
+            return array;
+        } else {
+            Writer writer;
+            fields(writer, value);
+            return std::move(writer.out_);
+        }
+    }
+
+    template <typename T>
+    void operator()(const char* name, T& value) {
+        if constexpr (IsOptional<T>::value) {
+            if (value.has_value()) out_[name] = encode(*value);
+        } else if constexpr (std::is_same_v<T, std::string> || IsVector<T>::value ||
+                             std::is_same_v<T, TextMap>) {
+            if (!value.empty()) out_[name] = encode(value);
+        } else {
+            out_[name] = encode(value);
+        }
+    }
+
+  private:
+    Json out_ = Json::object();
+};
+
+/// Fills a record from a JSON object; keeps the first problem.
+class Reader {
+  public:
+    Reader(const Json& in, std::string path, std::optional<Error>& problem)
+        : in_(in), path_(std::move(path)), problem_(problem) {}
+
+    template <typename T>
+    static void decode(const Json& in, const std::string& path, T& value,
+                       std::optional<Error>& problem) {
+        if constexpr (std::is_same_v<T, std::string>) {
+            if (in.is_string())
+                value = in.get_ref<const std::string&>();
+            else
+                wrong(path, "a string", problem);
+        } else if constexpr (std::is_same_v<T, bool>) {
+            if (in.is_boolean())
+                value = in.get<bool>();
+            else
+                wrong(path, "true or false", problem);
+        } else if constexpr (std::is_same_v<T, std::int64_t>) {
+            if (in.is_number_integer())
+                value = in.get<std::int64_t>();
+            else
+                wrong(path, "a whole number", problem);
+        } else if constexpr (std::is_same_v<T, ActionKind>) {
+            decode_kind(in, path, value, problem);
+        } else if constexpr (std::is_same_v<T, TextMap>) {
+            if (!in.is_object()) return wrong(path, "an object", problem);
+            for (const auto& [key, each] : in.items()) {
+                std::string text;
+                decode(each, path + "." + key, text, problem);
+                value[key] = std::move(text);
+            }
+        } else if constexpr (IsVector<T>::value) {
+            if (!in.is_array()) return wrong(path, "an array", problem);
+            for (const Json& each : in) {
+                typename T::value_type element{};
+                decode(each, fmt::format("{}[{}]", path, value.size()), element, problem);
+                value.push_back(std::move(element));
+            }
+        } else if constexpr (IsOptional<T>::value) {
+            value.emplace();
+            decode(in, path, *value, problem);
+        } else {
+            if (!in.is_object()) return wrong(path, "an object", problem);
+            Reader reader(in, path, problem);
+            fields(reader, value);
+        }
+    }
+
+    template <typename T>
+    void operator()(const char* name, T& value) {
+        const auto found = in_.find(name);
+        if (found == in_.end() || found->is_null()) return;
+        decode(*found, path_.empty() ? name : path_ + "." + name, value, problem_);
+    }
+
+  private:
+    static void wrong(const std::string& path, const char* wanted, std::optional<Error>& problem) {
+        if (problem) return;
+        problem =
+            Error{ErrorCode::corrupt,
+                  fmt::format("{}: must be {}", path.empty() ? "the record" : path, wanted), path};
+    }
+    static void decode_kind(const Json& in, const std::string& path, ActionKind& value,
+                            std::optional<Error>& problem) {
+        for (const auto& [kind, name] : kActionKinds) {
+            if (in.is_string() && in.get_ref<const std::string&>() == name) {
+                value = kind;
+                return;
+            }
+        }
+        wrong(path, "the kind of an action", problem);
+    }
+
+    const Json& in_;
+    std::string path_;
+    std::optional<Error>& problem_;
+};
+
+/// Parses with a bound on depth; a depth beyond it is an error, not a deep recursion.
+Result<Json> parse(std::string_view text) {
+    bool too_deep = false;
+    const auto guard = [&](int depth, Json::parse_event_t, Json&) {
+        too_deep = too_deep || depth > kJsonDepthMax;
+        return !too_deep;
+    };
+    Json parsed = Json::parse(text, guard, /*allow_exceptions=*/false);
+    if (too_deep)
+        return Error{ErrorCode::corrupt,
+                     fmt::format("the JSON is nested deeper than {}", kJsonDepthMax)};
+    if (parsed.is_discarded()) return Error{ErrorCode::corrupt, "the text is not JSON"};
+    return parsed;
+}
+
+}  // namespace
+
+template <typename Record>
+std::string to_json(const Record& record) {
+    // Invalid UTF-8 cannot come from our own records; it is replaced rather than thrown over.
+    return Writer::encode(
+               const_cast<Record&>(record))  // NOLINT: `fields` serves reading and writing
+        .dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+template <typename Record>
+Result<Record> from_json(std::string_view text) {
+    HD_TRY(const Json parsed, parse(text));
+    Record record{};
+    std::optional<Error> problem;
+    Reader::decode(parsed, "", record, problem);
+    if (problem) return *problem;
+    return record;
+}
+
+#define HD_RECORD(Type)                              \
+    template std::string to_json<Type>(const Type&); \
+    template Result<Type> from_json<Type>(std::string_view);
+
+HD_RECORD(Failure)
+HD_RECORD(Subscription)
+HD_RECORD(ResourceGroup)
+HD_RECORD(FirewallRule)
+HD_RECORD(ServerSpec)
+HD_RECORD(DatabaseSpec)
+HD_RECORD(DatabaseStatus)
+HD_RECORD(ServerStatus)
+HD_RECORD(Operation)
+HD_RECORD(InstanceSpec)
+HD_RECORD(Action)
+HD_RECORD(ActionResult)
+HD_RECORD(InstanceReport)
+HD_RECORD(Engine)
+HD_RECORD(HostReport)
+HD_RECORD(PollRequest)
+HD_RECORD(PollResponse)
+HD_RECORD(Route)
+HD_RECORD(RouteTable)
+
+}  // namespace howdah::model

@@ -1,0 +1,357 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// The nouns of Howdah as they are stored and sent. Plain values. Spec is what a user wants and is
+/// written by `api`; status is what is so and is written by `control`. Times are ISO-8601 UTC
+/// texts.
+namespace howdah::model {
+
+/// Grows by one with every change of a spec. Observed generation = the newest one that is in force.
+using Generation = std::int64_t;
+/// Fencing number of a server: an agent refuses an action with a lower term than it has seen.
+using Term = std::int64_t;
+
+/// A failure as kept in records: `code` is to_string(ErrorCode).
+struct Failure {
+    std::string code;
+    std::string message;
+    std::string hint;
+    bool operator==(const Failure&) const = default;
+};
+
+// ---------------------------------------------------------------------------------------------
+// Resources (spec)
+
+struct Subscription {
+    std::string id;  ///< UUID, lower case
+    std::string display_name;
+    std::string tenant_id;
+};
+
+struct ResourceGroup {
+    std::string id;  ///< "/subscriptions/S/resourceGroups/RG" as the creator wrote it
+    std::string name;
+    std::string location;
+    std::map<std::string, std::string> tags;
+    std::string managed_by;
+    bool deleting = false;
+};
+
+struct Sku {
+    std::string name;  ///< "Standard_D2ds_v5"
+    std::string tier;  ///< Burstable, GeneralPurpose, MemoryOptimized
+    bool operator==(const Sku&) const = default;
+};
+
+struct StorageSpec {
+    std::int64_t size_gb = 32;
+    std::string auto_grow = "Disabled";
+    std::string tier;  ///< performance tier P4...; empty: the default of the size
+    std::int64_t iops = 0;
+    std::int64_t throughput = 0;
+    std::string type;  ///< "", Premium_LRS, PremiumV2_LRS
+};
+
+struct BackupSpec {
+    std::int64_t retention_days = 7;
+    std::string geo_redundant = "Disabled";
+};
+
+struct NetworkSpec {
+    std::string public_access = "Enabled";
+};
+
+struct AuthSpec {
+    std::string password = "Enabled";
+    std::string active_directory = "Disabled";
+    std::string tenant_id;
+};
+
+struct MaintenanceWindow {
+    std::string custom = "Disabled";
+    std::int64_t day_of_week = 0;
+    std::int64_t start_hour = 0;
+    std::int64_t start_minute = 0;
+};
+
+struct SystemData {
+    std::string created_by;
+    std::string created_by_type;
+    std::string created_at;
+    std::string last_modified_by;
+    std::string last_modified_by_type;
+    std::string last_modified_at;
+};
+
+struct FirewallRule {
+    std::string id;
+    std::string name;
+    std::string start_ip;  ///< IPv4; 0.0.0.0 to 0.0.0.0 means "this host" (Azure: Azure services)
+    std::string end_ip;
+};
+
+/// What a user wants of one flexible server. Children that act on the whole server (parameters,
+/// firewall rules) live inside it, so that one generation covers them all.
+struct ServerSpec {
+    std::string id;  ///< ARM id as its creator wrote it; the store key is its lower-case form
+    std::string name;
+    std::string location;
+    std::map<std::string, std::string> tags;
+    Sku sku;
+    std::string version;  ///< PostgreSQL major, "15"
+    std::string administrator_login;
+    /// SCRAM-SHA-256 verifier, sealed by store::SecretBox; never the password.
+    std::string sealed_verifier;
+    std::int64_t password_version = 1;  ///< grows with each password reset
+    StorageSpec storage;
+    BackupSpec backup;
+    NetworkSpec network;
+    AuthSpec auth;
+    MaintenanceWindow maintenance;
+    std::string availability_zone;
+    std::string high_availability_mode = "Disabled";
+    SystemData system_data;
+    /// Parameters the customer set, name to value; what is not here has its sized default.
+    std::map<std::string, std::string> parameters;
+    std::vector<FirewallRule> firewall_rules;
+    bool running = true;                ///< false: stopped by the user
+    std::int64_t restart_sequence = 0;  ///< grows with each restart asked for
+    bool deleting = false;
+    std::string incarnation;  ///< UUID of this life of the name; a server created anew has another
+    Generation generation = 1;
+};
+
+struct DatabaseSpec {
+    std::string id;
+    std::string name;
+    std::string charset = "UTF8";
+    std::string collation = "en_US.utf8";
+};
+
+// ---------------------------------------------------------------------------------------------
+// Status
+
+struct Condition {
+    std::string type;    ///< "Ready"
+    std::string status;  ///< True, False, Unknown
+    std::string reason;  ///< CamelCase, for machines
+    std::string message;
+    std::string last_transition_time;
+    Generation observed_generation = 0;
+};
+
+struct DatabaseStatus {
+    std::string name;
+    std::string charset;
+    std::string collation;
+    bool operator==(const DatabaseStatus&) const = default;
+};
+
+struct ServerStatus {
+    std::string server_id;  ///< lower-case id
+    std::string incarnation;
+    Generation observed_generation = 0;
+    Term term = 1;
+    /// Azure's word: Ready, Provisioning, Updating, Starting, Stopping, Stopped, Restarting,
+    /// Dropping, Disabled, Inaccessible.
+    std::string state = "Provisioning";
+    std::string host;                       ///< id of the host that was chosen; empty until placed
+    std::int64_t port = 0;                  ///< the server's own port at the gateway
+    std::string minor_version;              ///< "15.20"
+    std::vector<DatabaseStatus> databases;  ///< what exists, by the agent's last report
+    std::vector<std::string> pending_restart;  ///< parameters that wait for a restart
+    std::optional<Failure> failure;            ///< of the newest generation that failed
+    Generation failed_generation = 0;
+    std::vector<Condition> conditions;
+};
+
+/// A long-running request. Ends when the server's observed generation reaches `generation`, or
+/// when the action `action_id` has a result, or Failed.
+struct Operation {
+    std::string id;    ///< UUID
+    std::string kind;  ///< "CreateServer", "UpdateServer", "DeleteServer", "CreateDatabase", ...
+    std::string subscription;
+    std::string location;
+    std::string resource_id;  ///< what operationResults shows when it succeeded
+    std::string server_key;   ///< lower-case id of the server it belongs to; empty for a group
+    std::string incarnation;
+    Generation generation = 0;
+    std::string action_id;
+    std::string status = "InProgress";  ///< InProgress, Succeeded, Failed, Canceled
+    /// One sentence in the present tense for a progress line: "starting PostgreSQL 15".
+    std::string progress;
+    std::string start_time;
+    std::string end_time;
+    std::optional<Failure> failure;
+    std::string requested_by;
+    std::string correlation_id;
+};
+
+// ---------------------------------------------------------------------------------------------
+// Between control plane and agent
+
+enum class ActionKind { ensure_instance, delete_instance, create_database, drop_database };
+
+struct TlsMaterial {
+    std::string certificate_pem;  ///< leaf first, then the CA
+    std::string key_pem;
+    std::string ca_pem;
+};
+
+/// What one machine has to bring about for one server: the whole desired state, so that repeating
+/// it is harmless and a newer one replaces an older.
+struct InstanceSpec {
+    std::string server_id;    ///< lower-case ARM id
+    std::string server_name;  ///< first label of the host name
+    std::string incarnation;
+    Generation generation = 0;
+    std::string major;  ///< "15"
+    std::string administrator_login;
+    std::string administrator_verifier;  ///< in clear only on the wire (mutual TLS)
+    std::int64_t password_version = 0;
+    bool running = true;
+    std::int64_t restart_sequence = 0;
+    Sku sku;
+    std::int64_t vcores = 0;
+    std::int64_t memory_mb = 0;
+    std::int64_t iops = 0;
+    std::int64_t storage_gb = 0;
+    std::map<std::string, std::string> parameters;  ///< the customer's, not the sized defaults
+    TlsMaterial tls;
+    std::vector<std::string> host_names;  ///< server names (SNI) that lead here
+    std::int64_t port = 0;                ///< the server's own port at the gateway
+    bool public_access = true;
+    std::vector<FirewallRule> firewall_rules;
+};
+
+/// One thing an agent has to do. Persisted before it is sent; its id makes it idempotent.
+struct Action {
+    std::string id;
+    std::string host;
+    std::string server_id;
+    std::string incarnation;
+    ActionKind kind = ActionKind::ensure_instance;
+    Term term = 0;
+    Generation generation = 0;
+    std::optional<InstanceSpec> instance;  ///< ensure_instance
+    std::optional<DatabaseSpec> database;  ///< create_database, drop_database
+};
+
+struct ActionResult {
+    std::string action_id;
+    std::string server_id;
+    std::string incarnation;
+    ActionKind kind = ActionKind::ensure_instance;
+    Generation generation = 0;
+    std::optional<Failure> failure;  ///< none: it succeeded
+};
+
+/// Observed facts about one instance; never conclusions.
+struct InstanceReport {
+    std::string server_id;
+    std::string incarnation;
+    Term term = 0;
+    Generation observed_generation = 0;
+    /// absent, preparing, starting, running, stopping, stopped, failed
+    std::string state = "absent";
+    std::string detail;  ///< what it does now, or why it failed; one sentence
+    std::int64_t postmaster_pid = 0;
+    std::int64_t backend_port = 0;
+    std::string minor_version;
+    std::vector<DatabaseStatus> databases;
+    std::vector<std::string> pending_restart;
+};
+
+/// One row of pg_settings, as the engine shows it in a fresh directory.
+struct ParameterInfo {
+    std::string name;
+    std::string type;  ///< bool, integer, real, string, enum
+    std::string unit;
+    std::string minimum;
+    std::string maximum;
+    std::vector<std::string> allowed;  ///< of an enum
+    std::string boot_value;
+    std::string
+        context;  ///< postmaster, sighup, superuser, user, backend, superuser-backend, internal
+    std::string category;
+    std::string description;
+};
+
+/// A PostgreSQL major found on a host.
+struct Engine {
+    std::string major;    ///< "15"
+    std::string version;  ///< "15.20"
+    std::vector<ParameterInfo> parameters;
+    std::vector<std::string> extensions;  ///< what can be created, with what allow-listing allows
+    std::vector<std::string> collations;  ///< database locales this machine has
+};
+
+/// Something a machine can or cannot do, said once and shown.
+struct Capability {
+    std::string name;  ///< "cgroup-limits", "unprivileged-users", ...
+    bool available = false;
+    std::string reason;  ///< why not, and what to install or change
+};
+
+struct HostReport {
+    std::string host;  ///< id
+    std::string name;  ///< host name
+    std::string zone;
+    std::string address;  ///< where the gateway of this host listens
+    std::int64_t gateway_port = 0;
+    std::int64_t cpus = 0;
+    std::int64_t memory_mb = 0;
+    std::int64_t disk_gb = 0;
+    std::int64_t disk_free_gb = 0;
+    std::vector<Engine> engines;
+    std::vector<Capability> capabilities;
+};
+
+/// POST /agent/v1/poll. The answer comes at once if there is something to do, else after wait_ms.
+struct PollRequest {
+    std::string host;
+    std::string epoch;                      ///< UUID of this run of the agent
+    std::optional<HostReport> host_report;  ///< on the first poll and when it changed
+    std::vector<InstanceReport> reports;    ///< those that changed since the last answered poll
+    std::vector<ActionResult> results;      ///< those not yet acknowledged
+    std::vector<std::string> running;       ///< actions the agent has and works on
+    std::int64_t wait_ms = 0;
+};
+
+struct PollResponse {
+    std::vector<Action> actions;
+    std::vector<std::string> acknowledged;  ///< results that are stored; the agent may forget them
+    bool want_host_report = false;          ///< the control plane does not know this host (yet)
+};
+
+// ---------------------------------------------------------------------------------------------
+// Between agent and gateway: the file routes.json, replaced atomically, watched by the gateway
+
+struct Route {
+    std::string server_id;
+    std::string server_name;
+    std::vector<std::string> host_names;  ///< lower case
+    std::int64_t port = 0;                ///< own listening port; 0: none
+    /// open: pass sessions on; hold: keep new ones waiting (bounded); closed: refuse.
+    std::string state = "hold";
+    std::string reason;  ///< of hold or closed: "the server is stopped"
+    std::string backend_address = "127.0.0.1";
+    std::int64_t backend_port = 0;
+    std::int64_t postmaster_pid = 0;  ///< to resolve cancel requests on this machine; 0: unknown
+    std::int64_t major = 0;
+    bool require_tls = true;
+    bool public_access = true;
+    std::vector<FirewallRule> firewall_rules;
+};
+
+struct RouteTable {
+    std::int64_t revision = 0;  ///< grows with every change
+    std::vector<Route> routes;
+};
+
+}  // namespace howdah::model

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace howdah::os {
+
+struct Limits {
+    double cpus = 0;                ///< 0: none
+    std::int64_t memory_bytes = 0;  ///< 0: none
+    std::int64_t io_per_second =
+        0;             ///< read and write operations each, on the device of `path`; 0: none
+    std::string path;  ///< a path on the device the IO limit is for
+};
+
+/// Control groups of both versions: v2 where the unified hierarchy has the controllers, else v1.
+/// Thread-safe as far as different groups are concerned.
+class Cgroups {
+  public:
+    /// What this machine allows: error `not_supported` says why not and what to do.
+    static Result<Cgroups> detect(const std::string& parent);
+    /// Makes or changes the group `name`; a live change, processes keep running.
+    Status apply(const std::string& name, const Limits& limits) const;
+    Status add(const std::string& name, pid_t pid) const;
+    Result<std::vector<pid_t>> processes(const std::string& name) const;
+    Status remove(const std::string& name) const;  ///< REQUIRES: no process in it
+    int version() const { return version_; }
+
+  private:
+    int version_ = 0;
+    std::string parent_;
+};
+
+}  // namespace howdah::os

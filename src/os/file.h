@@ -1,0 +1,50 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "os/fd.h"
+
+/// Files and folders. Paths are absolute. Errors are `not_found`, `io` or `resource_exhausted`
+/// (disk full) and name the path.
+namespace howdah::os {
+
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max = 64 << 20);
+/// Replaces the file as a whole or not at all: temporary file, fsync, rename, fsync of the folder.
+/// The file has exactly `mode`; it never exists with a wider one.
+Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode = 0600);
+/// Makes the folder and its parents; an existing one is fine (its mode is left alone).
+Status make_folders(const std::string& path, mode_t mode = 0700);
+Result<std::vector<std::string>> list_folder(const std::string& path);  ///< names, sorted
+bool exists(const std::string& path);
+Status rename_synced(const std::string& from, const std::string& to);  ///< fsync of both folders
+/// Removes a file or a whole tree; not following links; fine if it is absent.
+Status remove_tree(const std::string& path);
+/// fsync of every file and folder below.
+Status sync_tree(const std::string& path);
+Status change_owner_tree(const std::string& path, uid_t user, gid_t group);
+
+struct DiskSpace {
+    std::int64_t total_bytes = 0;
+    std::int64_t free_bytes = 0;
+};
+Result<DiskSpace> disk_space(const std::string& path);
+
+/// An exclusive flock on a file that is made if absent. The lock ends with the last process that
+/// has the descriptor, so that a child which inherits it keeps it.
+class FileLock {
+  public:
+    /// ErrorCode::conflict if another process holds it.
+    static Result<FileLock> try_lock(const std::string& path);
+    const Fd& fd() const { return fd_; }
+
+  private:
+    explicit FileLock(Fd fd) : fd_(std::move(fd)) {}
+    Fd fd_;
+};
+
+}  // namespace howdah::os

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "model/resource_id.h"
+
+/// Where each record lives in the store. Ids are in their lower-case form (ResourceId::key()).
+///
+///   /meta/...                                       small facts: tenant, schema notes
+///   /subscription/{id}                              model::Subscription
+///   /group/{group id}                               model::ResourceGroup
+///   /server/{server id}                             model::ServerSpec       written by api
+///   /status/{server id}                             model::ServerStatus     written by control
+///   /database/{database id}                         model::DatabaseSpec     written by api
+///   /operation/{uuid}                               model::Operation
+///   /pending/{server id}/{operation uuid}           ""  operations of a server that have not ended
+///   /action/{host}/{action id}                      model::Action           written by control
+///   /host/{host}                                    model::HostReport       written by the fleet
+///   /report/{server id}                             model::InstanceReport   written by the fleet
+///   /result/{server id}/{action id}                 model::ActionResult     written by the fleet
+///   /name/{server name}                             server id: names are unique across everything
+///   /port/{number}                                  server id: own ports of servers
+///   /principal/{client id}                          a service principal
+///   /secret/{name}                                  sealed by SecretBox
+namespace howdah::store::keys {
+
+std::string subscription(std::string_view id);
+std::string group(const model::ResourceId& id);
+std::string server(const model::ResourceId& id);
+std::string status(std::string_view server_key);
+std::string database(const model::ResourceId& id);
+std::string databases_of(std::string_view server_key);  ///< prefix
+std::string operation(std::string_view id);
+std::string pending(std::string_view server_key, std::string_view operation_id);
+std::string pending_of(std::string_view server_key);  ///< prefix
+std::string action(std::string_view host, std::string_view action_id);
+std::string actions_of(std::string_view host);  ///< prefix
+std::string host(std::string_view host);
+std::string report(std::string_view server_key);
+std::string result(std::string_view server_key, std::string_view action_id);
+std::string results_of(std::string_view server_key);  ///< prefix
+std::string server_name(std::string_view name);
+std::string port(std::int64_t port);
+std::string principal(std::string_view client_id);
+std::string secret(std::string_view name);
+
+/// Prefix of all servers of a subscription, or of a group. Ends with '/'.
+std::string servers_in(std::string_view subscription, std::string_view resource_group = {});
+
+}  // namespace howdah::store::keys
