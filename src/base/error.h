@@ -16,36 +16,47 @@ enum class RetryClass {
 /// The closed table of error codes: identifier, the code as it appears in an API answer (Azure's
 /// word where Azure has one), HTTP status, retry class. A new row only if somebody reacts to it
 /// differently, or if Azure has a word of its own for it.
-#define HOWDAH_ERROR_CODES(X)                                              \
-    X(invalid_argument, "InvalidParameterValue", 400, never)               \
-    X(invalid_request, "InvalidRequestContent", 400, never)                \
-    X(invalid_api_version, "InvalidApiVersionParameter", 400, never)       \
-    X(missing_api_version, "MissingApiVersionParameter", 400, never)       \
-    X(invalid_resource_name, "InvalidResourceName", 400, never)            \
-    X(property_change_not_allowed, "PropertyChangeNotAllowed", 400, never) \
-    X(not_supported, "FeatureNotSupported", 400, never)                    \
-    X(invalid_client, "invalid_client", 401, never)                        \
-    X(unauthenticated, "InvalidAuthenticationToken", 401, never)           \
-    X(token_expired, "ExpiredAuthenticationToken", 401, never)             \
-    X(permission_denied, "AuthorizationFailed", 403, never)                \
-    X(not_found, "ResourceNotFound", 404, never)                           \
-    X(subscription_not_found, "SubscriptionNotFound", 404, never)          \
-    X(resource_group_not_found, "ResourceGroupNotFound", 404, never)       \
-    X(method_not_allowed, "MethodNotAllowed", 405, never)                  \
-    X(conflict, "Conflict", 409, refetch)                                  \
-    X(already_exists, "ServerNameAlreadyExists", 409, never)               \
-    X(invalid_state, "OperationNotAllowed", 409, later)                    \
-    X(precondition_failed, "PreconditionFailed", 412, refetch)             \
-    X(too_large, "RequestEntityTooLarge", 413, never)                      \
-    X(quota_exceeded, "QuotaExceeded", 409, never)                         \
-    X(too_many_requests, "TooManyRequests", 429, later)                    \
-    X(internal, "InternalServerError", 500, later)                         \
-    X(cancelled, "OperationCanceled", 409, later)                          \
-    X(timeout, "OperationTimedOut", 504, maybe_done)                       \
-    X(unavailable, "ServiceUnavailable", 503, later)                       \
-    X(io, "StorageFailure", 500, later)                                    \
-    X(corrupt, "CorruptData", 500, never)                                  \
-    X(resource_exhausted, "ResourceExhausted", 507, later)                 \
+#define HOWDAH_ERROR_CODES(X)                                                    \
+    X(invalid_argument, "InvalidParameterValue", 400, never)                     \
+    X(invalid_request, "InvalidRequestContent", 400, never)                      \
+    X(invalid_api_version, "InvalidApiVersionParameter", 400, never)             \
+    X(missing_api_version, "MissingApiVersionParameter", 400, never)             \
+    X(invalid_resource_name, "InvalidResourceName", 400, never)                  \
+    X(property_change_not_allowed, "PropertyChangeNotAllowed", 400, never)       \
+    X(no_registered_provider, "NoRegisteredProviderFound", 400, never)           \
+    X(invalid_subscription_id, "InvalidSubscriptionId", 400, never)              \
+    X(location_required, "LocationRequired", 400, never)                         \
+    X(location_not_available, "LocationNotAvailableForResourceType", 400, never) \
+    X(not_supported, "FeatureNotSupported", 400, never)                          \
+    X(invalid_client, "invalid_client", 401, never)                              \
+    X(authentication_failed, "AuthenticationFailed", 401, never)                 \
+    X(wrong_tenant, "InvalidAuthenticationTokenTenant", 401, never)              \
+    X(unauthenticated, "InvalidAuthenticationToken", 401, never)                 \
+    X(token_expired, "ExpiredAuthenticationToken", 401, never)                   \
+    X(permission_denied, "AuthorizationFailed", 403, never)                      \
+    X(not_found, "ResourceNotFound", 404, never)                                 \
+    X(subscription_not_found, "SubscriptionNotFound", 404, never)                \
+    X(resource_group_not_found, "ResourceGroupNotFound", 404, never)             \
+    X(parent_not_found, "ParentResourceNotFound", 404, never)                    \
+    X(unknown_resource_type, "InvalidResourceType", 404, never)                  \
+    X(unknown_namespace, "InvalidResourceNamespace", 404, never)                 \
+    X(method_not_allowed, "MethodNotAllowed", 405, never)                        \
+    X(conflict, "Conflict", 409, refetch)                                        \
+    X(already_exists, "ServerNameAlreadyExists", 409, never)                     \
+    X(location_conflict, "InvalidResourceLocation", 409, never)                  \
+    X(group_being_deleted, "ResourceGroupBeingDeleted", 409, later)              \
+    X(invalid_state, "OperationNotAllowed", 409, later)                          \
+    X(precondition_failed, "PreconditionFailed", 412, refetch)                   \
+    X(too_large, "RequestEntityTooLarge", 413, never)                            \
+    X(quota_exceeded, "QuotaExceeded", 409, never)                               \
+    X(too_many_requests, "TooManyRequests", 429, later)                          \
+    X(internal, "InternalServerError", 500, later)                               \
+    X(cancelled, "OperationCanceled", 409, later)                                \
+    X(timeout, "OperationTimedOut", 504, maybe_done)                             \
+    X(unavailable, "ServiceUnavailable", 503, later)                             \
+    X(io, "StorageFailure", 500, later)                                          \
+    X(corrupt, "CorruptData", 500, never)                                        \
+    X(resource_exhausted, "ResourceExhausted", 507, later)                       \
     X(postgres, "PostgresError", 500, later)
 
 enum class ErrorCode {
