@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,12 @@
 ///   /port/{number}                                  server id: own ports of servers
 ///   /principal/{client id}                          a service principal
 ///   /secret/{name}                                  sealed by SecretBox
+///   /secret/tls/{server id}                         sealed model::TlsMaterial of a server
+///   /ended/{end time}/{operation uuid}              ""  operations that have ended, oldest first
+///   /silent/{host}                                  since when a host has not been heard of
+///   /gone/{incarnation}                             when this life of a server was deleted
+///
+/// A group's own operations are pending under the group's id.
 namespace howdah::store::keys {
 
 std::string subscription(std::string_view id);
@@ -44,6 +51,13 @@ std::string server_name(std::string_view name);
 std::string port(std::int64_t port);
 std::string principal(std::string_view client_id);
 std::string secret(std::string_view name);
+std::string server_tls(std::string_view server_key);
+std::string ended(std::string_view end_time, std::string_view operation_id);
+std::string silent(std::string_view host);
+std::string gone(std::string_view incarnation);
+
+/// Not a key: the name under which SecretBox seals ServerSpec::sealed_verifier.
+std::string seal_name_of_verifier(std::string_view server_key);
 
 /// Prefix of all servers of a subscription, or of a group. Ends with '/'.
 std::string servers_in(std::string_view subscription, std::string_view resource_group = {});

@@ -98,6 +98,8 @@ class Store {
     virtual Result<std::vector<Entry>> list(std::string_view prefix,
                                             const ListOptions& options = {}) = 0;
     /// ErrorCode::conflict if a condition did not hold; invalid_argument beyond the bounds above.
+    /// Removing an absent key changes nothing; a transaction that changes nothing returns the
+    /// revision as it is. not_found for a lease that has ended.
     virtual Result<Revision> commit(const Transaction& transaction) = 0;
     virtual Result<Revision> revision() = 0;
     /// Events with a revision greater than `after`.

@@ -1,0 +1,63 @@
+#include "store/keys.h"
+
+#include "base/text.h"
+
+namespace howdah::store::keys {
+namespace {
+
+/// Ids begin with a slash, plain names do not: "/server" + "/subscriptions/...", "/host/" + "a".
+std::string with_id(std::string_view family, std::string_view id) {
+    std::string key(family);
+    if (!id.starts_with('/')) key += '/';
+    key += to_lower(id);
+    return key;
+}
+
+}  // namespace
+
+std::string subscription(std::string_view id) { return with_id("/subscription", id); }
+std::string group(const model::ResourceId& id) { return with_id("/group", id.key()); }
+std::string server(const model::ResourceId& id) { return with_id("/server", id.key()); }
+std::string status(std::string_view server_key) { return with_id("/status", server_key); }
+std::string database(const model::ResourceId& id) { return with_id("/database", id.key()); }
+std::string databases_of(std::string_view server_key) {
+    return with_id("/database", server_key) + "/databases/";
+}
+std::string operation(std::string_view id) { return with_id("/operation", id); }
+std::string pending_of(std::string_view server_key) {
+    return with_id("/pending", server_key) + "/";
+}
+std::string pending(std::string_view server_key, std::string_view operation_id) {
+    return pending_of(server_key) + to_lower(operation_id);
+}
+std::string ended(std::string_view end_time, std::string_view operation_id) {
+    return "/ended/" + std::string(end_time) + "/" + to_lower(operation_id);
+}
+std::string actions_of(std::string_view host) { return with_id("/action", host) + "/"; }
+std::string action(std::string_view host, std::string_view action_id) {
+    return actions_of(host) + std::string(action_id);
+}
+std::string host(std::string_view host) { return with_id("/host", host); }
+std::string silent(std::string_view host) { return with_id("/silent", host); }
+std::string report(std::string_view server_key) { return with_id("/report", server_key); }
+std::string results_of(std::string_view server_key) { return with_id("/result", server_key) + "/"; }
+std::string result(std::string_view server_key, std::string_view action_id) {
+    return results_of(server_key) + std::string(action_id);
+}
+std::string server_name(std::string_view name) { return with_id("/name", name); }
+std::string port(std::int64_t port) { return "/port/" + std::to_string(port); }
+std::string principal(std::string_view client_id) { return with_id("/principal", client_id); }
+std::string secret(std::string_view name) { return with_id("/secret", name); }
+std::string server_tls(std::string_view server_key) { return with_id("/secret/tls", server_key); }
+std::string gone(std::string_view incarnation) { return with_id("/gone", incarnation); }
+std::string seal_name_of_verifier(std::string_view server_key) {
+    return with_id("/verifier", server_key);
+}
+
+std::string servers_in(std::string_view subscription, std::string_view resource_group) {
+    std::string prefix = "/server/subscriptions/" + to_lower(subscription) + "/";
+    if (!resource_group.empty()) prefix += "resourcegroups/" + to_lower(resource_group) + "/";
+    return prefix;
+}
+
+}  // namespace howdah::store::keys
