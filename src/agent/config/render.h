@@ -1,0 +1,66 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/records.h"
+
+/// The configuration files of one instance and the SQL that gives it its roles and databases.
+/// Pure: text from values, no file is read or written. Every value is quoted; a hostile one can
+/// neither start a line nor a statement of its own.
+namespace howdah::agent {
+
+/// The superuser of every instance (initdb --username). It has no password: only the agent's
+/// operating-system user becomes it, through the unix socket.
+inline constexpr std::string_view kSuperuser = "howdah";
+/// The role an administrator is a member of, as on Azure.
+inline constexpr std::string_view kAdministratorsRole = "azure_pg_admin";
+/// Where the agent connects once the bootstrap is done: no customer can connect to it or change
+/// its settings. The bootstrap statements create it.
+inline constexpr std::string_view kMaintenanceDatabase = "azure_maintenance";
+/// The databases a customer can neither create, drop nor rename.
+inline constexpr std::string_view kSystemDatabases[] = {"azure_maintenance", "azure_sys",
+                                                        "postgres", "template0", "template1"};
+
+struct RenderInput {
+    const model::InstanceSpec& spec;  ///< borrowed for the call
+    std::string data_folder;          ///< PGDATA
+    std::string config_folder;        ///< holds postgresql.conf, pg_hba.conf, pg_ident.conf
+    std::string socket_folder;        ///< mode 0700, of the server's operating-system user
+    std::string log_folder;
+    std::string certificate_path;
+    std::string key_path;
+    int backend_port = 0;
+    /// Absolute path of howdah_guard-<major>.so; empty: not available (a capability of the host).
+    std::string guard_path;
+    /// Names of the modules in this engine's library folder, without ".so".
+    std::vector<std::string> libraries;
+    /// Name of the operating-system user the agent runs as ("root"); it alone may become
+    /// kSuperuser.
+    std::string agent_user;
+};
+
+/// postgresql.conf: the sized parameters, then the customer's, then Howdah's own, which win. Start
+/// with `postgres -D data_folder -c config_file=<config_folder>/postgresql.conf`.
+std::string postgresql_conf(const RenderInput& input);
+std::string pg_hba_conf(const RenderInput& input);
+std::string pg_ident_conf(const RenderInput& input);
+
+/// What makes a new data directory (initdb --username=howdah) a Howdah one, for a PostgreSQL
+/// major. Run one by one by kSuperuser in database "postgres", none in a transaction (one is CREATE
+/// DATABASE). Each is one line and ends with ";", so that they can also be standard input of
+/// `postgres --single`. Repeating them is an error: the first one fails.
+std::vector<std::string> bootstrap_statements(int major);
+
+/// Creates the administrator or brings it back to what it has to be, and sets its password. May be
+/// repeated. One text for one simple query, in one transaction. `verifier` is a SCRAM verifier.
+std::string administrator_sql(std::string_view login, std::string_view verifier);
+/// One statement each; CREATE DATABASE cannot run in a transaction. The owner is
+/// kAdministratorsRole.
+std::string create_database_sql(const model::DatabaseSpec& database);
+/// Ends the sessions of the database. Fine if it does not exist.
+std::string drop_database_sql(std::string_view name);
+
+}  // namespace howdah::agent
