@@ -156,6 +156,9 @@ void fields(V& visit, ServerStatus& record) {
     HD_F(pending_restart);
     HD_F(failure);
     HD_F(failed_generation);
+    HD_F(retry_generation);
+    HD_F(retries);
+    HD_F(retry_at);
     HD_F(conditions);
 }
 template <typename V>
@@ -174,6 +177,8 @@ void fields(V& visit, Operation& record) {
     HD_F(start_time);
     HD_F(end_time);
     HD_F(failure);
+    HD_F(retries);
+    HD_F(retry_at);
     HD_F(requested_by);
     HD_F(correlation_id);
 }
@@ -319,6 +324,62 @@ template <typename V>
 void fields(V& visit, RouteTable& record) {
     HD_F(revision);
     HD_F(routes);
+}
+template <typename V>
+void fields(V& visit, GatewayPort& record) {
+    HD_F(port);
+    HD_F(server_id);
+    HD_F(error);
+}
+template <typename V>
+void fields(V& visit, GatewayStatus& record) {
+    HD_F(pid);
+    HD_F(address);
+    HD_F(port);
+    HD_F(requested_port);
+    HD_F(admin);
+    HD_F(ports);
+}
+template <typename V>
+void fields(V& visit, GatewayServerStats& record) {
+    HD_F(server_id);
+    HD_F(server_name);
+    HD_F(state);
+    HD_F(accepted);
+    HD_F(active);
+    HD_F(held);
+    HD_F(held_total);
+    HD_F(held_ms);
+    HD_F(cancels);
+    HD_F(bytes_in);
+    HD_F(bytes_out);
+    HD_F(refused);
+}
+template <typename V>
+void fields(V& visit, GatewayStats& record) {
+    HD_F(pid);
+    HD_F(upgrades);
+    HD_F(table_revision);
+    HD_F(table_error);
+    HD_F(sessions);
+    HD_F(sessions_max);
+    HD_F(log_lines_dropped);
+    HD_F(draining);
+    HD_F(ports);
+    HD_F(servers);
+    HD_F(refused);
+}
+template <typename V>
+void fields(V& visit, GatewaySession& record) {
+    HD_F(server_id);
+    HD_F(client_address);
+    HD_F(client_port);
+    HD_F(backend_port);
+    HD_F(phase);
+    HD_F(tls);
+    HD_F(age_ms);
+    HD_F(bytes_in);
+    HD_F(bytes_out);
 }
 
 #undef HD_F
@@ -499,6 +560,7 @@ HD_RECORD(DatabaseSpec)
 HD_RECORD(DatabaseStatus)
 HD_RECORD(ServerStatus)
 HD_RECORD(Operation)
+HD_RECORD(TlsMaterial)
 HD_RECORD(InstanceSpec)
 HD_RECORD(Action)
 HD_RECORD(ActionResult)
@@ -509,5 +571,8 @@ HD_RECORD(PollRequest)
 HD_RECORD(PollResponse)
 HD_RECORD(Route)
 HD_RECORD(RouteTable)
+HD_RECORD(GatewayStatus)
+HD_RECORD(GatewayStats)
+HD_RECORD(GatewaySession)
 
 }  // namespace howdah::model

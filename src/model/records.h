@@ -167,6 +167,9 @@ struct ServerStatus {
     std::vector<std::string> pending_restart;  ///< parameters that wait for a restart
     std::optional<Failure> failure;            ///< of the newest generation that failed
     Generation failed_generation = 0;
+    Generation retry_generation = 0;  ///< the generation that `retries` and `retry_at` are about
+    std::int64_t retries = 0;         ///< failed attempts of it that are tried again
+    std::string retry_at;             ///< not before this time
     std::vector<Condition> conditions;
 };
 
@@ -188,6 +191,8 @@ struct Operation {
     std::string start_time;
     std::string end_time;
     std::optional<Failure> failure;
+    std::int64_t retries = 0;  ///< of a database action: failed attempts that are tried again
+    std::string retry_at;      ///< not before this time
     std::string requested_by;
     std::string correlation_id;
 };
@@ -352,6 +357,70 @@ struct Route {
 struct RouteTable {
     std::int64_t revision = 0;  ///< grows with every change
     std::vector<Route> routes;
+};
+
+// ---------------------------------------------------------------------------------------------
+// What the gateway says of itself: its status file, and the answers of its admin socket
+
+/// One listening port of the gateway. `server_id` is empty for the port that all servers share.
+struct GatewayPort {
+    std::int64_t port = 0;
+    std::string server_id;
+    std::string error;  ///< why it does not listen; empty: it does
+};
+
+/// The gateway's status file, replaced atomically whenever it changes.
+struct GatewayStatus {
+    std::int64_t pid = 0;
+    std::string address;
+    std::int64_t port = 0;            ///< the shared port it really has
+    std::int64_t requested_port = 0;  ///< the shared port it was asked to have
+    std::string admin;                ///< path of the admin socket
+    std::vector<GatewayPort> ports;   ///< one per server with a port of its own
+};
+
+/// Counters of one server since the gateway first started; an upgrade keeps them.
+struct GatewayServerStats {
+    std::string server_id;
+    std::string server_name;
+    std::string state;          ///< open, hold, closed; empty: no longer in the table
+    std::int64_t accepted = 0;  ///< sessions that reached PostgreSQL
+    std::int64_t active = 0;
+    std::int64_t held = 0;        ///< waiting now
+    std::int64_t held_total = 0;  ///< sessions that waited
+    std::int64_t held_ms = 0;     ///< what they waited together
+    std::int64_t cancels = 0;     ///< plain cancel requests passed on
+    std::int64_t bytes_in = 0;    ///< from clients
+    std::int64_t bytes_out = 0;   ///< to clients
+    std::map<std::string, std::string> refused;  ///< reason to count
+};
+
+struct GatewayStats {
+    std::int64_t pid = 0;
+    std::int64_t upgrades = 0;
+    std::int64_t table_revision = 0;
+    std::string table_error;  ///< why the newest routes.json is not in force; empty: it is
+    std::int64_t sessions = 0;
+    std::int64_t sessions_max = 0;
+    std::int64_t log_lines_dropped = 0;
+    bool draining = false;
+    std::vector<GatewayPort> ports;
+    std::vector<GatewayServerStats> servers;
+    std::map<std::string, std::string> refused;  ///< where no server is known: reason to count
+};
+
+/// One session. `backend_port` is what PostgreSQL shows as client_port: the two together tell who
+/// is behind a backend.
+struct GatewaySession {
+    std::string server_id;
+    std::string client_address;
+    std::int64_t client_port = 0;
+    std::int64_t backend_port = 0;
+    std::string phase;
+    bool tls = false;
+    std::int64_t age_ms = 0;
+    std::int64_t bytes_in = 0;
+    std::int64_t bytes_out = 0;
 };
 
 }  // namespace howdah::model
