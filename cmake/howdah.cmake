@@ -60,12 +60,14 @@ function(howdah_module name)
   endif()
 endfunction()
 
-# howdah_program(NAME LINK lib...): src/apps/NAME.cc becomes the program NAME.
+# howdah_program(NAME LINK lib...): src/apps/NAME.cc, with what src/apps/NAME/ holds, becomes the
+# program NAME.
 function(howdah_program name)
   cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
   string(REPLACE "-" "_" file ${name})
   if(EXISTS ${PROJECT_SOURCE_DIR}/src/apps/${file}.cc)
-    add_executable(${name} src/apps/${file}.cc)
+    file(GLOB parts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/apps/${file}/*.cc)
+    add_executable(${name} src/apps/${file}.cc ${parts})
     target_link_libraries(${name} PRIVATE ${ARG_LINK} hd_flags)
     install(TARGETS ${name} DESTINATION bin)
   endif()

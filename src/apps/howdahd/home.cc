@@ -1,0 +1,135 @@
+#include "apps/howdahd/home.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+
+#include "os/file.h"
+
+namespace howdah::howdahd {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kAuthoritySeal = "ca-key";
+constexpr auto kRenewBefore = std::chrono::days(30);
+
+Json read_json(const std::string& path) {
+    const auto text = os::read_file(path, 1 << 20);
+    if (!text.ok()) return Json::object();
+    Json parsed = Json::parse(*text, nullptr, false);
+    return parsed.is_object() ? parsed : Json::object();
+}
+
+std::uint16_t port_in(const Json& json, const char* name) {
+    const auto found = json.find(name);
+    if (found == json.end() || !found->is_number_unsigned()) return 0;
+    const auto value = found->get<std::uint64_t>();
+    return value <= 65535 ? static_cast<std::uint16_t>(value) : std::uint16_t{0};
+}
+
+Status set_mode(const std::string& path, mode_t mode) {
+    if (chmod(path.c_str(), mode) == 0) return ok_status();
+    return Error{ErrorCode::io, "cannot set the mode of " + path, "", "check who owns the home"};
+}
+
+std::string credentials_path(const Home& home) {
+    return home.control() + "/bootstrap-credentials.json";
+}
+
+}  // namespace
+
+Status Home::prepare() const {
+    for (const std::string& folder : {root, agent()}) {
+        HD_CHECK(os::make_folders(folder, 0711));
+        HD_CHECK(set_mode(folder, 0711));
+    }
+    for (const std::string& folder : {control(), control() + "/pki", gateway(), run(), log()}) {
+        HD_CHECK(os::make_folders(folder, 0700));
+    }
+    return ok_status();
+}
+
+Ports load_ports(const Home& home) {
+    const Json json = read_json(home.control() + "/ports.json");
+    return {port_in(json, "api"), port_in(json, "agent_link"), port_in(json, "gateway")};
+}
+
+Status save_ports(const Home& home, const Ports& ports) {
+    const Json json = {
+        {"api", ports.api}, {"agent_link", ports.agent_link}, {"gateway", ports.gateway}};
+    return os::write_file_atomic(home.control() + "/ports.json", json.dump(2) + "\n", 0600);
+}
+
+Result<http::CertificateAuthority> open_authority(const Home& home, const store::SecretBox& secrets,
+                                                  Timestamp now) {
+    const std::string key_path = home.control() + "/pki/ca.key.sealed";
+    const std::string certificate_path = home.control() + "/pki/ca.pem";
+    const auto sealed = os::read_file(key_path, 1 << 16);
+    if (!sealed.ok() && sealed.error().code != ErrorCode::not_found) return sealed.error();
+    if (sealed.ok()) {
+        HD_TRY(std::string certificate, os::read_file(certificate_path, 1 << 16));
+        HD_TRY(Secret key, secrets.unseal(kAuthoritySeal, *sealed));
+        HD_CHECK(os::write_file_atomic(home.ca_path(), certificate, 0644));
+        return http::CertificateAuthority::load(std::move(certificate), std::move(key));
+    }
+    HD_TRY(auto made, http::CertificateAuthority::create("Howdah CA", now));
+    // The certificate first: with the sealed key the pair counts as made.
+    HD_CHECK(os::write_file_atomic(certificate_path, made.certificate_pem(), 0644));
+    HD_CHECK(os::write_file_atomic(home.ca_path(), made.certificate_pem(), 0644));
+    HD_CHECK(os::write_file_atomic(key_path, secrets.seal(kAuthoritySeal, made.key_pem()), 0600));
+    return made;
+}
+
+Status provide_agent_certificate(const Home& home, const http::CertificateAuthority& authority,
+                                 const std::string& host_id, Timestamp now) {
+    const std::string folder = home.agent() + "/tls";
+    HD_CHECK(os::make_folders(folder, 0700));
+    HD_CHECK(os::write_file_atomic(folder + "/ca.pem", authority.certificate_pem(), 0600));
+    const auto present = os::read_file(folder + "/agent.pem", 1 << 16);
+    if (present.ok() && os::exists(folder + "/agent.key")) {
+        const auto end = http::certificate_end(*present);
+        if (end.ok() && *end - now > kRenewBefore) return ok_status();
+    }
+    HD_TRY(const auto issued, authority.issue({.common_name = host_id, .client = true}, now));
+    HD_CHECK(os::write_file_atomic(folder + "/agent.key", issued.key_pem.reveal(), 0600));
+    return os::write_file_atomic(folder + "/agent.pem", issued.certificate_pem, 0600);
+}
+
+Result<std::string> host_id(const Home& home, IdSource& ids) {
+    const std::string path = home.control() + "/host-id";
+    const auto known = os::read_file(path, 64);
+    if (known.ok() && is_uuid(*known)) return *known;
+    std::string made = ids.uuid();
+    HD_CHECK(os::write_file_atomic(path, made, 0600));
+    return made;
+}
+
+Status publish_endpoints(const Home& home, const Endpoints& endpoints) {
+    const Json json = {{"api", endpoints.api},
+                       {"gateway_address", endpoints.gateway_address},
+                       {"gateway_port", endpoints.gateway_port},
+                       {"ca", home.ca_path()},
+                       {"pid", getpid()}};
+    return os::write_file_atomic(home.run() + "/endpoints.json", json.dump(2) + "\n", 0600);
+}
+
+Status publish_credentials(const Home& home, const Credentials& credentials) {
+    const Json json = {
+        {"tenant_id", credentials.tenant_id}, {"subscription_id", credentials.subscription_id},
+        {"client_id", credentials.client_id}, {"client_secret", credentials.client_secret.reveal()},
+        {"authority", credentials.api},       {"api_url", credentials.api},
+        {"ca_path", home.ca_path()}};
+    return os::write_file_atomic(credentials_path(home), json.dump(2) + "\n", 0600);
+}
+
+Status refresh_credentials(const Home& home, const std::string& api) {
+    Json json = read_json(credentials_path(home));
+    if (json.empty() || json.value("api_url", "") == api) return ok_status();
+    json["authority"] = api;
+    json["api_url"] = api;
+    return os::write_file_atomic(credentials_path(home), json.dump(2) + "\n", 0600);
+}
+
+}  // namespace howdah::howdahd
