@@ -341,6 +341,11 @@ void fields(V& visit, GatewayStatus& record) {
     HD_F(ports);
 }
 template <typename V>
+void fields(V& visit, GatewayRefusals& record) {
+    HD_F(reason);
+    HD_F(count);
+}
+template <typename V>
 void fields(V& visit, GatewayServerStats& record) {
     HD_F(server_id);
     HD_F(server_name);

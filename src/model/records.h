@@ -379,6 +379,12 @@ struct GatewayStatus {
     std::vector<GatewayPort> ports;   ///< one per server with a port of its own
 };
 
+/// Sessions that were refused for one reason.
+struct GatewayRefusals {
+    std::string reason;
+    std::int64_t count = 0;
+};
+
 /// Counters of one server since the gateway first started; an upgrade keeps them.
 struct GatewayServerStats {
     std::string server_id;
@@ -392,7 +398,7 @@ struct GatewayServerStats {
     std::int64_t cancels = 0;     ///< plain cancel requests passed on
     std::int64_t bytes_in = 0;    ///< from clients
     std::int64_t bytes_out = 0;   ///< to clients
-    std::map<std::string, std::string> refused;  ///< reason to count
+    std::vector<GatewayRefusals> refused;
 };
 
 struct GatewayStats {
@@ -406,7 +412,7 @@ struct GatewayStats {
     bool draining = false;
     std::vector<GatewayPort> ports;
     std::vector<GatewayServerStats> servers;
-    std::map<std::string, std::string> refused;  ///< where no server is known: reason to count
+    std::vector<GatewayRefusals> refused;  ///< where no server is known
 };
 
 /// One session. `backend_port` is what PostgreSQL shows as client_port: the two together tell who
