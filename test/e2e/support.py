@@ -1,0 +1,67 @@
+"""What the end-to-end tests share: the path to the client library and checks used in many files."""
+
+import os
+import sys
+import time
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+
+import howdah_client  # noqa: E402
+from howdah_client import Home, wait_until  # noqa: E402
+
+
+def require_binaries():
+    missing = howdah_client.missing_binaries()
+    if missing:
+        raise RuntimeError(f"not built in {howdah_client.bin_dir()} (set HOWDAH_BIN_DIR): "
+                           + ", ".join(missing))
+
+
+def started_home(**options):
+    """A running home with a resource group; ended and removed if the start fails."""
+    require_binaries()
+    home = Home(**options)
+    try:
+        home.start()
+        home.make_group()
+    except BaseException:
+        sys.stderr.write(home.log_tail())
+        home.stop()
+        raise
+    return home
+
+
+class Case(unittest.TestCase):
+    """Assertions of this suite."""
+
+    maxDiff = None
+    longMessage = True
+
+    def assert_error(self, answer, status=None, code=None, target=None):
+        """The answer is in Azure's error shape: a code, a sentence, and what it is about."""
+        if status is not None:
+            allowed = status if isinstance(status, (tuple, list, set, range)) else (status,)
+            self.assertIn(answer.status, allowed, repr(answer))
+        self.assertGreaterEqual(answer.status, 400, repr(answer))
+        self.assertIn("application/json", answer.headers.get("content-type", ""), repr(answer))
+        error = answer.error
+        self.assertTrue(error.get("code"), f"no error.code in {answer!r}")
+        self.assertRegex(error["code"], r"^[A-Za-z][A-Za-z0-9]+$")
+        self.assertTrue(error.get("message"), f"no error.message in {answer!r}")
+        if code is not None:
+            allowed = code if isinstance(code, (tuple, list, set)) else (code,)
+            self.assertIn(error["code"], allowed, repr(answer))
+        if target is not None:
+            self.assertIn(target.lower(), (error.get("target") or "").lower(),
+                          f"error.target does not name {target}: {answer!r}")
+
+    def assert_within(self, seconds, action):
+        begin = time.monotonic()
+        value = action()
+        self.assertLess(time.monotonic() - begin, seconds)
+        return value
+
+
+__all__ = ["Case", "Home", "howdah_client", "require_binaries", "started_home", "wait_until"]
