@@ -463,6 +463,14 @@ class Home:
                 self._remove_users()
                 shutil.rmtree(self.folder, ignore_errors=True)
 
+    def abandon(self):
+        """Ends and removes everything at once, without a word to howdahd."""
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        self._end_processes(graceful=False)
+        self._remove_users()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
     def _delete_all(self):
         try:
             servers = self.get(f"{self.group_path()}/providers/Microsoft.DBforPostgreSQL/"
@@ -473,9 +481,9 @@ class Home:
         except (AssertionError, OSError, ValueError, AttributeError, http.client.HTTPException):
             pass
 
-    def _end_processes(self):
+    def _end_processes(self, graceful=True):
         end = time.monotonic() + 20
-        first = True
+        first = graceful
         while time.monotonic() < end:
             left = self.processes()
             if not left:

@@ -1,6 +1,7 @@
 """What the end-to-end tests share: the path to the client library and checks used in many files."""
 
 import os
+import signal
 import sys
 import time
 import unittest
@@ -10,6 +11,19 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import howdah_client  # noqa: E402
 from howdah_client import Home, wait_until  # noqa: E402
+
+
+_homes = []
+
+
+def _give_up(number, _):
+    """A run that took too long is ended with SIGTERM: nothing of it may stay behind."""
+    for home in _homes:
+        home.abandon()
+    os._exit(128 + number)
+
+
+signal.signal(signal.SIGTERM, _give_up)
 
 
 def require_binaries():
@@ -23,6 +37,7 @@ def started_home(**options):
     """A running home with a resource group; ended and removed if the start fails."""
     require_binaries()
     home = Home(**options)
+    _homes.append(home)
     try:
         home.start()
         home.make_group()
