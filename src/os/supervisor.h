@@ -24,7 +24,7 @@ class Supervisor {
     static constexpr Duration kPauseMin = std::chrono::milliseconds(50);
     static constexpr Duration kPauseMax = std::chrono::seconds(5);
     /// A daemon that lived this long is started again without a growing pause.
-    static constexpr Duration kSettledAfter = std::chrono::seconds(10);
+    static constexpr Duration kSettledAfter = std::chrono::seconds(1);
 
     explicit Supervisor(SupervisedDaemon what) : what_(std::move(what)) {}
 

@@ -1,0 +1,98 @@
+#include "apps/howdahd/all_in_one.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "model/json.h"
+#include "os/file.h"
+
+namespace howdah::howdahd {
+namespace {
+
+/// How often to look for the gateway's first word about its port.
+constexpr Duration kStatusPoll = std::chrono::milliseconds(10);
+
+}  // namespace
+
+AllInOne::AllInOne(AllInOneOptions options, std::uint16_t known_gateway_port)
+    : options_(std::move(options)), gateway_({}) {
+    if (options_.gateway_port == 0 && known_gateway_port != 0) {
+        options_.gateway_port = known_gateway_port;
+        options_.gateway_port_may_differ = true;
+    }
+    gateway_ = os::Supervisor({.name = "howdah-gateway",
+                               .daemon = gateway_daemon(),
+                               .lock_path = options_.home.run() + "/gateway.lock"});
+}
+
+os::Daemon AllInOne::gateway_daemon() const {
+    const Home& home = options_.home;
+    std::vector<std::string> arguments = {options_.programs + "/howdah-gateway",
+                                          "--address",
+                                          options_.gateway_address,
+                                          "--port",
+                                          std::to_string(options_.gateway_port),
+                                          "--routes",
+                                          home.gateway() + "/routes.json",
+                                          "--admin",
+                                          home.gateway() + "/gateway.sock",
+                                          "--status-file",
+                                          home.run() + "/gateway.json",
+                                          "--lock",
+                                          home.run() + "/gateway.lock"};
+    if (options_.gateway_port_may_differ) arguments.emplace_back("--port-fallback");
+    return {.arguments = std::move(arguments), .log_path = home.log() + "/howdah-gateway.log"};
+}
+
+os::Daemon AllInOne::agent_daemon() const {
+    const Home& home = options_.home;
+    const std::string tls = home.agent() + "/tls";
+    return {.arguments = {options_.programs + "/howdah-agent",
+                          "--home",
+                          home.root,
+                          "--url",
+                          options_.agent_url,
+                          "--ca",
+                          tls + "/ca.pem",
+                          "--certificate",
+                          tls + "/agent.pem",
+                          "--key",
+                          tls + "/agent.key",
+                          "--host-id",
+                          options_.host_id,
+                          "--zone",
+                          options_.zone,
+                          "--gateway-address",
+                          options_.gateway_address,
+                          "--gateway-port",
+                          std::to_string(gateway_port_),
+                          "--guard-folder",
+                          options_.programs,
+                          "--pool-size",
+                          std::to_string(options_.prepared_directories)},
+            .log_path = home.log() + "/howdah-agent.log"};
+}
+
+void AllInOne::read_gateway_status() {
+    const auto text = os::read_file(options_.home.run() + "/gateway.json", 1 << 20);
+    if (!text.ok()) return;
+    const auto status = model::from_json<model::GatewayStatus>(*text);
+    const auto pid = gateway_.pid();
+    // A file that an earlier gateway left behind says nothing about this one.
+    if (!status.ok() || !pid || status->pid != *pid) return;
+    gateway_port_ = static_cast<std::uint16_t>(status->port);
+}
+
+Instant AllInOne::step(Instant now) {
+    Instant next = gateway_.step(now);
+    if (!agent_) {
+        read_gateway_status();
+        if (gateway_port_ == 0) return std::min(next, now + kStatusPoll);
+        agent_.emplace(os::SupervisedDaemon{.name = "howdah-agent",
+                                            .daemon = agent_daemon(),
+                                            .lock_path = options_.home.run() + "/agent.lock"});
+    }
+    return std::min(next, agent_->step(now));
+}
+
+}  // namespace howdah::howdahd

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "apps/howdahd/home.h"
+#include "base/clock.h"
+#include "os/supervisor.h"
+
+namespace howdah::howdahd {
+
+struct AllInOneOptions {
+    Home home;
+    std::string programs;  ///< folder of howdah-agent, howdah-gateway and howdah_guard-*.so
+    std::string host_id;
+    std::string zone;
+    std::string agent_url;  ///< where the agent reaches the fleet
+    std::string gateway_address = "127.0.0.1";
+    std::uint16_t gateway_port = 0;        ///< 0: any free one
+    bool gateway_port_may_differ = false;  ///< another one when it is taken
+    int prepared_directories = 2;
+};
+
+/// Keeps an agent and a gateway running beside howdahd on the same machine. They outlive howdahd
+/// and are adopted by the next one. Not thread-safe: the main loop owns it.
+class AllInOne {
+  public:
+    /// `known_gateway_port` is the port the gateway listened on before; it is asked for again.
+    AllInOne(AllInOneOptions options, std::uint16_t known_gateway_port);
+
+    /// Starts and restarts what is due; returns when to call again at the latest.
+    Instant step(Instant now);
+    /// Readable when one of the two has ended; -1: none.
+    int gateway_fd() const { return gateway_.watch_fd(); }
+    int agent_fd() const { return agent_ ? agent_->watch_fd() : -1; }
+    /// The port the gateway listens on; 0 until it has said so.
+    std::uint16_t gateway_port() const { return gateway_port_; }
+
+  private:
+    os::Daemon gateway_daemon() const;
+    os::Daemon agent_daemon() const;
+    void read_gateway_status();
+
+    AllInOneOptions options_;
+    std::uint16_t gateway_port_ = 0;
+    os::Supervisor gateway_;
+    /// Made once the gateway's port is known, because the agent reports it.
+    std::optional<os::Supervisor> agent_;
+};
+
+}  // namespace howdah::howdahd
