@@ -1,0 +1,283 @@
+#include "http/client.h"
+
+#include <curl/curl.h>
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/text.h"
+
+namespace howdah::http {
+
+namespace {
+
+constexpr std::size_t kHeaderBytesMax = 64 << 10;
+constexpr std::chrono::milliseconds kConnectTimeoutMax{10'000};
+/// How long one wait for the network may last before the clock is looked at again.
+constexpr int kPollMilliseconds = 1000;
+
+template <auto kFree>
+struct CurlFree {
+    template <typename T>
+    void operator()(T* object) const {
+        kFree(object);
+    }
+};
+using Easy = std::unique_ptr<CURL, CurlFree<curl_easy_cleanup>>;
+using Multi = std::unique_ptr<CURLM, CurlFree<curl_multi_cleanup>>;
+using Lines = std::unique_ptr<curl_slist, CurlFree<curl_slist_free_all>>;
+using Url = std::unique_ptr<CURLU, CurlFree<curl_url_cleanup>>;
+using CurlText = std::unique_ptr<char, CurlFree<curl_free>>;
+
+/// What goes out and what has come in during one call.
+struct Transfer {
+    std::string_view unsent;
+    Response response;
+    std::size_t body_bytes_max = 0;
+    std::size_t header_bytes = 0;
+    bool too_large = false;
+};
+
+std::size_t on_send(char* buffer, std::size_t size, std::size_t count, void* context) {
+    auto& transfer = *static_cast<Transfer*>(context);
+    const std::size_t taken = std::min(size * count, transfer.unsent.size());
+    std::copy_n(transfer.unsent.data(), taken, buffer);
+    transfer.unsent.remove_prefix(taken);
+    return taken;
+}
+
+std::size_t on_body(char* data, std::size_t size, std::size_t count, void* context) {
+    auto& transfer = *static_cast<Transfer*>(context);
+    const std::size_t length = size * count;
+    if (length > transfer.body_bytes_max - transfer.response.body.size()) {
+        transfer.too_large = true;
+        return 0;
+    }
+    transfer.response.body.append(data, length);
+    return length;
+}
+
+std::size_t on_header(char* data, std::size_t size, std::size_t count, void* context) {
+    auto& transfer = *static_cast<Transfer*>(context);
+    const std::size_t length = size * count;
+    const std::string_view line(data, length);
+    transfer.header_bytes += length;
+    if (transfer.header_bytes > kHeaderBytesMax) {
+        transfer.too_large = true;
+        return 0;
+    }
+    // A status line begins a new set: after "100 Continue" the real one follows.
+    if (line.starts_with("HTTP/")) transfer.response.headers.clear();
+    const std::size_t colon = line.find(':');
+    if (colon != std::string_view::npos) {
+        transfer.response.headers[to_lower(trim(line.substr(0, colon)))] =
+            std::string(trim(line.substr(colon + 1)));
+    }
+    return length;
+}
+
+Error invalid_url(const std::string& url, std::string_view why) {
+    return {ErrorCode::invalid_argument, fmt::format("the address '{}' {}", url, why)};
+}
+
+/// https anywhere; http only where nobody can listen in.
+Status check_url(const std::string& text) {
+    const Url url(curl_url());
+    HD_ASSERT(url != nullptr, "out of memory");
+    if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) {
+        return invalid_url(text, "is not a URL");
+    }
+    const auto part = [&](CURLUPart which) {
+        char* raw = nullptr;
+        curl_url_get(url.get(), which, &raw, 0);
+        const CurlText owned(raw);
+        return raw == nullptr ? std::string() : std::string(raw);
+    };
+    const std::string scheme = part(CURLUPART_SCHEME);
+    if (scheme == "https") return ok_status();
+    const std::string host = part(CURLUPART_HOST);
+    if (scheme == "http" && (host == "127.0.0.1" || host == "[::1]" || host == "localhost")) {
+        return ok_status();
+    }
+    return invalid_url(text, "does not begin with https://");
+}
+
+Result<Lines> header_lines(const Headers& headers) {
+    Lines lines;
+    for (const auto& [name, value] : headers) {
+        const std::string line = fmt::format("{}: {}", name, value);
+        if (line.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos) {
+            return Error{ErrorCode::invalid_argument,
+                         fmt::format("the header '{}' holds a line break", to_lower(name))};
+        }
+        curl_slist* longer = curl_slist_append(lines.get(), line.c_str());
+        HD_ASSERT(longer != nullptr, "out of memory");
+        static_cast<void>(lines.release());
+        lines.reset(longer);
+    }
+    return lines;
+}
+
+curl_blob blob(const std::string& text) {
+    // CURL_BLOB_NOCOPY: libcurl only reads it; the options outlive the handle.
+    return {const_cast<char*>(text.data()), text.size(), CURL_BLOB_NOCOPY};
+}
+
+}  // namespace
+
+struct Client::State {
+    explicit State(ClientOptions given) : options(std::move(given)) {}
+
+    Result<Response> perform(const Call& call);
+    void set_up();
+    void set_body(const Call& call);
+    Status run(const Call& call);
+    Error failure(const Call& call, CURLcode code, std::string_view detail) const;
+
+    ClientOptions options;
+    Multi multi;
+    Easy easy;
+    Transfer transfer;
+    char detail[CURL_ERROR_SIZE] = {};
+    std::atomic<bool> cancelled = false;
+};
+
+/// Everything that is the same for every call; curl_easy_reset keeps connections alive.
+void Client::State::set_up() {
+    CURL* const curl = easy.get();
+    curl_easy_reset(curl);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https,http");
+    curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+    // Howdah talks to its own machines: a proxy from the environment would only be in the way.
+    curl_easy_setopt(curl, CURLOPT_PROXY, "");
+    curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &transfer);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &transfer);
+    if (!options.ca_pem.empty()) {
+        const curl_blob authority = blob(options.ca_pem);
+        curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &authority);
+        // Otherwise the system's authorities would be trusted besides.
+        curl_easy_setopt(curl, CURLOPT_CAINFO, nullptr);
+        curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
+    }
+    if (!options.certificate_pem.empty()) {
+        const curl_blob certificate = blob(options.certificate_pem);
+        const curl_blob key = blob(options.key_pem.reveal());
+        curl_easy_setopt(curl, CURLOPT_SSLCERT_BLOB, &certificate);
+        curl_easy_setopt(curl, CURLOPT_SSLKEY_BLOB, &key);
+    }
+}
+
+/// libcurl repeats a request on a new connection when a kept one turns out dead. For methods that
+/// may be repeated that is welcome. For the others it is ruled out: a body is given without a way
+/// to rewind, and without a body the connection is a fresh one.
+void Client::State::set_body(const Call& call) {
+    CURL* const curl = easy.get();
+    const bool repeatable = call.method != "POST" && call.method != "PATCH";
+    if (call.method == "HEAD") {
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+        return;
+    }
+    if (!call.body.empty() || !repeatable || call.method == "PUT") {
+        curl_easy_setopt(curl, CURLOPT_POST, 1L);
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE,
+                         static_cast<curl_off_t>(call.body.size()));
+        if (repeatable || call.body.empty()) {
+            curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call.body.c_str());
+        } else {
+            transfer.unsent = call.body;
+            curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_send);
+            curl_easy_setopt(curl, CURLOPT_READDATA, &transfer);
+        }
+    }
+    if (!repeatable && call.body.empty()) curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+    curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call.method.c_str());
+}
+
+Error Client::State::failure(const Call& call, CURLcode code, std::string_view why) const {
+    const std::string what = fmt::format("{} {}: {}", call.method, call.url, why);
+    if (transfer.too_large) {
+        return {ErrorCode::too_large, fmt::format("{} {}: the answer is longer than {} bytes",
+                                                  call.method, call.url, options.body_bytes_max)};
+    }
+    curl_off_t ready_to_send = 0;
+    curl_easy_getinfo(easy.get(), CURLINFO_PRETRANSFER_TIME_T, &ready_to_send);
+    const bool nothing_sent = ready_to_send == 0 || code == CURLE_COULDNT_CONNECT ||
+                              code == CURLE_COULDNT_RESOLVE_HOST ||
+                              code == CURLE_PEER_FAILED_VERIFICATION;
+    return {nothing_sent ? ErrorCode::unavailable : ErrorCode::timeout, what};
+}
+
+/// Drives the transfer until it ends, fails or is cancelled.
+Status Client::State::run(const Call& call) {
+    for (;;) {
+        if (cancelled) return Error{ErrorCode::unavailable, "the call was cancelled"};
+        int running = 0;
+        if (curl_multi_perform(multi.get(), &running) != CURLM_OK) {
+            return Error{ErrorCode::internal, "libcurl cannot drive its transfer"};
+        }
+        int left = 0;
+        while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+            if (message->msg != CURLMSG_DONE) continue;
+            const CURLcode code = message->data.result;
+            if (code == CURLE_OK) return ok_status();
+            return failure(call, code, detail[0] != '\0' ? detail : curl_easy_strerror(code));
+        }
+        // The timeout of the call is libcurl's own; this wait only ends early.
+        curl_multi_poll(multi.get(), nullptr, 0, kPollMilliseconds, nullptr);
+    }
+}
+
+Result<Response> Client::State::perform(const Call& call) {
+    HD_CHECK(check_url(call.url));
+    HD_TRY(const Lines lines, header_lines(call.headers));
+    detail[0] = '\0';
+    transfer = Transfer{.body_bytes_max = options.body_bytes_max};
+    set_up();
+    set_body(call);
+    CURL* const curl = easy.get();
+    const auto limit = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(call.timeout),
+                                std::chrono::milliseconds(1));
+    curl_easy_setopt(curl, CURLOPT_URL, call.url.c_str());
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, lines.get());
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(limit.count()));
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
+                     static_cast<long>(std::min(limit, kConnectTimeoutMax).count()));
+    if (curl_multi_add_handle(multi.get(), curl) != CURLM_OK) {
+        return Error{ErrorCode::internal, "libcurl cannot begin a transfer"};
+    }
+    const Status status = run(call);
+    curl_multi_remove_handle(multi.get(), curl);
+    if (!status.ok()) return status.error();
+    long code = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+    transfer.response.status = static_cast<int>(code);
+    return std::move(transfer.response);
+}
+
+Client::Client(ClientOptions options) : state_(std::make_unique<State>(std::move(options))) {
+    // Thread-safe since libcurl 7.84; counts its calls. Lasts until the process ends.
+    static const CURLcode global = curl_global_init(CURL_GLOBAL_DEFAULT);
+    HD_ASSERT(global == CURLE_OK, "libcurl cannot be initialised");
+    state_->multi.reset(curl_multi_init());
+    state_->easy.reset(curl_easy_init());
+    HD_ASSERT(state_->multi != nullptr && state_->easy != nullptr, "out of memory");
+}
+
+Client::~Client() = default;
+Client::Client(Client&&) noexcept = default;
+
+Result<Response> Client::call(const Call& call) { return state_->perform(call); }
+
+void Client::cancel() {
+    state_->cancelled = true;
+    curl_multi_wakeup(state_->multi.get());
+}
+
+}  // namespace howdah::http
