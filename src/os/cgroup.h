@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -27,13 +28,23 @@ class Cgroups {
     /// Makes or changes the group `name`; a live change, processes keep running.
     Status apply(const std::string& name, const Limits& limits) const;
     Status add(const std::string& name, pid_t pid) const;
+    /// What a process writes its pid into to join; for Daemon::cgroup_files, so that no child of
+    /// the process can ever be outside.
+    std::vector<std::string> join_files(const std::string& name) const;
+    /// Whether operations a second can be limited for the device of `path`; the error says why not.
+    /// Where they cannot, `apply` leaves them unlimited.
+    Status io_support(const std::string& path) const;
     Result<std::vector<pid_t>> processes(const std::string& name) const;
     Status remove(const std::string& name) const;  ///< REQUIRES: no process in it
     int version() const { return version_; }
 
   private:
+    std::string folder(const std::string& controller, const std::string& name) const;
+
     int version_ = 0;
     std::string parent_;
+    /// Controller ("cpu", "memory", "blkio"; for version 2 also "io") to the hierarchy's mount.
+    std::map<std::string, std::string> mounts_;
 };
 
 }  // namespace howdah::os

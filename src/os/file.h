@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -13,15 +14,29 @@
 /// (disk full) and name the path.
 namespace howdah::os {
 
+/// Deepest folder below a tree's root that the functions on trees go into.
+inline constexpr int kTreeDepthMax = 64;
+
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max = 64 << 20);
 /// Replaces the file as a whole or not at all: temporary file, fsync, rename, fsync of the folder.
 /// The file has exactly `mode`; it never exists with a wider one.
 Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode = 0600);
+/// Who a file belongs to.
+struct Owner {
+    uid_t user = 0;
+    gid_t group = 0;
+};
+/// The same, with an owner that is set before the file gets its name. REQUIRES: root.
+Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode,
+                         Owner owner);
 /// Makes the folder and its parents; an existing one is fine (its mode is left alone).
 Status make_folders(const std::string& path, mode_t mode = 0700);
 Result<std::vector<std::string>> list_folder(const std::string& path);  ///< names, sorted
 bool exists(const std::string& path);
 Status rename_synced(const std::string& from, const std::string& to);  ///< fsync of both folders
+/// Sets mode and, where given, owner of one file or folder; not following links.
+Status change_mode(const std::string& path, mode_t mode);
+Status change_owner(const std::string& path, Owner owner);
 /// Removes a file or a whole tree; not following links; fine if it is absent.
 Status remove_tree(const std::string& path);
 /// fsync of every file and folder below.

@@ -29,7 +29,8 @@ struct Command {
     std::optional<User> user;  ///< only as root; supplementary groups are dropped
     Secret input;              ///< standard input
     Duration timeout = std::chrono::seconds(60);  ///< then the process group is killed
-    std::size_t output_bytes_max = 1 << 20;       ///< of each stream; the rest is dropped
+    std::optional<int> nice;
+    std::size_t output_bytes_max = 1 << 20;  ///< of each stream; the rest is dropped
 };
 
 struct Finished {
@@ -53,6 +54,8 @@ struct Daemon {
     std::string log_path;       ///< standard output and error are appended here
     std::vector<int> keep_fds;  ///< stay open under the same numbers (locks)
     std::optional<int> nice;
+    /// Files named cgroup.procs that the process joins before it becomes `user` and runs.
+    std::vector<std::string> cgroup_files;
 };
 
 /// Starts a process in a session of its own that outlives this one. Returns its pid. The caller is

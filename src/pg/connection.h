@@ -36,9 +36,9 @@ struct Rows {
 };
 
 /// One session with a PostgreSQL server (libpq). Not thread-safe. Every call has a deadline; after
-/// a timeout the session is cancelled and closed. Errors: `unavailable` (no connection), `timeout`
-/// (maybe_done), `postgres` with target = SQLSTATE and the server's message. Passwords and
-/// verifiers are never in an error text.
+/// a timeout the session is closed, and statement_timeout ends the statement on the server. Errors:
+/// `unavailable` (no connection), `timeout` (maybe_done), `postgres` with target = SQLSTATE and the
+/// server's message. Passwords and verifiers are never in an error text.
 class Connection {
   public:
     static Result<Connection> open(const ConnectOptions& options);
