@@ -13,6 +13,11 @@ std::string with_id(std::string_view family, std::string_view id) {
     return key;
 }
 
+/// Hosts and actions have ids of ours, which are kept as they are.
+std::string with_name(std::string_view family, std::string_view name) {
+    return std::string(family) + "/" + std::string(name);
+}
+
 }  // namespace
 
 std::string subscription(std::string_view id) { return with_id("/subscription", id); }
@@ -33,12 +38,12 @@ std::string pending(std::string_view server_key, std::string_view operation_id) 
 std::string ended(std::string_view end_time, std::string_view operation_id) {
     return "/ended/" + std::string(end_time) + "/" + to_lower(operation_id);
 }
-std::string actions_of(std::string_view host) { return with_id("/action", host) + "/"; }
+std::string actions_of(std::string_view host) { return with_name("/action", host) + "/"; }
 std::string action(std::string_view host, std::string_view action_id) {
     return actions_of(host) + std::string(action_id);
 }
-std::string host(std::string_view host) { return with_id("/host", host); }
-std::string silent(std::string_view host) { return with_id("/silent", host); }
+std::string host(std::string_view host) { return with_name("/host", host); }
+std::string silent(std::string_view host) { return with_name("/silent", host); }
 std::string report(std::string_view server_key) { return with_id("/report", server_key); }
 std::string results_of(std::string_view server_key) { return with_id("/result", server_key) + "/"; }
 std::string result(std::string_view server_key, std::string_view action_id) {

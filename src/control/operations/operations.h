@@ -50,6 +50,20 @@ class Operations {
     /// ErrorCode::not_found for an unknown id.
     Result<model::Operation> find(std::string_view id) const;
 
+    /// Adds to the transaction what an operation that was changed by the reconciler needs: its
+    /// record, and if it has an end_time the move from the pending to the ended ones. `modified`
+    /// is the record's revision that was read.
+    static void update(store::Transaction& transaction, const model::Operation& operation,
+                       store::Revision modified);
+    /// Changes that update() adds at most.
+    static constexpr std::size_t kChangesPerUpdate = 3;
+
+    /// Ended operations can be asked for this long.
+    static constexpr Duration kRetention = std::chrono::hours(24);
+    /// Removes ended operations that are older, at most kSweepMax; returns how many it removed.
+    static constexpr std::size_t kSweepMax = 60;
+    Result<std::size_t> sweep() const;
+
   private:
     store::Store& store_;
     const Clock& clock_;

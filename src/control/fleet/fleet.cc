@@ -1,0 +1,479 @@
+#include "control/fleet/fleet.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <condition_variable>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "control/reconcile/records.h"
+#include "core/plan/server_plan.h"
+#include "model/json.h"
+#include "model/resource_id.h"
+#include "store/keys.h"
+
+namespace howdah::control {
+namespace {
+
+namespace keys = store::keys;
+
+constexpr Duration kRound = std::chrono::milliseconds(250);
+constexpr Duration kSilenceCheckEvery = std::chrono::seconds(1);
+constexpr int kConflictsMax = 8;
+constexpr std::size_t kResultsPerCommit = 64;
+constexpr std::size_t kIdBytesMax = 256;
+constexpr std::size_t kWarnedMax = 1000;
+constexpr std::string_view kOrphan = "orphan";
+
+std::string problem_json(const Error& error) {
+    return model::to_json(
+        model::Failure{std::string(to_string(error.code)), error.message, error.hint});
+}
+
+/// What goes into store keys has to be harmless there.
+Status check_id(std::string_view id, const char* what) {
+    const bool is_good =
+        !id.empty() && id.size() <= kIdBytesMax && std::all_of(id.begin(), id.end(), [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   c == '-' || c == '_' || c == '.';
+        });
+    if (is_good) return {};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("'{}' is not {}", id.substr(0, 64), what)};
+}
+
+Status check_server_id(const std::string& id) {
+    const auto parsed = model::ResourceId::parse(id);
+    if (parsed.ok() && parsed->key() == id && parsed->segments.size() == 1) return {};
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("'{}' is not a server's id in lower case", id.substr(0, 128))};
+}
+
+Result<model::PollRequest> decode(const std::string& peer_name, std::string_view body) {
+    auto request = model::from_json<model::PollRequest>(body);
+    if (!request.ok()) {
+        Error error = request.error();
+        error.code = ErrorCode::invalid_request;
+        return error;
+    }
+    HD_CHECK(check_id(request->host, "a host's id"));
+    if (request->host != peer_name) {
+        return Error{ErrorCode::permission_denied,
+                     fmt::format("the certificate of '{}' does not speak for host '{}'", peer_name,
+                                 request->host)};
+    }
+    if (request->reports.size() > Fleet::kReportsMax ||
+        request->results.size() > Fleet::kReportsMax) {
+        return Error{ErrorCode::too_large,
+                     fmt::format("a poll has at most {} reports and results", Fleet::kReportsMax)};
+    }
+    for (const auto& each : request->reports) HD_CHECK(check_server_id(each.server_id));
+    for (const auto& each : request->results) {
+        HD_CHECK(check_server_id(each.server_id));
+        HD_CHECK(check_id(each.action_id, "an action's id"));
+    }
+    return request;
+}
+
+}  // namespace
+
+Fleet::Fleet(store::Store& store, const Clock& clock, const store::SecretBox& secrets)
+    : store_(store), clock_(clock), secrets_(secrets) {}
+
+Fleet::~Fleet() = default;
+
+// ---------------------------------------------------------------------------------------------
+// A poll
+
+void Fleet::handle(http::Request request, http::Responder responder) {
+    // std::function wants what it holds to be copyable.
+    auto shared = std::make_shared<http::Responder>(std::move(responder));
+    if (request.method != "POST") {
+        shared->send({405, {}, problem_json({ErrorCode::method_not_allowed, "only POST"})});
+        return;
+    }
+    poll(request.peer_name, request.body, [shared](int status, std::string body) {
+        shared->send({status, {}, std::move(body)});
+    });
+}
+
+void Fleet::poll(const std::string& peer_name, std::string_view body, Reply reply) {
+    const auto fail = [&](const Error& error) {
+        log::warn("refused a poll", {{"peer", peer_name}, {"error", error.describe()}});
+        reply(http_status(error.code), problem_json(error));
+    };
+    const auto request = decode(peer_name, body);
+    if (!request.ok()) return fail(request.error());
+    const auto is_known = hear(request->host);
+    if (!is_known.ok()) return fail(is_known.error());
+    auto stored = take(*request);
+    if (!stored.ok()) return fail(stored.error());
+    if (stored->changed) HD_FAILPOINT("howdahd.fleet.after_report");
+
+    const bool wants_report = !*is_known && !request->host_report;
+    if (request->wait_ms > 0 && !stored->changed && stored->acknowledged.empty() && !wants_report)
+        return park(*request, std::move(reply));
+    auto actions = actions_for(request->host, {request->running.begin(), request->running.end()});
+    if (!actions.ok()) return fail(actions.error());
+    answer(reply, {std::move(*actions), std::move(stored->acknowledged), wants_report});
+}
+
+void Fleet::answer(const Reply& reply, const model::PollResponse& response) {
+    if (!response.actions.empty()) HD_FAILPOINT("howdahd.fleet.before_send");
+    reply(200, model::to_json(response));
+}
+
+Status Fleet::load() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (is_loaded_) return {};
+    }
+    std::map<std::string, Host> hosts;
+    // After a start every host has its time to be heard of.
+    HD_CHECK(for_each(store_, "/host/", [&](const store::Entry& each) -> Status {
+        hosts[each.key.substr(std::string_view("/host/").size())] = {clock_.now(), false, true};
+        return {};
+    }));
+    HD_CHECK(for_each(store_, "/silent/", [&](const store::Entry& each) -> Status {
+        hosts[each.key.substr(std::string_view("/silent/").size())].is_silent = true;
+        return {};
+    }));
+    const std::lock_guard lock(mutex_);
+    if (!is_loaded_) hosts_.merge(hosts);
+    is_loaded_ = true;
+    return {};
+}
+
+/// Notes that the host lives. True if the store has its report.
+Result<bool> Fleet::hear(const std::string& host) {
+    HD_CHECK(load());
+    bool was_silent = false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!hosts_.contains(host) && hosts_.size() >= kHostsMax) {
+            return Error{ErrorCode::resource_exhausted,
+                         fmt::format("there are {} hosts already", hosts_.size())};
+        }
+        hosts_[host].last_heard = clock_.now();
+        was_silent = hosts_[host].is_silent;
+    }
+    if (was_silent) HD_CHECK(store_.commit(store::Transaction().remove(keys::silent(host))));
+    const std::lock_guard lock(mutex_);
+    if (was_silent) {
+        hosts_[host].is_silent = false;
+        log::info("host is back", {{"host", host}});
+    }
+    return hosts_[host].is_known;
+}
+
+// ---------------------------------------------------------------------------------------------
+// What an agent tells
+
+Result<Fleet::Stored> Fleet::take(const model::PollRequest& request) {
+    Stored stored;
+    if (request.host_report) {
+        HD_TRY(const bool changed, take_host_report(request.host, *request.host_report));
+        stored.changed |= changed;
+    }
+    std::map<std::string, News> by_server;
+    const auto take_part = [&](const std::string& server_key) -> Status {
+        HD_TRY(const bool changed, take_news(request.host, server_key, by_server[server_key]));
+        stored.changed |= changed;
+        by_server.erase(server_key);
+        return {};
+    };
+    for (const auto& each : request.reports) by_server[each.server_id].report = each;
+    for (const auto& each : request.results) {
+        News& news = by_server[each.server_id];
+        news.results.push_back(each);
+        if (news.results.size() == kResultsPerCommit) HD_CHECK(take_part(each.server_id));
+    }
+    while (!by_server.empty()) HD_CHECK(take_part(std::string(by_server.begin()->first)));
+    for (const auto& each : request.results) stored.acknowledged.push_back(each.action_id);
+    return stored;
+}
+
+Result<bool> Fleet::take_host_report(const std::string& host, const model::HostReport& report) {
+    if (report.host != host) {
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("host '{}' reports for host '{}'", host, report.host)};
+    }
+    const std::string text = model::to_json(report);
+    HD_TRY(const auto before, store_.get(keys::host(host)));
+    const bool changed = !before || before->value != text;
+    if (changed) HD_CHECK(store_.commit(store::Transaction().put(keys::host(host), text)));
+    const std::lock_guard lock(mutex_);
+    hosts_[host].is_known = true;
+    return changed;
+}
+
+/// Report and results of one server, in one transaction that expects the server to be the one
+/// they are about: nothing is written about a server that was deleted meanwhile.
+Result<bool> Fleet::take_news(const std::string& host, const std::string& server_key,
+                              const News& news) {
+    const std::string key = "/server" + server_key;
+    for (int attempt = 0; attempt < kConflictsMax; ++attempt) {
+        HD_TRY(const auto spec, read_record<model::ServerSpec>(store_, key));
+        HD_TRY(const auto status,
+               read_record<model::ServerStatus>(store_, keys::status(server_key)));
+        const bool is_ours = spec.record && status.record && status.record->host == host;
+        const auto is_current = [&](const std::string& incarnation) {
+            return is_ours && spec.record->incarnation == incarnation;
+        };
+        store::Transaction transaction;
+        transaction.expect(key, spec.modified);
+        if (news.report && is_current(news.report->incarnation)) {
+            const std::string text = model::to_json(*news.report);
+            HD_TRY(const auto before, store_.get(keys::report(server_key)));
+            if (!before || before->value != text) transaction.put(keys::report(server_key), text);
+        }
+        for (const model::ActionResult& each : news.results) {
+            if (!is_current(each.incarnation)) continue;
+            const std::string result = keys::result(server_key, each.action_id);
+            const auto is_same = [&](const auto& change) { return change.key == result; };
+            if (std::any_of(transaction.changes().begin(), transaction.changes().end(), is_same))
+                continue;
+            const std::string text = model::to_json(each);
+            HD_TRY(const auto before, store_.get(result));
+            if (!before || before->value != text) transaction.put(result, text);
+        }
+        HD_TRY(const bool orphans_changed, take_orphan(host, server_key, news));
+        if (transaction.empty()) return orphans_changed;
+        const auto committed = store_.commit(transaction);
+        if (committed.ok()) return true;
+        if (committed.error().code != ErrorCode::conflict) return committed.error();
+    }
+    return Error{ErrorCode::unavailable,
+                 fmt::format("server '{}' changes too often to take its report", server_key)};
+}
+
+/// Instances whose server is gone: deleted if it is known that the server was deleted.
+Result<bool> Fleet::take_orphan(const std::string& host, const std::string& server_key,
+                                const News& news) {
+    bool changed = false;
+    for (const model::ActionResult& each : news.results) {
+        if (!each.action_id.ends_with(kOrphan)) continue;
+        HD_CHECK(store_.commit(store::Transaction().remove(keys::action(host, each.action_id))));
+        changed = true;
+    }
+    if (!news.report || news.report->state == "absent") return changed;
+    const model::InstanceReport& report = *news.report;
+    if (const Status good = check_id(report.incarnation, "an incarnation"); !good.ok())
+        return changed;
+    HD_TRY(const auto spec, read_record<model::ServerSpec>(store_, "/server" + server_key));
+    if (spec.record && spec.record->incarnation == report.incarnation) return changed;
+    HD_TRY(const auto gone, store_.get(keys::gone(report.incarnation)));
+    if (!gone) {
+        const std::lock_guard lock(mutex_);
+        if (warned_.size() < kWarnedMax && warned_.insert(report.incarnation).second) {
+            log::warn(
+                "host has an instance of an unknown server; it is left alone",
+                {{"host", host}, {"server", server_key}, {"incarnation", report.incarnation}});
+        }
+        return changed;
+    }
+    model::Action action;
+    action.id = core::action_id(report.incarnation, report.observed_generation,
+                                model::ActionKind::delete_instance, std::string(kOrphan), 0);
+    action.host = host;
+    action.server_id = server_key;
+    action.incarnation = report.incarnation;
+    action.kind = model::ActionKind::delete_instance;
+    action.term = report.term;
+    action.generation = report.observed_generation + 1;
+    const std::string key = keys::action(host, action.id);
+    const auto put =
+        store_.commit(store::Transaction().expect_absent(key).put(key, model::to_json(action)));
+    if (!put.ok() && put.error().code != ErrorCode::conflict) return put.error();
+    return changed || put.ok();
+}
+
+// ---------------------------------------------------------------------------------------------
+// What an agent gets
+
+Result<std::vector<model::Action>> Fleet::actions_for(const std::string& host,
+                                                      const std::set<std::string>& running) {
+    std::vector<model::Action> actions;
+    HD_CHECK(for_each(store_, keys::actions_of(host), [&](const store::Entry& each) -> Status {
+        if (actions.size() >= kActionsPerAnswer) return {};
+        const std::string id = each.key.substr(keys::actions_of(host).size());
+        if (running.contains(id)) return {};
+        HD_TRY(auto action, model::from_json<model::Action>(each.value));
+        // Done already; the reconciler is about to take it away.
+        HD_TRY(const auto result, store_.get(keys::result(action.server_id, id)));
+        if (result) return {};
+        HD_TRY(const bool is_good, unseal(action));
+        if (is_good) actions.push_back(std::move(action));
+        return {};
+    }));
+    return actions;
+}
+
+/// Fills in the secrets, which the store has only sealed. False if that cannot be: the action has
+/// a result then, a failure.
+Result<bool> Fleet::unseal(model::Action& action) {
+    if (!action.instance) return true;
+    const auto verifier = secrets_.unseal(keys::seal_name_of_verifier(action.server_id),
+                                          action.instance->administrator_verifier);
+    if (!verifier.ok()) {
+        HD_CHECK(refuse(action, verifier.error()));
+        return false;
+    }
+    const std::string tls_key = keys::server_tls(action.server_id);
+    HD_TRY(const auto sealed, store_.get(tls_key));
+    const auto tls =
+        sealed ? secrets_.unseal(tls_key, sealed->value)
+               : Result<Secret>(Error{ErrorCode::internal, "the server has no certificate"});
+    if (!tls.ok()) {
+        HD_CHECK(refuse(action, tls.error()));
+        return false;
+    }
+    HD_TRY(action.instance->tls, model::from_json<model::TlsMaterial>(tls->reveal()));
+    action.instance->administrator_verifier = verifier->reveal();
+    return true;
+}
+
+Status Fleet::refuse(const model::Action& action, const Error& error) {
+    log::error("cannot send an action", {{"action", action.id}, {"error", error.describe()}});
+    model::ActionResult result{action.id,   action.server_id,  action.incarnation,
+                               action.kind, action.generation, model::Failure{}};
+    result.failure = model::Failure{std::string(to_string(error.code)), error.message, error.hint};
+    const std::string key = keys::result(action.server_id, action.id);
+    const auto put =
+        store_.commit(store::Transaction().expect_absent(key).put(key, model::to_json(result)));
+    if (!put.ok() && put.error().code != ErrorCode::conflict) return put.error();
+    return {};
+}
+
+void Fleet::park(const model::PollRequest& request, Reply reply) {
+    const auto wait = std::min<Duration>(
+        kWaitMax, std::chrono::milliseconds(std::min<std::int64_t>(request.wait_ms, 1'000'000)));
+    std::optional<Parked> older;
+    {
+        const std::lock_guard lock(mutex_);
+        Host& host = hosts_[request.host];
+        older = std::move(host.parked);
+        host.parked = Parked{next_ticket_++,
+                             {request.running.begin(), request.running.end()},
+                             clock_.now() + wait,
+                             std::move(reply)};
+    }
+    // The agent has begun anew: nobody waits for the older answer.
+    if (older) answer(older->reply, {});
+    // An action may have come between the agent's last answer and now.
+    wake(request.host);
+}
+
+/// Answers the parked poll of a host if there is something for it.
+void Fleet::wake(const std::string& host) {
+    std::uint64_t ticket = 0;
+    std::set<std::string> running;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = hosts_.find(host);
+        if (found == hosts_.end() || !found->second.parked) return;
+        ticket = found->second.parked->ticket;
+        running = found->second.parked->running;
+    }
+    auto actions = actions_for(host, running);
+    if (!actions.ok()) {
+        log::warn("cannot read actions", {{"host", host}, {"error", actions.error().describe()}});
+        return;
+    }
+    if (actions->empty()) return;
+    std::optional<Parked> parked;
+    {
+        const std::lock_guard lock(mutex_);
+        Host& at = hosts_[host];
+        if (!at.parked || at.parked->ticket != ticket) return;
+        parked = std::move(at.parked);
+        at.parked.reset();
+        at.last_heard = clock_.now();
+    }
+    answer(parked->reply, {std::move(*actions), {}, false});
+}
+
+// ---------------------------------------------------------------------------------------------
+// The loop
+
+void Fleet::run(std::stop_token stop) {
+    std::mutex pausing;
+    std::condition_variable_any never;
+    while (!stop.stop_requested()) {
+        const Status stepped = [&]() -> Status {
+            if (watch_ == nullptr) return step(Duration::zero());
+            const std::stop_callback wake_up(stop, [watch = watch_] { watch->stop(); });
+            return step(kRound);
+        }();
+        if (stepped.ok()) continue;
+        log::warn("cannot serve the fleet", {{"error", stepped.error().describe()}});
+        std::unique_lock lock(pausing);
+        never.wait_for(lock, stop, std::chrono::seconds(1), [] { return false; });
+    }
+}
+
+Status Fleet::step(Duration timeout) {
+    HD_CHECK(load());
+    std::set<std::string> to_wake;
+    if (watch_ == nullptr) {
+        HD_TRY(const store::Revision now, store_.revision());
+        HD_TRY(watch_, store_.watch("/action/", now));
+        // What was parked before the watch began may have missed something.
+        const std::lock_guard lock(mutex_);
+        for (const auto& [host, state] : hosts_) to_wake.insert(host);
+    }
+    auto events = watch_->next(timeout);
+    if (!events.ok()) {
+        watch_.reset();
+        return events.error().code == ErrorCode::conflict ? Status() : events.error();
+    }
+    for (const store::Event& each : *events) {
+        if (!each.entry) continue;
+        const std::string rest = each.key.substr(std::string_view("/action/").size());
+        to_wake.insert(rest.substr(0, rest.find('/')));
+    }
+    for (const std::string& host : to_wake) wake(host);
+    end_overdue_polls();
+    return notice_silence();
+}
+
+void Fleet::end_overdue_polls() {
+    std::vector<Parked> overdue;
+    {
+        const std::lock_guard lock(mutex_);
+        const Instant now = clock_.now();
+        for (auto& [host, state] : hosts_) {
+            if (!state.parked || state.parked->deadline > now) continue;
+            overdue.push_back(std::move(*state.parked));
+            state.parked.reset();
+            state.last_heard = now;
+        }
+    }
+    for (const Parked& each : overdue) answer(each.reply, {});
+}
+
+Status Fleet::notice_silence() {
+    const Instant now = clock_.now();
+    if (now < next_silence_check_) return {};
+    next_silence_check_ = now + kSilenceCheckEvery;
+    std::vector<std::string> silent;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [host, state] : hosts_) {
+            if (!state.is_silent && state.is_known && !state.parked &&
+                now - state.last_heard > kSilentAfter)
+                silent.push_back(host);
+        }
+    }
+    for (const std::string& host : silent) {
+        HD_CHECK(store_.commit(
+            store::Transaction().put(keys::silent(host), format_iso8601(clock_.wall()))));
+        log::warn("host is not heard of", {{"host", host}});
+        const std::lock_guard lock(mutex_);
+        hosts_[host].is_silent = true;
+    }
+    return {};
+}
+
+}  // namespace howdah::control

@@ -1,0 +1,714 @@
+#include "core/plan/server_plan.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+#include "base/text.h"
+#include "core/sizing/sku.h"
+#include "model/json.h"
+#include "model/resource_id.h"
+
+namespace howdah::core {
+namespace {
+
+using model::Action;
+using model::ActionKind;
+using model::ActionResult;
+using model::Failure;
+using model::Generation;
+using model::Operation;
+using model::ServerSpec;
+using model::ServerStatus;
+
+std::string_view to_string(ActionKind kind) {
+    switch (kind) {
+        case ActionKind::ensure_instance:
+            return "ensure_instance";
+        case ActionKind::delete_instance:
+            return "delete_instance";
+        case ActionKind::create_database:
+            return "create_database";
+        case ActionKind::drop_database:
+            return "drop_database";
+    }
+    return "unknown";
+}
+
+Failure failure_of(ErrorCode code, std::string message, std::string hint = {}) {
+    return {std::string(howdah::to_string(code)), std::move(message), std::move(hint)};
+}
+
+bool may_pass(const Failure& failure) {
+    return retry_class(error_code_from(failure.code)) != RetryClass::never;
+}
+
+Duration retry_pause(std::int64_t retry) {
+    Duration pause = kRetryPauseFirst;
+    for (std::int64_t i = 1; i < retry && pause < kRetryPauseMax; ++i) pause *= 4;
+    return std::min(pause, kRetryPauseMax);
+}
+
+/// How long until a time that stands in a record; zero if it has passed or cannot be read.
+Duration until(const std::string& time, Timestamp now) {
+    if (time.empty()) return Duration::zero();
+    const auto parsed = parse_iso8601(time);
+    if (!parsed.ok() || *parsed <= now) return Duration::zero();
+    return *parsed - now;
+}
+
+bool is_older_than(const std::string& time, Duration age, Timestamp now) {
+    const auto parsed = parse_iso8601(time);
+    return !parsed.ok() || now - *parsed > age;
+}
+
+/// Azure's state word for what is being done to a server that has been in force before.
+std::string word_for(const std::string& operation_kind) {
+    if (operation_kind == "StartServer") return "Starting";
+    if (operation_kind == "StopServer") return "Stopping";
+    if (operation_kind == "RestartServer") return "Restarting";
+    return "Updating";
+}
+
+bool is_database_operation(const Operation& operation) { return !operation.action_id.empty(); }
+
+/// One decision in the making.
+class Planner {
+  public:
+    Planner(const ServerView& view, Timestamp now)
+        : view_(view), spec_(*view.spec), now_(now), operations_(view.pending) {
+        if (view.status && view.status->incarnation == spec_.incarnation) {
+            status_ = *view.status;
+        } else {
+            status_.server_id = view.server_key;
+            status_.incarnation = spec_.incarnation;
+        }
+        remaining_ = view.actions;
+    }
+
+    ServerDecision run() {
+        take_server_results();
+        follow_report();
+        if (spec_.deleting)
+            plan_deletion();
+        else
+            plan_instance();
+        if (!decision_.remove_server) plan_databases();
+        end_operations();
+        consume_other_results();
+        finish_status();
+        return std::move(decision_);
+    }
+
+  private:
+    // What has come to pass.
+    void take_server_results();
+    void take_failure(const ActionResult& result);
+    void follow_report();
+    // What is to be done.
+    void plan_instance();
+    bool place();
+    void renew_certificate();
+    void put_server_action(ActionKind kind, const std::string& subject);
+    void plan_deletion();
+    void plan_removal();
+    // Databases.
+    void plan_databases();
+    void plan_database(Operation& operation);
+    bool take_database_result(Operation& operation, const Action& action);
+    std::optional<Failure> database_refusal(const Operation& operation, bool is_sent) const;
+    void fail_database(Operation& operation, Failure failure);
+    std::optional<Action> database_action(const Operation& operation) const;
+    // Operations.
+    void end_operations();
+    void end(Operation& operation, const char* status, std::optional<Failure> failure = {});
+    void show_progress(Operation& operation, std::string text);
+    std::string server_progress() const;
+    bool is_overdue(Duration deadline) const;
+    // Status.
+    void consume_other_results();
+    void finish_status();
+    std::string state() const;
+    std::string settled_state() const;
+    void set_conditions();
+    void set_condition(const std::string& type, const std::string& status,
+                       const std::string& reason, const std::string& message);
+
+    bool is_settled() const {
+        return std::max(status_.observed_generation, status_.failed_generation) >= spec_.generation;
+    }
+    bool is_running() const { return view_.report && view_.report->state == "running"; }
+    const HostView* host() const {
+        for (const HostView& each : view_.hosts)
+            if (each.report.host == status_.host) return &each;
+        return nullptr;
+    }
+    void fail_generation(Generation generation, Failure failure) {
+        forget_retries();
+        if (generation <= status_.observed_generation) return;
+        status_.failed_generation = std::max(status_.failed_generation, generation);
+        status_.failure = std::move(failure);
+    }
+    void forget_retries() {
+        status_.retry_generation = 0;
+        status_.retries = 0;
+        status_.retry_at.clear();
+    }
+    void consume(const std::string& id) {
+        if (consumed_.insert(id).second) decision_.consumed_results.push_back(id);
+    }
+    void drop_action(const std::string& id) {
+        const auto found = std::find_if(remaining_.begin(), remaining_.end(),
+                                        [&](const Action& each) { return each.id == id; });
+        if (found == remaining_.end()) return;
+        decision_.remove_actions.push_back(*found);
+        remaining_.erase(found);
+    }
+    const ActionResult* result_of(const std::string& id) const {
+        for (const ActionResult& each : view_.results)
+            if (each.action_id == id) return &each;
+        return nullptr;
+    }
+    void ask_again_in(Duration pause) {
+        if (!decision_.ask_again || pause < *decision_.ask_again) decision_.ask_again = pause;
+    }
+
+    const ServerView& view_;
+    const ServerSpec& spec_;
+    const Timestamp now_;
+    ServerStatus status_;
+    std::vector<Operation> operations_;
+    std::vector<Action> remaining_;  ///< the actions that stay
+    std::set<std::string> consumed_;
+    std::set<std::string> busy_databases_;
+    bool instance_is_gone_ = false;
+    ServerDecision decision_;
+};
+
+// ---------------------------------------------------------------------------------------------
+// What has come to pass
+
+void Planner::take_server_results() {
+    for (const ActionResult& result : view_.results) {
+        const bool is_ours = result.incarnation == spec_.incarnation;
+        if (is_ours && (result.kind == ActionKind::create_database ||
+                        result.kind == ActionKind::drop_database)) {
+            continue;  // plan_databases takes those
+        }
+        if (is_ours && result.failure) {
+            take_failure(result);
+        } else if (is_ours && result.kind == ActionKind::delete_instance) {
+            instance_is_gone_ = true;
+        } else if (is_ours && result.generation > status_.observed_generation) {
+            status_.observed_generation = result.generation;
+            if (status_.failed_generation < result.generation) status_.failure.reset();
+            forget_retries();
+        }
+        consume(result.action_id);
+        drop_action(result.action_id);
+    }
+}
+
+void Planner::take_failure(const ActionResult& result) {
+    const bool is_current =
+        std::any_of(view_.actions.begin(), view_.actions.end(),
+                    [&](const Action& each) { return each.id == result.action_id; });
+    const bool is_renewal = result.generation <= status_.observed_generation;
+    if (!may_pass(*result.failure)) return fail_generation(result.generation, *result.failure);
+    // A late word about an attempt that was given up, or is repeated already.
+    if (!is_current || (!is_renewal && result.generation < spec_.generation)) return;
+    const std::int64_t retries =
+        status_.retry_generation == result.generation ? status_.retries : 0;
+    if (retries >= kRetriesMax) return fail_generation(result.generation, *result.failure);
+    status_.retry_generation = result.generation;
+    status_.retries = retries + 1;
+    status_.retry_at = format_iso8601(
+        now_ + std::chrono::ceil<std::chrono::milliseconds>(retry_pause(status_.retries)));
+}
+
+void Planner::follow_report() {
+    if (!view_.report) return;
+    const model::InstanceReport& report = *view_.report;
+    if (!report.minor_version.empty()) status_.minor_version = report.minor_version;
+    status_.pending_restart = report.pending_restart;
+    if (report.state != "running") return;  // it cannot see its databases otherwise
+    const auto is_reported = [&](const std::string& name) {
+        return std::any_of(report.databases.begin(), report.databases.end(),
+                           [&](const model::DatabaseStatus& each) { return each.name == name; });
+    };
+    // A record whose database was seen and is no more: somebody dropped it by SQL. While an
+    // operation deals with it, the operation has the say.
+    std::set<std::string> busy;
+    for (const Operation& each : view_.pending)
+        if (is_database_operation(each)) busy.insert(to_lower(each.resource_id));
+    for (const model::DatabaseStatus& seen : status_.databases) {
+        if (is_reported(seen.name)) continue;
+        for (const model::DatabaseSpec& record : view_.databases)
+            if (record.name == seen.name && !busy.contains(to_lower(record.id)))
+                decision_.removed_databases.push_back(record.id);
+    }
+    status_.databases = report.databases;
+}
+
+// ---------------------------------------------------------------------------------------------
+// What is to be done
+
+void Planner::plan_instance() {
+    for (const Action& each : std::vector<Action>(remaining_)) {
+        const bool is_superseded =
+            each.kind == ActionKind::delete_instance ||
+            (each.kind == ActionKind::ensure_instance && each.generation < spec_.generation);
+        if (is_superseded) drop_action(each.id);
+    }
+    if (is_settled()) return renew_certificate();
+    if (status_.retry_generation != spec_.generation) forget_retries();
+    const auto current =
+        std::find_if(remaining_.begin(), remaining_.end(),
+                     [&](const Action& each) { return each.kind == ActionKind::ensure_instance; });
+    if (current != remaining_.end()) {
+        if (!is_overdue(kOperationDeadline)) return;
+        fail_generation(spec_.generation,
+                        failure_of(ErrorCode::timeout,
+                                   fmt::format("host '{}' has not answered in time", status_.host),
+                                   "check howdah-agent on that host, then repeat the request"));
+        return drop_action(current->id);
+    }
+    if (const Duration pause = until(status_.retry_at, now_); pause > Duration::zero())
+        return ask_again_in(pause);
+    if (!place()) return;
+    put_server_action(ActionKind::ensure_instance, "");
+}
+
+/// Chooses the host and the port if that has not been done. False: not now.
+bool Planner::place() {
+    if (status_.host.empty()) {
+        const HostView* chosen = choose_host(spec_, view_.hosts);
+        if (chosen == nullptr) {
+            if (is_overdue(kPlacementDeadline)) {
+                fail_generation(
+                    spec_.generation,
+                    failure_of(ErrorCode::unavailable,
+                               fmt::format("no host has PostgreSQL {}", spec_.version),
+                               fmt::format("install postgresql-{} on a host", spec_.version)));
+                return false;
+            }
+            decision_.waits_for_host = true;
+            ask_again_in(std::chrono::seconds(1));
+            return false;
+        }
+        status_.host = chosen->report.host;
+    }
+    if (status_.port == 0) {
+        if (view_.free_port == 0) {
+            if (!view_.status) status_.host.clear();
+            fail_generation(spec_.generation,
+                            failure_of(ErrorCode::resource_exhausted,
+                                       "every port of the range for servers is taken",
+                                       "widen the port range of howdahd"));
+            return false;
+        }
+        status_.port = view_.free_port;
+        decision_.claim_port = true;
+    }
+    return true;
+}
+
+void Planner::renew_certificate() {
+    const bool is_busy = std::any_of(remaining_.begin(), remaining_.end(), [](const Action& each) {
+        return each.kind == ActionKind::ensure_instance;
+    });
+    if (is_busy || status_.observed_generation < spec_.generation || !view_.certificate_end) return;
+    const bool is_retry = status_.retries > 0;
+    const bool is_due = *view_.certificate_end - now_ < kCertificateRenewal;
+    if (!is_due && !is_retry) return;
+    if (const Duration pause = until(status_.retry_at, now_); pause > Duration::zero())
+        return ask_again_in(pause);
+    decision_.issue_certificate = is_due;
+    const auto day = std::chrono::floor<std::chrono::days>(*view_.certificate_end);
+    put_server_action(ActionKind::ensure_instance,
+                      fmt::format("tls{}", day.time_since_epoch().count()));
+}
+
+void Planner::put_server_action(ActionKind kind, const std::string& subject) {
+    Action action;
+    action.id = action_id(spec_.incarnation, spec_.generation, kind, subject, status_.retries);
+    action.host = status_.host;
+    action.server_id = view_.server_key;
+    action.incarnation = spec_.incarnation;
+    action.kind = kind;
+    action.term = status_.term;
+    action.generation = spec_.generation;
+    if (kind == ActionKind::ensure_instance) {
+        action.instance = instance_of(spec_, status_, view_.host_names);
+        if (!view_.certificate_end) decision_.issue_certificate = true;
+    }
+    decision_.put_actions.push_back(std::move(action));
+}
+
+void Planner::plan_deletion() {
+    const bool was_never_placed = status_.host.empty();
+    if (was_never_placed || instance_is_gone_) return plan_removal();
+    for (const Action& each : std::vector<Action>(remaining_)) {
+        const bool stays = each.kind == ActionKind::delete_instance &&
+                           each.generation == spec_.generation && !is_settled();
+        if (!stays) drop_action(each.id);
+    }
+    if (is_settled()) return;
+    if (status_.retry_generation != spec_.generation) forget_retries();
+    if (!remaining_.empty()) {
+        if (!is_overdue(kOperationDeadline)) return;
+        fail_generation(spec_.generation,
+                        failure_of(ErrorCode::timeout,
+                                   fmt::format("host '{}' has not answered in time", status_.host),
+                                   "check howdah-agent on that host, then delete again"));
+        return drop_action(std::string(remaining_.front().id));
+    }
+    if (const Duration pause = until(status_.retry_at, now_); pause > Duration::zero())
+        return ask_again_in(pause);
+    put_server_action(ActionKind::delete_instance, "");
+}
+
+/// The instance is gone, or never was: what is left are records.
+void Planner::plan_removal() {
+    for (Operation& each : operations_) {
+        if (each.kind == "DeleteServer")
+            end(each, "Succeeded");
+        else
+            end(each, "Canceled",
+                failure_of(ErrorCode::cancelled, "the server was deleted before this was done"));
+    }
+    if (view_.has_more_pending) {
+        // The records go with the last operations; what this rests on stays until then.
+        decision_.consumed_results.clear();
+        decision_.remove_actions.clear();
+        return ask_again_in(Duration::zero());
+    }
+    for (const Action& each : std::vector<Action>(remaining_)) drop_action(each.id);
+    decision_.remove_server = true;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Databases
+
+void Planner::plan_databases() {
+    for (Operation& each : operations_)
+        if (is_database_operation(each) && each.end_time.empty()) plan_database(each);
+}
+
+std::optional<Action> Planner::database_action(const Operation& operation) const {
+    const auto id = model::ResourceId::parse(operation.resource_id);
+    if (!id.ok() || id->segments.size() < 2) return std::nullopt;
+    Action action;
+    action.kind = operation.kind == "CreateDatabase" ? ActionKind::create_database
+                                                     : ActionKind::drop_database;
+    action.id = action_id(spec_.incarnation, operation.generation, action.kind, operation.id,
+                          operation.retries);
+    action.host = status_.host;
+    action.server_id = view_.server_key;
+    action.incarnation = spec_.incarnation;
+    action.term = status_.term;
+    action.generation = spec_.generation;
+    action.database = model::DatabaseSpec{operation.resource_id, id->name()};
+    if (action.kind == ActionKind::drop_database) return action;
+    for (const model::DatabaseSpec& record : view_.databases) {
+        if (!iequals(record.id, operation.resource_id)) continue;
+        action.database = record;
+        return action;
+    }
+    return std::nullopt;
+}
+
+void Planner::plan_database(Operation& operation) {
+    if (operation.kind != "CreateDatabase" && operation.kind != "DropDatabase") {
+        return end(operation, "Failed",
+                   failure_of(ErrorCode::not_supported,
+                              fmt::format("'{}' is no known operation", operation.kind)));
+    }
+    const std::optional<Action> action = database_action(operation);
+    if (!action) {
+        return end(operation, "Canceled",
+                   failure_of(ErrorCode::cancelled, "the database's record is gone"));
+    }
+    if (take_database_result(operation, *action)) return;
+    // One thing at a time for each database, in the order of the requests.
+    const bool is_next = busy_databases_.insert(action->database->name).second;
+    const bool is_sent = std::any_of(remaining_.begin(), remaining_.end(),
+                                     [&](const Action& each) { return each.id == action->id; });
+    if (const auto refusal = database_refusal(operation, is_sent)) {
+        drop_action(action->id);
+        return fail_database(operation, *refusal);
+    }
+    if (is_sent) {
+        return show_progress(
+            operation,
+            fmt::format("{} database '{}'",
+                        action->kind == ActionKind::create_database ? "creating" : "dropping",
+                        action->database->name));
+    }
+    if (!is_next || !is_settled() || !is_running())
+        return show_progress(operation, "waiting for the server");
+    if (const Duration pause = until(operation.retry_at, now_); pause > Duration::zero())
+        return ask_again_in(pause);
+    decision_.put_actions.push_back(*action);
+}
+
+/// True if there was a result.
+bool Planner::take_database_result(Operation& operation, const Action& action) {
+    const ActionResult* result = result_of(action.id);
+    if (result == nullptr) return false;
+    consume(action.id);
+    drop_action(action.id);
+    if (!result->failure) {
+        end(operation, "Succeeded");
+    } else if (may_pass(*result->failure) && operation.retries < kRetriesMax) {
+        ++operation.retries;
+        const Duration pause = retry_pause(operation.retries);
+        operation.retry_at =
+            format_iso8601(now_ + std::chrono::ceil<std::chrono::milliseconds>(pause));
+        operation.progress = fmt::format("trying again: {}", result->failure->message);
+        busy_databases_.insert(action.database->name);
+        ask_again_in(pause);
+    } else {
+        fail_database(operation, *result->failure);
+    }
+    return true;
+}
+
+/// Why a database operation cannot go on; none: it can, now or later.
+std::optional<Failure> Planner::database_refusal(const Operation& operation, bool is_sent) const {
+    if (spec_.deleting)
+        return failure_of(ErrorCode::invalid_state,
+                          fmt::format("server '{}' is being deleted", spec_.name));
+    // What was sent has a result of its own, even if the server stops meanwhile.
+    if (!spec_.running && !is_sent)
+        return failure_of(ErrorCode::invalid_state,
+                          fmt::format("server '{}' is stopped", spec_.name),
+                          "start the server, then repeat the request");
+    if (is_settled() && status_.observed_generation == 0 && !is_sent)
+        return failure_of(ErrorCode::invalid_state,
+                          fmt::format("server '{}' could not be created", spec_.name),
+                          "repair the server first");
+    if (is_older_than(operation.start_time, kDatabaseDeadline, now_))
+        return failure_of(ErrorCode::timeout,
+                          fmt::format("server '{}' did not come to running in time", spec_.name),
+                          "check the state of the server, then repeat the request");
+    return std::nullopt;
+}
+
+void Planner::fail_database(Operation& operation, Failure failure) {
+    const auto id = model::ResourceId::parse(operation.resource_id);
+    const bool exists =
+        id.ok() && std::any_of(status_.databases.begin(), status_.databases.end(),
+                               [&](const auto& each) { return each.name == id->name(); });
+    if (operation.kind == "CreateDatabase" && !exists)
+        decision_.removed_databases.push_back(operation.resource_id);
+    end(operation, "Failed", std::move(failure));
+}
+
+// ---------------------------------------------------------------------------------------------
+// Operations
+
+void Planner::end(Operation& operation, const char* status, std::optional<Failure> failure) {
+    if (!operation.end_time.empty()) return;
+    operation.status = status;
+    operation.failure = std::move(failure);
+    operation.end_time = format_iso8601(now_);
+    operation.progress.clear();
+    operation.retry_at.clear();
+}
+
+void Planner::show_progress(Operation& operation, std::string text) {
+    operation.progress = std::move(text);
+}
+
+/// True if an operation that waits for the wanted generation began longer ago than this.
+bool Planner::is_overdue(Duration deadline) const {
+    return std::any_of(view_.pending.begin(), view_.pending.end(), [&](const Operation& each) {
+        return !is_database_operation(each) && is_older_than(each.start_time, deadline, now_);
+    });
+}
+
+std::string Planner::server_progress() const {
+    if (decision_.waits_for_host)
+        return fmt::format("waiting for a host with PostgreSQL {}", spec_.version);
+    if (const HostView* at = host(); at != nullptr && at->is_silent)
+        return fmt::format("waiting for host '{}' to answer", status_.host);
+    if (status_.retries > 0 && decision_.put_actions.empty() && remaining_.empty())
+        return "waiting to try again";
+    if (view_.report && !view_.report->detail.empty()) return view_.report->detail;
+    if (spec_.deleting) return "deleting the instance";
+    return fmt::format("bringing PostgreSQL {} to the wanted state", spec_.version);
+}
+
+void Planner::end_operations() {
+    const std::string progress = server_progress();
+    for (std::size_t i = 0; i < operations_.size(); ++i) {
+        Operation& each = operations_[i];
+        if (each.end_time.empty() && !each.incarnation.empty() &&
+            each.incarnation != spec_.incarnation) {
+            end(each, "Canceled",
+                failure_of(ErrorCode::cancelled, "the server was deleted before this was done"));
+        } else if (each.end_time.empty() && !is_database_operation(each)) {
+            const bool is_deletion = each.kind == "DeleteServer";
+            if (!is_deletion && each.generation <= status_.observed_generation)
+                end(each, "Succeeded");
+            else if (each.generation <= status_.failed_generation)
+                end(each, "Failed", status_.failure);
+            else
+                show_progress(each, progress);
+        }
+        if (model::to_json(each) != model::to_json(view_.pending[i]))
+            decision_.operations.push_back(each);
+    }
+    const bool some_ended = std::any_of(operations_.begin(), operations_.end(),
+                                        [](const auto& each) { return !each.end_time.empty(); });
+    if (view_.has_more_pending && some_ended) ask_again_in(Duration::zero());
+}
+
+// ---------------------------------------------------------------------------------------------
+// Status
+
+void Planner::consume_other_results() {
+    if (view_.has_more_pending) return;  // a result may belong to one of those
+    for (const ActionResult& each : view_.results) {
+        if (consumed_.contains(each.action_id)) continue;
+        consume(each.action_id);
+        drop_action(each.action_id);
+    }
+    if (decision_.remove_server) return;
+    // A database action whose operation is gone has nobody to tell.
+    for (const Action& each : std::vector<Action>(remaining_)) {
+        const bool is_wanted =
+            each.kind == ActionKind::ensure_instance || each.kind == ActionKind::delete_instance ||
+            std::any_of(operations_.begin(), operations_.end(), [&](const Operation& operation) {
+                const auto action = database_action(operation);
+                return operation.end_time.empty() && action && action->id == each.id;
+            });
+        if (!is_wanted) drop_action(each.id);
+    }
+}
+
+std::string Planner::settled_state() const {
+    // A report from before this generation says nothing about it; the result did.
+    const bool has_news =
+        view_.report && view_.report->observed_generation >= status_.observed_generation;
+    const std::string seen = has_news ? view_.report->state : "";
+    if (status_.observed_generation == 0) return "Inaccessible";
+    if (!spec_.running) return seen == "running" || seen == "stopping" ? "Stopping" : "Stopped";
+    if (seen.empty() || seen == "running") return "Ready";
+    if (seen == "starting" || seen == "preparing" || seen == "stopped") return "Starting";
+    if (seen == "stopping") return "Restarting";
+    return "Inaccessible";
+}
+
+std::string Planner::state() const {
+    if (spec_.deleting) return "Dropping";
+    if (is_settled()) return settled_state();
+    if (status_.observed_generation == 0) return "Provisioning";
+    for (auto each = operations_.rbegin(); each != operations_.rend(); ++each)
+        if (each->end_time.empty() && !is_database_operation(*each)) return word_for(each->kind);
+    return "Updating";
+}
+
+void Planner::set_condition(const std::string& type, const std::string& status,
+                            const std::string& reason, const std::string& message) {
+    model::Condition condition{
+        type, status, reason, message, format_iso8601(now_), status_.observed_generation};
+    for (const model::Condition& before :
+         view_.status ? view_.status->conditions : std::vector<model::Condition>{}) {
+        if (before.type == type && before.status == status)
+            condition.last_transition_time = before.last_transition_time;
+    }
+    status_.conditions.push_back(std::move(condition));
+}
+
+void Planner::set_conditions() {
+    status_.conditions.clear();
+    std::string message = status_.failure ? status_.failure->message : "";
+    if (view_.report && view_.report->state == "failed") message = view_.report->detail;
+    set_condition("Ready", status_.state == "Ready" ? "True" : "False", status_.state, message);
+    const HostView* at = host();
+    if (at == nullptr) return;
+    set_condition("HostReachable", at->is_silent ? "False" : "True",
+                  at->is_silent ? "NotHeardOf" : "HeardOf",
+                  at->is_silent ? fmt::format("host '{}' does not report", status_.host) : "");
+    for (const model::Capability& each : at->report.capabilities) {
+        if (!each.available)
+            set_condition("Capability." + each.name, "False", "NotAvailable", each.reason);
+    }
+}
+
+void Planner::finish_status() {
+    if (decision_.remove_server) return;
+    status_.state = state();
+    set_conditions();
+    if (!view_.status || model::to_json(status_) != model::to_json(*view_.status))
+        decision_.status = status_;
+}
+
+/// The server's record is gone: what is left of it goes too.
+ServerDecision clean_up(const ServerView& view, Timestamp now) {
+    ServerDecision decision;
+    for (const ActionResult& each : view.results)
+        decision.consumed_results.push_back(each.action_id);
+    decision.remove_actions = view.actions;
+    for (Operation each : view.pending) {
+        each.status = "Canceled";
+        each.failure = failure_of(ErrorCode::cancelled, "the server does not exist");
+        each.end_time = format_iso8601(now);
+        each.progress.clear();
+        decision.operations.push_back(std::move(each));
+    }
+    if (view.has_more_pending) decision.ask_again = Duration::zero();
+    decision.remove_server = view.status.has_value() || view.report.has_value();
+    return decision;
+}
+
+}  // namespace
+
+std::string action_id(const std::string& incarnation, Generation generation, ActionKind kind,
+                      const std::string& subject, std::int64_t retry) {
+    std::string id = fmt::format("{}-{}-{}", incarnation, generation, to_string(kind));
+    if (!subject.empty()) id += "-" + subject;
+    if (retry > 0) id += fmt::format("-r{}", retry);
+    return id;
+}
+
+model::InstanceSpec instance_of(const ServerSpec& spec, const ServerStatus& status,
+                                const std::vector<std::string>& host_names) {
+    model::InstanceSpec instance;
+    instance.server_id = status.server_id;
+    instance.server_name = to_lower(spec.name);
+    instance.incarnation = spec.incarnation;
+    instance.generation = spec.generation;
+    instance.major = spec.version;
+    instance.administrator_login = spec.administrator_login;
+    instance.administrator_verifier = spec.sealed_verifier;
+    instance.password_version = spec.password_version;
+    instance.running = spec.running;
+    instance.restart_sequence = spec.restart_sequence;
+    instance.sku = spec.sku;
+    instance.storage_gb = spec.storage.size_gb;
+    instance.iops = spec.storage.iops;
+    for (const StorageSize& size : all_storage_sizes())
+        if (instance.iops == 0 && size.size_gb >= spec.storage.size_gb) instance.iops = size.iops;
+    if (const SkuInfo* sku = find_sku(spec.sku.name)) {
+        instance.vcores = sku->vcores;
+        instance.memory_mb = sku->memory_mb;
+        instance.iops = std::min(instance.iops, sku->iops);
+    }
+    instance.parameters = spec.parameters;
+    instance.host_names = host_names;
+    instance.port = status.port;
+    instance.public_access = spec.network.public_access != "Disabled";
+    instance.firewall_rules = spec.firewall_rules;
+    return instance;
+}
+
+ServerDecision decide_server(const ServerView& view, Timestamp now) {
+    return view.spec ? Planner(view, now).run() : clean_up(view, now);
+}
+
+}  // namespace howdah::core
