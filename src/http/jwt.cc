@@ -7,7 +7,6 @@
 #include <openssl/rsa.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -81,46 +80,42 @@ Result<const SigningKey*> choose_key(const std::string& token,
     return &*key;
 }
 
-Result<std::string> text_claim(jwt_t* token, const char* name) {
-    const char* value = jwt_get_grant(token, name);
-    if (value == nullptr) return refused(fmt::format("it has no claim '{}'", name));
-    return std::string(value);
-}
-
-Result<Timestamp> time_claim(jwt_t* token, const char* name) {
-    errno = 0;
-    const long value = jwt_get_grant_int(token, name);
-    if (errno != 0 || value < 0 || value > kLatestSecond) {
+Result<std::string> text_claim(const nlohmann::json& all, const char* name) {
+    const auto found = all.find(name);
+    if (found == all.end() || !found->is_string()) {
         return refused(fmt::format("it has no usable claim '{}'", name));
     }
-    return Timestamp(std::chrono::seconds(value));
+    return found->get<std::string>();
 }
 
-Status read_extra(jwt_t* token, Claims* claims) {
+Result<Timestamp> time_claim(const nlohmann::json& all, const char* name) {
+    const auto found = all.find(name);
+    // Whole numbers only: libjwt would read every other type as 0.
+    if (found == all.end() || !found->is_number_integer() || *found < 0 || *found > kLatestSecond) {
+        return refused(fmt::format("it has no usable claim '{}'", name));
+    }
+    return Timestamp(std::chrono::seconds(found->get<long>()));
+}
+
+Result<Claims> read_claims(jwt_t* token) {
     const Text json(jwt_get_grants_json(token, nullptr));
     if (json == nullptr) return refused("its claims cannot be read");
     const auto all = nlohmann::json::parse(json.get(), nullptr, false);
     if (!all.is_object()) return refused("its claims cannot be read");
+    Claims claims;
+    HD_TRY(claims.issuer, text_claim(all, "iss"));
+    HD_TRY(claims.audience, text_claim(all, "aud"));
+    HD_TRY(claims.subject, text_claim(all, "sub"));
+    HD_TRY(claims.app_id, text_claim(all, "appid"));
+    HD_TRY(claims.tenant, text_claim(all, "tid"));
+    HD_TRY(claims.issued_at, time_claim(all, "iat"));
+    HD_TRY(claims.not_before, time_claim(all, "nbf"));
+    HD_TRY(claims.expires_at, time_claim(all, "exp"));
     for (const auto& [name, value] : all.items()) {
         const bool named = std::find(std::begin(kNamedClaims), std::end(kNamedClaims), name) !=
                            std::end(kNamedClaims);
-        if (named || !value.is_string()) continue;
-        claims->extra.emplace(name, value.get_ref<const std::string&>());
+        if (!named && value.is_string()) claims.extra.emplace(name, value.get<std::string>());
     }
-    return ok_status();
-}
-
-Result<Claims> read_claims(jwt_t* token) {
-    Claims claims;
-    HD_TRY(claims.issuer, text_claim(token, "iss"));
-    HD_TRY(claims.audience, text_claim(token, "aud"));
-    HD_TRY(claims.subject, text_claim(token, "sub"));
-    HD_TRY(claims.app_id, text_claim(token, "appid"));
-    HD_TRY(claims.tenant, text_claim(token, "tid"));
-    HD_TRY(claims.issued_at, time_claim(token, "iat"));
-    HD_TRY(claims.not_before, time_claim(token, "nbf"));
-    HD_TRY(claims.expires_at, time_claim(token, "exp"));
-    HD_CHECK(read_extra(token, &claims));
     return claims;
 }
 
