@@ -16,7 +16,8 @@ constexpr Duration kStatusPoll = std::chrono::milliseconds(10);
 
 AllInOne::AllInOne(AllInOneOptions options, std::uint16_t known_gateway_port)
     : options_(std::move(options)), gateway_({}) {
-    if (options_.gateway_port == 0 && known_gateway_port != 0) {
+    const bool free_choice = options_.gateway_port == 0 || options_.gateway_port_may_differ;
+    if (free_choice && known_gateway_port != 0) {
         options_.gateway_port = known_gateway_port;
         options_.gateway_port_may_differ = true;
     }
@@ -92,7 +93,12 @@ Instant AllInOne::step(Instant now) {
                                             .daemon = agent_daemon(),
                                             .lock_path = options_.home.run() + "/agent.lock"});
     }
-    return std::min(next, agent_->step(now));
+    next = std::min(next, agent_->step(now));
+    if (options_.agent_is_stale) {
+        options_.agent_is_stale = false;
+        agent_->restart();
+    }
+    return next;
 }
 
 }  // namespace howdah::howdahd

@@ -1,0 +1,352 @@
+// howdahd: the control plane. This file is wiring: options, what is opened in which order, threads.
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "api/api.h"
+#include "apps/howdahd/all_in_one.h"
+#include "apps/howdahd/home.h"
+#include "base/log.h"
+#include "control/fleet/fleet.h"
+#include "control/reconcile/reconciler.h"
+#include "os/file.h"
+#include "os/process.h"
+#include "store/sqlite/sqlite_store.h"
+
+namespace howdah::howdahd {
+namespace {
+
+constexpr int kReconcileThreads = 2;
+constexpr int kExitUsage = 2;
+
+struct Options {
+    std::string home;
+    bool all_in_one = false;
+    std::string address = "127.0.0.1";
+    std::uint16_t api_port = 0;
+    bool api_port_chosen = false;
+    std::string gateway_address = "127.0.0.1";
+    std::uint16_t gateway_port = 5432;
+    bool gateway_port_chosen = false;
+    std::string programs;
+    std::string location = "local";
+    std::string zone = "1";
+    std::string dns_suffix = "postgres.database.howdah.local";
+    int pool_size = 2;
+    std::int64_t first_port = 20000;
+    std::int64_t last_port = 29999;
+    std::string log_level = "info";
+};
+
+std::string default_home() {
+    if (os::is_root()) return "/var/lib/howdah";
+    const char* home = getenv("HOME");
+    return std::string(home != nullptr ? home : "/tmp") + "/.local/share/howdah";
+}
+
+std::string own_folder() {
+    std::error_code problem;
+    const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
+    return problem ? "/usr/bin" : path.parent_path().string();
+}
+
+/// A handler that can be set after the server was started, because what it needs (the address)
+/// is known only then. Before that it answers 503.
+class LateHandler {
+  public:
+    void set(http::Handler handler) {
+        const std::lock_guard lock(mutex_);
+        handler_ = std::make_shared<const http::Handler>(std::move(handler));
+    }
+    void operator()(http::Request request, http::Responder responder) {
+        std::shared_ptr<const http::Handler> handler;
+        {
+            const std::lock_guard lock(mutex_);
+            handler = handler_;
+        }
+        if (handler) (*handler)(std::move(request), std::move(responder));
+    }
+
+  private:
+    std::mutex mutex_;
+    std::shared_ptr<const http::Handler> handler_;  ///< guarded by mutex_
+};
+
+/// Starts a server on the wished port, else on the remembered one, else on any free one.
+Result<std::unique_ptr<http::Server>> start_server(http::ServerOptions options, bool must_have_port,
+                                                   std::uint16_t remembered,
+                                                   const http::Handler& handler) {
+    if (!must_have_port) options.port = remembered;
+    auto started = http::Server::start(options, handler);
+    if (started.ok() || must_have_port || remembered == 0) return started;
+    log::warn("a remembered port is taken, another one is used",
+              {{"port", remembered}, {"reason", started.error().describe()}});
+    options.port = 0;
+    return http::Server::start(options, handler);
+}
+
+class Daemon {
+  public:
+    explicit Daemon(Options options) : options_(std::move(options)), home_{options_.home} {}
+
+    Status run(const os::Fd& termination) {
+        HD_CHECK(open());
+        HD_CHECK(start_servers());
+        HD_CHECK(start_api());
+        start_threads();
+        log::info("howdahd is up", {{"api", base_url_}, {"home", home_.root}});
+        const Status status = loop(termination);
+        log::info("howdahd stops; agents, gateways and servers go on");
+        return status;
+    }
+
+  private:
+    Status open() {
+        HD_CHECK(home_.prepare());
+        HD_TRY(auto lock, os::FileLock::try_lock(home_.run() + "/howdahd.lock"));
+        lock_.emplace(std::move(lock));
+        const std::string pid = std::to_string(getpid()) + "\n";
+        if (ftruncate(lock_->fd().get(), 0) != 0 ||
+            pwrite(lock_->fd().get(), pid.data(), pid.size(), 0) < 0) {
+            return Error{ErrorCode::io, "cannot write " + home_.run() + "/howdahd.lock"};
+        }
+        HD_TRY(store_, store::open_sqlite_store(home_.control() + "/store.db", clock_));
+        HD_TRY(auto secrets,
+               store::SecretBox::open(home_.control() + "/master.key", /*create=*/true, ids_));
+        secrets_.emplace(std::move(secrets));
+        HD_TRY(auto authority, open_authority(home_, *secrets_, clock_.wall()));
+        authority_.emplace(std::move(authority));
+        HD_TRY(host_id_, host_id(home_, ids_));
+        HD_CHECK(provide_agent_certificate(home_, *authority_, host_id_, clock_.wall()));
+        ports_ = load_ports(home_);
+        return ok_status();
+    }
+
+    /// Both servers answer 503 until their handlers are set.
+    Status start_servers() {
+        HD_TRY(const auto certificate,
+               authority_->issue({.common_name = "howdahd",
+                                  .dns_names = {"localhost", "howdahd"},
+                                  .ip_addresses = {"127.0.0.1", "::1", options_.address}},
+                                 clock_.wall()));
+        http::ServerOptions api{.address = options_.address,
+                                .port = options_.api_port,
+                                .certificate_pem = certificate.certificate_pem,
+                                .key_pem = certificate.key_pem.reveal()};
+        HD_TRY(api_server_, start_server(api, options_.api_port_chosen && options_.api_port != 0,
+                                         ports_.api, std::ref(api_handler_)));
+        http::ServerOptions link{.address = "127.0.0.1",
+                                 .certificate_pem = certificate.certificate_pem,
+                                 .key_pem = certificate.key_pem.reveal(),
+                                 .client_ca_pem = authority_->certificate_pem(),
+                                 .workers = 2,
+                                 .body_bytes_max = 8 << 20};
+        HD_TRY(link_server_, start_server(link, false, ports_.agent_link, std::ref(link_handler_)));
+        agent_is_stale_ = ports_.agent_link != 0 && ports_.agent_link != link_server_->port();
+        ports_.api = api_server_->port();
+        ports_.agent_link = link_server_->port();
+        base_url_ = "https://" + options_.address + ":" + std::to_string(ports_.api);
+        return save_ports(home_, ports_);
+    }
+
+    Status start_api() {
+        HD_TRY(auto made, api::bootstrap(*store_, *secrets_, clock_, ids_));
+        if (made.client_secret) {
+            HD_CHECK(publish_credentials(home_, {.tenant_id = made.tenant_id,
+                                                 .subscription_id = made.subscription_id,
+                                                 .client_id = made.client_id,
+                                                 .client_secret = *made.client_secret,
+                                                 .api = base_url_}));
+            HD_CHECK(api::bootstrap_delivered(*store_));
+        } else {
+            HD_CHECK(refresh_credentials(home_, base_url_));
+        }
+        operations_.emplace(*store_, clock_, ids_);
+        api_.emplace(api::ApiContext{.store = *store_,
+                                     .operations = *operations_,
+                                     .secrets = *secrets_,
+                                     .clock = clock_,
+                                     .ids = ids_,
+                                     .signing_keys = std::move(made.signing_keys),
+                                     .tenant_id = made.tenant_id,
+                                     .base_url = base_url_,
+                                     .location = options_.location,
+                                     .location_display_name = options_.location,
+                                     .dns_suffix = options_.dns_suffix,
+                                     .version = HOWDAH_VERSION});
+        certificates_.emplace(*authority_,
+                              std::vector<std::string>{"127.0.0.1", options_.gateway_address});
+        reconciler_.emplace(*store_, clock_, ids_, *secrets_, *certificates_,
+                            control::ReconcilerOptions{.host_suffix = options_.dns_suffix,
+                                                       .first_port = options_.first_port,
+                                                       .last_port = options_.last_port});
+        fleet_.emplace(*store_, clock_, *secrets_);
+        api_handler_.set([this](http::Request request, http::Responder responder) {
+            responder.send(api_->handle(request));
+        });
+        link_handler_.set([this](http::Request request, http::Responder responder) {
+            fleet_->handle(std::move(request), std::move(responder));
+        });
+        return ok_status();
+    }
+
+    void start_threads() {
+        threads_.emplace_back([this](std::stop_token stop) { reconciler_->watch(stop); });
+        for (int i = 0; i < kReconcileThreads; ++i) {
+            threads_.emplace_back([this](std::stop_token stop) { reconciler_->work(stop); });
+        }
+        threads_.emplace_back([this](std::stop_token stop) { fleet_->run(stop); });
+    }
+
+    AllInOne make_all_in_one() {
+        return AllInOne({.home = home_,
+                         .programs = options_.programs,
+                         .host_id = host_id_,
+                         .zone = options_.zone,
+                         .agent_url = "https://127.0.0.1:" + std::to_string(ports_.agent_link),
+                         .agent_is_stale = agent_is_stale_,
+                         .gateway_address = options_.gateway_address,
+                         .gateway_port = options_.gateway_port,
+                         .gateway_port_may_differ = !options_.gateway_port_chosen,
+                         .prepared_directories = options_.pool_size},
+                        ports_.gateway);
+    }
+
+    /// Until SIGTERM or SIGINT: keeps agent and gateway alive, publishes where things answer.
+    Status loop(const os::Fd& termination) {
+        std::optional<AllInOne> beside;
+        if (options_.all_in_one)
+            beside.emplace(make_all_in_one());
+        else
+            HD_CHECK(publish_endpoints(home_, {.api = base_url_}));
+        for (;;) {
+            const Instant now = clock_.now();
+            Instant next = now + std::chrono::seconds(60);
+            if (beside) {
+                next = beside->step(now);
+                if (beside->gateway_port() != 0 && beside->gateway_port() != published_port_) {
+                    publish(beside->gateway_port());
+                }
+            }
+            pollfd fds[] = {{termination.get(), POLLIN, 0},
+                            {beside ? beside->gateway_fd() : -1, POLLIN, 0},
+                            {beside ? beside->agent_fd() : -1, POLLIN, 0}};
+            const auto pause = std::chrono::ceil<std::chrono::milliseconds>(next - clock_.now());
+            (void)poll(fds, 3, static_cast<int>(std::clamp<long long>(pause.count(), 0, 60'000)));
+            if ((fds[0].revents & POLLIN) != 0) return ok_status();
+        }
+    }
+
+    void publish(std::uint16_t gateway_port) {
+        ports_.gateway = gateway_port;
+        Status status = save_ports(home_, ports_);
+        if (status.ok()) {
+            status = publish_endpoints(home_, {.api = base_url_,
+                                               .gateway_address = options_.gateway_address,
+                                               .gateway_port = gateway_port});
+        }
+        // Tried again in the next round, for instance when the disk has room again.
+        if (status.ok())
+            published_port_ = gateway_port;
+        else
+            log::error("cannot write where things answer", {{"reason", status.error().describe()}});
+    }
+
+    // In the order in which they are made; torn down the other way round, so that threads and
+    // servers end before what they use.
+    const Options options_;
+    const Home home_;
+    SystemClock clock_;
+    SystemIdSource ids_;
+    std::optional<os::FileLock> lock_;
+    std::unique_ptr<store::Store> store_;
+    std::optional<store::SecretBox> secrets_;
+    std::optional<http::CertificateAuthority> authority_;
+    std::string host_id_;
+    Ports ports_;
+    std::string base_url_;
+    bool agent_is_stale_ = false;
+    std::uint16_t published_port_ = 0;
+    std::optional<control::Operations> operations_;
+    std::optional<api::Api> api_;
+    std::optional<control::AuthorityCertificates> certificates_;
+    std::optional<control::Reconciler> reconciler_;
+    std::optional<control::Fleet> fleet_;
+    LateHandler api_handler_;
+    LateHandler link_handler_;
+    std::unique_ptr<http::Server> api_server_;
+    std::unique_ptr<http::Server> link_server_;
+    std::vector<std::jthread> threads_;
+};
+
+int run(int argc, char** argv) {
+    Options options;
+    options.home = default_home();
+    options.programs = own_folder();
+    CLI::App app{"howdahd: the control plane of Howdah"};
+    app.set_version_flag("--version", HOWDAH_VERSION);
+    app.set_config("--config", "", "read options from a TOML file");
+    app.add_option("--home", options.home, "folder of all data")->capture_default_str();
+    app.add_flag("--all-in-one", options.all_in_one, "run an agent and a gateway beside it");
+    app.add_option("--api-address", options.address, "address of the API")->capture_default_str();
+    auto* api_port = app.add_option("--api-port", options.api_port,
+                                    "port of the API; 0 or absent: chosen once, then kept");
+    app.add_option("--gateway-address", options.gateway_address, "address of the gateway")
+        ->capture_default_str();
+    auto* gateway_port =
+        app.add_option("--gateway-port", options.gateway_port,
+                       "port of the gateway; 0: chosen once; absent: 5432 or, if taken, another");
+    app.add_option("--programs", options.programs, "folder of the other programs");
+    app.add_option("--location", options.location, "name of the Azure location")
+        ->capture_default_str();
+    app.add_option("--zone", options.zone, "availability zone of this machine");
+    app.add_option("--dns-suffix", options.dns_suffix, "servers are <name>.<suffix>")
+        ->capture_default_str();
+    app.add_option("--pool-size", options.pool_size, "prepared data directories")
+        ->check(CLI::Range(0, 64));
+    app.add_option("--own-ports-first", options.first_port, "first own port of servers")
+        ->check(CLI::Range(1, 65535));
+    app.add_option("--own-ports-last", options.last_port, "last own port of servers")
+        ->check(CLI::Range(1, 65535));
+    app.add_option("--log-level", options.log_level, "debug, info, warn or error")
+        ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& problem) {
+        const int code = app.exit(problem);
+        return code == 0 ? 0 : kExitUsage;
+    }
+    options.api_port_chosen = api_port->count() > 0;
+    options.gateway_port_chosen = gateway_port->count() > 0;
+    std::error_code problem;
+    options.home = std::filesystem::absolute(options.home, problem).lexically_normal().string();
+    while (options.home.size() > 1 && options.home.back() == '/') options.home.pop_back();
+    log::init("howdahd", options.log_level == "debug"  ? log::Level::debug
+                         : options.log_level == "info" ? log::Level::info
+                         : options.log_level == "warn" ? log::Level::warn
+                                                       : log::Level::error);
+    const auto termination = os::termination_fd();
+    if (!termination.ok()) {
+        log::error("howdahd cannot start", {{"reason", termination.error().describe()}});
+        return 1;
+    }
+    Daemon daemon(std::move(options));
+    const Status status = daemon.run(*termination);
+    if (!status.ok()) {
+        log::error("howdahd cannot go on", {{"reason", status.error().describe()}});
+        return 1;
+    }
+    return 0;
+}
+
+}  // namespace
+}  // namespace howdah::howdahd
+
+int main(int argc, char** argv) { return howdah::howdahd::run(argc, argv); }
