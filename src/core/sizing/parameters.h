@@ -12,6 +12,16 @@
 /// own pg_settings (model::ParameterInfo) and the tables of this module.
 namespace howdah::core {
 
+/// The parameters that are Azure's or managed as a whole: they are not lines of postgresql.conf as
+/// they stand.
+inline constexpr std::string_view kRequireSecureTransport = "require_secure_transport";
+inline constexpr std::string_view kAllowedExtensions = "azure.extensions";
+inline constexpr std::string_view kPreloadLibraries = "shared_preload_libraries";
+/// The default of shared_preload_libraries, as far as the engine has it.
+inline constexpr std::string_view kDefaultLibrary = "pg_stat_statements";
+/// Longest value of a parameter, in bytes.
+inline constexpr std::size_t kParameterValueMax = 8192;
+
 /// A parameter as the API shows it.
 struct CustomerParameter {
     std::string name;
@@ -31,8 +41,15 @@ struct CustomerParameter {
 std::vector<CustomerParameter> customer_parameters(const model::Engine& engine,
                                                    const std::map<std::string, std::string>& sized);
 
+/// Those of the installed extensions that a customer may put on azure.extensions, sorted. One that
+/// reaches the host's files or programs, or that nobody has looked at, is not among them.
+std::vector<std::string> offered_extensions(const std::vector<std::string>& installed);
+/// The libraries a customer may preload, by the extensions that are installed, sorted.
+std::vector<std::string> offered_libraries(const std::vector<std::string>& installed_extensions);
+
 /// Checks one value; the result is its normal form ("ON" -> "on", "azure.extensions" sorted).
-/// ErrorCode::invalid_argument names the allowed values; not_found: no such parameter.
+/// Names are compared without regard to case. ErrorCode::invalid_argument names the allowed values;
+/// not_found: no such parameter; property_change_not_allowed: it is read-only.
 Result<std::string> check_parameter(const std::vector<CustomerParameter>& parameters,
                                     std::string_view name, std::string_view value);
 

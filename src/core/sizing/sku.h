@@ -35,8 +35,10 @@ struct StorageSize {
 std::span<const StorageSize> all_storage_sizes();
 
 /// The server parameters that follow from the compute size (shared_buffers, max_connections,
-/// work_mem, ...), name to value as written in postgresql.conf. Everything else has PostgreSQL's
-/// own default. 15 connections are reserved beyond max_connections' customer part, as on Azure.
+/// work_mem, ...) and Howdah's own defaults (TimeZone, ...), name to value as written in
+/// postgresql.conf: plain numbers in the parameter's unit. Everything else has PostgreSQL's own
+/// default. As on Azure, 15 of max_connections are not for customers.
+/// REQUIRES: vcores >= 1, memory_mb >= 256.
 std::map<std::string, std::string> sized_parameters(std::int64_t vcores, std::int64_t memory_mb);
 
 }  // namespace howdah::core
