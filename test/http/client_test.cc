@@ -92,7 +92,6 @@ TEST_F(ClientTest, nobody_listening_is_unavailable) {
 }
 
 TEST_F(ClientTest, an_answer_that_does_not_come_in_time_is_maybe_done) {
-    Parking parking;
     start([&](Request, Responder responder) { parking.park(std::move(responder)); });
     Client client(client_options());
     const auto begin = steady_clock::now();
@@ -116,7 +115,6 @@ TEST_F(ClientTest, an_answer_beyond_the_limit_is_refused) {
 }
 
 TEST_F(ClientTest, cancelling_ends_a_running_call_at_once_and_every_later_one) {
-    Parking parking;
     start([&](Request, Responder responder) { parking.park(std::move(responder)); });
     Client client(client_options());
     std::jthread cancelling([&] {

@@ -85,6 +85,8 @@ class Site : public testing::Test {
     CertificateAuthority authority;
     Certificate certificate;
     ServerOptions options;
+    /// Here, so that it outlives the server, whose threads may still be in it.
+    Parking parking;
     std::unique_ptr<Server> server;
 };
 
