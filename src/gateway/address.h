@@ -1,5 +1,6 @@
 #pragma once
 
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <cstdint>
@@ -14,7 +15,8 @@ namespace howdah::gateway {
 class Address {
   public:
     Address() = default;
-    Address(const sockaddr_storage& storage, socklen_t length);
+    /// REQUIRES: `raw` is of the family AF_INET or AF_INET6; any other gives an empty address.
+    explicit Address(const sockaddr* raw);
 
     /// `text` is an IP address, not a name. "*" is every address of both families.
     static Result<Address> parse(const std::string& text, std::int64_t port);
@@ -22,9 +24,9 @@ class Address {
     static Address local_of(int fd);
     static Address peer_of(int fd);
 
-    const sockaddr* raw() const { return reinterpret_cast<const sockaddr*>(&storage_); }
-    socklen_t length() const { return length_; }
-    int family() const { return storage_.ss_family; }
+    const sockaddr* raw() const { return &storage_.any; }
+    socklen_t length() const;
+    int family() const { return storage_.any.sa_family; }
     std::uint16_t port() const;
     Address with_port(std::uint16_t port) const;
     /// "192.0.2.1", "2001:db8::1"; without the port.
@@ -40,8 +42,13 @@ class Address {
     std::uint64_t host_hash() const;
 
   private:
-    sockaddr_storage storage_{};
-    socklen_t length_ = 0;
+    /// 28 bytes rather than the 128 of sockaddr_storage: there is one per session.
+    union Storage {
+        sockaddr any;
+        sockaddr_in v4;
+        sockaddr_in6 v6;
+    };
+    Storage storage_{.v6 = {}};
 };
 
 }  // namespace howdah::gateway

@@ -5,7 +5,6 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <optional>
 
@@ -29,10 +28,7 @@ HostAddresses HostAddresses::read() {
         if (each->ifa_addr == nullptr) continue;
         const int family = each->ifa_addr->sa_family;
         if (family != AF_INET && family != AF_INET6) continue;
-        sockaddr_storage storage{};
-        const std::size_t length = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-        std::memcpy(&storage, each->ifa_addr, length);
-        found.emplace_back(storage, static_cast<socklen_t>(length));
+        found.emplace_back(each->ifa_addr);
     }
     return HostAddresses(std::move(found));
 }

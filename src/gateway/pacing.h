@@ -23,8 +23,6 @@ class ReleaseGate {
     /// What became of it: it reached the server, or was refused.
     void connected() { down_ = false; }
     void refused(Instant now);
-    /// While true, new sessions wait rather than try.
-    bool is_down() const { return down_; }
     Instant next() const { return next_; }
 
   private:
