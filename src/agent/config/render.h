@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,10 +44,15 @@ struct RenderInput {
 };
 
 /// postgresql.conf: the sized parameters, then the customer's, then Howdah's own, which win. Start
-/// with `postgres -D data_folder -c config_file=<config_folder>/postgresql.conf`.
+/// with `postgres -D data_folder -c config_file=<config_folder>/postgresql.conf`. The customer's
+/// parameters were checked by core::check_parameter; a name that is none is left out.
+/// Logs: one file per hour of the week in log_folder, truncated when its hour comes again.
 std::string postgresql_conf(const RenderInput& input);
 std::string pg_hba_conf(const RenderInput& input);
 std::string pg_ident_conf(const RenderInput& input);
+/// Further files, path below config_folder to content: what is granted after an extension was
+/// created. The server's operating-system user must be able to read them. Always the same.
+std::map<std::string, std::string> extension_scripts();
 
 /// What makes a new data directory (initdb --username=howdah) a Howdah one, for a PostgreSQL
 /// major. Run one by one by kSuperuser in database "postgres", none in a transaction (one is CREATE
@@ -55,7 +61,8 @@ std::string pg_ident_conf(const RenderInput& input);
 std::vector<std::string> bootstrap_statements(int major);
 
 /// Creates the administrator or brings it back to what it has to be, and sets its password. May be
-/// repeated. One text for one simple query, in one transaction. `verifier` is a SCRAM verifier.
+/// repeated. One text for one simple query (Connection::execute), which is one transaction.
+/// `verifier` is a SCRAM verifier.
 std::string administrator_sql(std::string_view login, std::string_view verifier);
 /// One statement each; CREATE DATABASE cannot run in a transaction. The owner is
 /// kAdministratorsRole.

@@ -1,0 +1,203 @@
+#include "agent/config/render.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/text.h"
+#include "core/sizing/parameters.h"
+#include "core/sizing/sku.h"
+#include "pg/connection.h"
+
+namespace howdah::agent {
+namespace {
+
+/// Connections that only the superuser gets; Azure keeps 15 as well.
+constexpr int kReservedConnections = 15;
+constexpr int kFirstMajorWithJsonLog = 15;
+constexpr int kFirstMajorWithAlterSystemSwitch = 17;
+
+int major_of(const model::InstanceSpec& spec) {
+    const auto major = parse_integer(spec.major, 1, 99);
+    return major.ok() ? static_cast<int>(*major) : 0;
+}
+
+/// A value for postgresql.conf: in quotes, on one line, whatever it holds. PostgreSQL undoes '' and
+/// the backslash sequences of C.
+std::string conf_quote(std::string_view value) {
+    std::string quoted = "'";
+    for (const char c : value) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '\'') {
+            quoted += "''";
+        } else if (c == '\\') {
+            quoted += "\\\\";
+        } else if (c == '\0') {
+            // The server could not hold it either.
+        } else if (byte < 0x20 || byte == 0x7f) {
+            quoted += fmt::format("\\{:03o}", byte);
+        } else {
+            quoted += c;
+        }
+    }
+    return quoted + "'";
+}
+
+/// A parameter's name, and no directive such as "include".
+bool is_parameter_name(std::string_view name) {
+    constexpr std::string_view kFirst = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+    constexpr std::string_view kRest =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789$.";
+    if (name.empty() || kFirst.find(name.front()) == std::string_view::npos) return false;
+    if (name.find_first_not_of(kRest) != std::string_view::npos) return false;
+    return !iequals(name, "include") && !iequals(name, "include_dir") &&
+           !iequals(name, "include_if_exists");
+}
+
+/// Collects lines "name = 'value'".
+class Lines {
+  public:
+    void section(std::string_view title) { text_ += fmt::format("\n# {}\n", title); }
+    void add(std::string_view name, std::string_view value) {
+        text_ += fmt::format("{} = {}\n", name, conf_quote(value));
+    }
+    std::string text() && { return std::move(text_); }
+
+  private:
+    std::string text_ = "# Written by howdah-agent; changes are lost.\n";
+};
+
+std::string customer_value(const RenderInput& input, std::string_view name,
+                           std::string_view fallback) {
+    const auto found = input.spec.parameters.find(std::string(name));
+    return found == input.spec.parameters.end() ? std::string(fallback) : found->second;
+}
+
+/// What is preloaded: the elevation for extensions, the customer's libraries, and last the guard,
+/// because the library loaded last sees a statement first.
+std::string preload_libraries(const RenderInput& input) {
+    const auto exists = [&input](std::string_view name) {
+        return std::find(input.libraries.begin(), input.libraries.end(), name) !=
+               input.libraries.end();
+    };
+    std::vector<std::string> libraries;
+    // Without the guard nothing would keep an extension's creation to those who may do it.
+    if (!input.guard_path.empty() && exists("pgextwlist")) libraries.emplace_back("pgextwlist");
+    const std::string wanted =
+        customer_value(input, core::kPreloadLibraries, core::kDefaultLibrary);
+    for (const std::string& item : split(wanted, ',')) {
+        const std::string name(trim(item));
+        if (exists(name)) libraries.push_back(name);
+    }
+    if (!input.guard_path.empty()) {
+        libraries.push_back(pg::quote_identifier(input.guard_path));
+    }
+    return join(libraries, ",");
+}
+
+void add_own(const RenderInput& input, Lines& lines) {
+    const int major = major_of(input.spec);
+    lines.section("where the server is");
+    lines.add("data_directory", input.data_folder);
+    lines.add("hba_file", input.config_folder + "/pg_hba.conf");
+    lines.add("ident_file", input.config_folder + "/pg_ident.conf");
+    lines.add("external_pid_file", "");
+    lines.add("cluster_name", input.spec.server_name);
+    lines.add("listen_addresses", "127.0.0.1");
+    lines.add("port", std::to_string(input.backend_port));
+    // A list: the quotes keep a comma in the folder's name.
+    lines.add("unix_socket_directories", pg::quote_identifier(input.socket_folder));
+    lines.add("unix_socket_permissions", "0700");
+    lines.add("unix_socket_group", "");
+    lines.add("superuser_reserved_connections", std::to_string(kReservedConnections));
+
+    lines.section("who may enter");
+    lines.add("ssl", "on");
+    lines.add("ssl_cert_file", input.certificate_path);
+    lines.add("ssl_key_file", input.key_path);
+    lines.add("ssl_ca_file", "");
+    lines.add("ssl_crl_file", "");
+    lines.add("ssl_ciphers", "HIGH:!aNULL");
+    lines.add("ssl_max_protocol_version", "");
+    lines.add("password_encryption", "scram-sha-256");
+    lines.add("shared_preload_libraries", preload_libraries(input));
+    lines.add("session_preload_libraries", "");
+    lines.add("local_preload_libraries", "");
+    lines.add("allow_system_table_mods", "off");
+    if (major >= kFirstMajorWithAlterSystemSwitch) lines.add("allow_alter_system", "off");
+    const std::string extensions = customer_value(input, core::kAllowedExtensions, "");
+    lines.add(core::kAllowedExtensions, extensions);
+    lines.add("extwlist.extensions", extensions);
+    lines.add("extwlist.custom_path", input.config_folder + "/extensions");
+    lines.add("howdah.administrator", input.spec.administrator_login);
+
+    lines.section("no acknowledged commit is lost");
+    lines.add("fsync", "on");
+    lines.add("full_page_writes", "on");
+    lines.add("zero_damaged_pages", "off");
+    lines.add("ignore_checksum_failure", "off");
+    lines.add("ignore_system_indexes", "off");
+
+    lines.section("logs");
+    lines.add("logging_collector", "on");
+    lines.add("log_destination", major >= kFirstMajorWithJsonLog ? "jsonlog" : "csvlog");
+    lines.add("log_directory", input.log_folder);
+    lines.add("log_filename", "postgresql-%a-%H.log");
+    lines.add("log_file_mode", "0600");
+    lines.add("log_rotation_age", "60");
+    lines.add("log_rotation_size", "0");
+    lines.add("log_truncate_on_rotation", "on");
+}
+
+}  // namespace
+
+std::string postgresql_conf(const RenderInput& input) {
+    Lines lines;
+    lines.section(fmt::format("by the compute size: {} vCores, {} MB", input.spec.vcores,
+                              input.spec.memory_mb));
+    for (const auto& [name, value] :
+         core::sized_parameters(input.spec.vcores, input.spec.memory_mb)) {
+        lines.add(name, value);
+    }
+    lines.add("ssl_min_protocol_version", "TLSv1.2");
+    lines.section("by the customer");
+    for (const auto& [name, value] : input.spec.parameters) {
+        const bool managed = iequals(name, core::kRequireSecureTransport) ||
+                             iequals(name, core::kAllowedExtensions) ||
+                             iequals(name, core::kPreloadLibraries);
+        if (!managed && is_parameter_name(name)) lines.add(name, value);
+    }
+    add_own(input, lines);
+    return std::move(lines).text();
+}
+
+std::string pg_hba_conf(const RenderInput& input) {
+    const bool tls_only = customer_value(input, core::kRequireSecureTransport, "on") != "off";
+    const std::string_view kind = tls_only ? "hostssl" : "host";
+    // "all" as an address is every IPv4 and IPv6 address.
+    return fmt::format(
+        "# Written by howdah-agent; changes are lost.\n"
+        "# The agent, through the unix socket.\n"
+        "local   all                  \"{0}\"            peer map=howdah\n"
+        "local   all                  all                 reject\n"
+        "# Nobody replicates, and what is Howdah's own is for the socket only.\n"
+        "host    replication          all        all      reject\n"
+        "host    all                  \"{0}\",\"{1}\"  all  reject\n"
+        "host    \"{2}\"  all        all      reject\n"
+        "# Clients, through the gateway of this machine.\n"
+        "{3:<7} all                  all        127.0.0.1/32  scram-sha-256\n"
+        "{3:<7} all                  all        ::1/128       scram-sha-256\n"
+        "host    all                  all        all      reject\n",
+        kSuperuser, kAdministratorsRole, kMaintenanceDatabase, kind);
+}
+
+std::string pg_ident_conf(const RenderInput& input) {
+    std::string text = "# Written by howdah-agent; changes are lost.\n";
+    // The file has no escapes, and a leading slash would be a regular expression.
+    const bool plain = !input.agent_user.empty() && !input.agent_user.starts_with('/') &&
+                       input.agent_user.find_first_of("\"\n\r") == std::string::npos;
+    if (plain) text += fmt::format("howdah  \"{}\"  \"{}\"\n", input.agent_user, kSuperuser);
+    return text;
+}
+
+}  // namespace howdah::agent
