@@ -1,0 +1,538 @@
+/*
+ * howdah_guard: keeps a customer's administrator inside the database.
+ *
+ * An administrator has CREATEROLE. Up to PostgreSQL 15 that is enough to grant oneself
+ * pg_execute_server_program, a shell as the server's operating-system user. This module, loaded by
+ * shared_preload_libraries, refuses such statements to everyone but superusers:
+ *
+ *   - handing out the built-in roles that reach the host, by any of the statements that can;
+ *   - changing Howdah's own roles, databases and the administrator's existence;
+ *   - creating extensions that are not on azure.extensions, dependencies included;
+ *   - reading and writing the server's files, running programs, loading libraries.
+ *
+ * It only ever refuses, with one exception: COMMENT ON EXTENSION is let through to members of
+ * azure_pg_admin, because every dump has it and the extension's owner is the superuser.
+ *
+ * A session is exempt only if both its login role and its current role are superusers. So code of
+ * a customer that runs with a superuser's rights by mistake (a badly written extension script) is
+ * refused as well, and so is a customer's function that runs in a superuser's session.
+ */
+/* postgres.h comes first. */
+/* clang-format off */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/varlena.h"
+/* clang-format on */
+
+PG_MODULE_MAGIC;
+
+#define ADMINISTRATORS "azure_pg_admin"
+#define SUPERUSER "howdah"
+
+#if PG_VERSION_NUM >= 140000
+#define UTILITY_PARAMETERS                                                                     \
+    PlannedStmt *pstmt, const char *query, bool read_only_tree, ProcessUtilityContext context, \
+        ParamListInfo params, QueryEnvironment *environment, DestReceiver *destination,        \
+        QueryCompletion *completion
+#define UTILITY_ARGUMENTS \
+    pstmt, query, read_only_tree, context, params, environment, destination, completion
+#else
+#define UTILITY_PARAMETERS                                                                      \
+    PlannedStmt *pstmt, const char *query, ProcessUtilityContext context, ParamListInfo params, \
+        QueryEnvironment *environment, DestReceiver *destination, QueryCompletion *completion
+#define UTILITY_ARGUMENTS pstmt, query, context, params, environment, destination, completion
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define owns_database(database) object_ownercheck(DatabaseRelationId, (database), GetUserId())
+#else
+#define owns_database(database) pg_database_ownercheck((database), GetUserId())
+#endif
+
+void _PG_init(void);
+
+static char* allowed_extensions = NULL;
+static char* administrator = NULL;
+static ProcessUtility_hook_type next_utility = NULL;
+static object_access_hook_type next_object_access = NULL;
+
+/* Built-in roles an administrator may hand on: they stay inside the database. */
+static const char* const grantable_roles[] = {
+    ADMINISTRATORS,      "pg_checkpoint",        "pg_maintain",       "pg_monitor",
+    "pg_read_all_data",  "pg_read_all_settings", "pg_read_all_stats", "pg_signal_autovacuum_worker",
+    "pg_signal_backend", "pg_stat_scan_tables",  "pg_write_all_data",
+};
+
+static const char* const system_databases[] = {
+    "azure_maintenance", "azure_sys", "postgres", "template0", "template1",
+};
+
+/* Parameters that load code or widen what this module allows. */
+static const char* const dangerous_parameters[] = {
+    "dynamic_library_path",    "extension_control_path",    "jit_provider",
+    "local_preload_libraries", "session_preload_libraries", "shared_preload_libraries",
+};
+
+static bool is_one_of(const char* name, const char* const* list, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (strcmp(name, list[i]) == 0) return true;
+    return false;
+}
+
+#define IS_ONE_OF(name, list) is_one_of((name), (list), lengthof(list))
+
+static bool has_prefix(const char* name, const char* prefix) {
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* PostgreSQL's and Howdah's roles, and names they may need later. */
+static bool is_reserved_role(const char* name) {
+    return has_prefix(name, "pg_") || has_prefix(name, "azure_") || has_prefix(name, "howdah_") ||
+           strcmp(name, SUPERUSER) == 0 || strcmp(name, "azuresu") == 0;
+}
+
+static bool is_administrator(const char* name) {
+    return administrator != NULL && administrator[0] != '\0' && strcmp(name, administrator) == 0;
+}
+
+static bool is_exempt(void) { return superuser() && superuser_arg(GetSessionUserId()); }
+
+static bool is_member_of_administrators(void) {
+    Oid role = get_role_oid(ADMINISTRATORS, true);
+
+    return OidIsValid(role) && has_privs_of_role(GetUserId(), role);
+}
+
+static void refuse(const char* message, const char* object, const char* hint) {
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg(message, object),
+                    hint ? errhint("%s", hint) : 0));
+}
+
+static void refuse_role_change(const char* role) {
+    refuse("role \"%s\" is reserved and cannot be changed", role, NULL);
+}
+
+/* ---- names in statements ---- */
+
+static const char* role_name(const RoleSpec* spec) {
+    switch (spec->roletype) {
+        case ROLESPEC_CSTRING:
+            return spec->rolename;
+#if PG_VERSION_NUM >= 140000
+        case ROLESPEC_CURRENT_ROLE:
+#endif
+        case ROLESPEC_CURRENT_USER:
+            return GetUserNameFromId(GetUserId(), false);
+        case ROLESPEC_SESSION_USER:
+            return GetUserNameFromId(GetSessionUserId(), false);
+        case ROLESPEC_PUBLIC:
+            break;
+    }
+    return "public";
+}
+
+/* ---- roles ---- */
+
+/* Becoming a member of `role`. */
+static void check_granted_role(const char* role) {
+    if (is_reserved_role(role) && !IS_ONE_OF(role, grantable_roles))
+        refuse("membership in role \"%s\" cannot be granted or revoked", role,
+               "The role reaches the host of the server; no customer can have it.");
+}
+
+/* Giving members more than they have now: not to PostgreSQL's and Howdah's roles. */
+static void check_member(const RoleSpec* spec) {
+    const char* member = role_name(spec);
+
+    if (is_reserved_role(member) && strcmp(member, ADMINISTRATORS) != 0) refuse_role_change(member);
+}
+
+static void check_members(List* specs) {
+    ListCell* cell;
+
+    foreach (cell, specs) check_member(lfirst_node(RoleSpec, cell));
+}
+
+/* What azure_pg_admin and PostgreSQL's own roles are and have stays as it is. */
+static void check_unreserved(List* specs) {
+    ListCell* cell;
+
+    foreach (cell, specs) {
+        const char* role = role_name(lfirst_node(RoleSpec, cell));
+
+        if (is_reserved_role(role)) refuse_role_change(role);
+    }
+}
+
+static void check_grant_role(GrantRoleStmt* stmt) {
+    ListCell* cell;
+    bool reserved = false;
+
+    foreach (cell, stmt->granted_roles) {
+        const char* role = lfirst_node(AccessPriv, cell)->priv_name;
+
+        /* NULL is "ALL", which PostgreSQL refuses. */
+        if (role == NULL) continue;
+        check_granted_role(role);
+        reserved = reserved || is_reserved_role(role);
+    }
+    check_members(stmt->grantee_roles);
+    if (!stmt->is_grant && reserved) check_unreserved(stmt->grantee_roles);
+}
+
+static void check_role_options(List* options) {
+    ListCell* cell;
+
+    foreach (cell, options) {
+        DefElem* option = lfirst_node(DefElem, cell);
+
+        if (strcmp(option->defname, "addroleto") == 0) {
+            ListCell* each;
+
+            foreach (each, (List*)option->arg)
+                check_granted_role(role_name(lfirst_node(RoleSpec, each)));
+        } else if (strcmp(option->defname, "rolemembers") == 0 ||
+                   strcmp(option->defname, "adminmembers") == 0)
+            check_members((List*)option->arg);
+        else if ((strcmp(option->defname, "superuser") == 0 ||
+                  strcmp(option->defname, "isreplication") == 0 ||
+                  strcmp(option->defname, "bypassrls") == 0) &&
+                 option->arg != NULL && defGetBoolean(option))
+            refuse("a role cannot be given the attribute %s",
+                   strcmp(option->defname, "superuser") == 0       ? "SUPERUSER"
+                   : strcmp(option->defname, "isreplication") == 0 ? "REPLICATION"
+                                                                   : "BYPASSRLS",
+                   NULL);
+    }
+}
+
+static void check_new_role_name(const char* name) {
+    if (is_reserved_role(name))
+        refuse("the role name \"%s\" is reserved", name,
+               "Choose a name that does not begin with pg_, azure_ or howdah.");
+}
+
+static void check_alter_role(AlterRoleStmt* stmt) {
+    const char* role = role_name(stmt->role);
+    DefElem* first = stmt->options == NIL ? NULL : linitial_node(DefElem, stmt->options);
+
+    if (first != NULL && strcmp(first->defname, "rolemembers") == 0) {
+        /* ALTER GROUP role ADD USER, DROP USER. */
+        check_granted_role(role);
+        if (stmt->action < 0 && is_reserved_role(role)) check_unreserved((List*)first->arg);
+    } else if (is_reserved_role(role))
+        refuse_role_change(role);
+    check_role_options(stmt->options);
+}
+
+static void check_gone_role(const char* role) {
+    if (is_reserved_role(role)) refuse_role_change(role);
+    if (is_administrator(role))
+        refuse("role \"%s\" is the server's administrator and cannot be dropped or renamed", role,
+               NULL);
+}
+
+/* ALTER ROLE ... SET and ALTER DATABASE ... SET. */
+static void check_setting(VariableSetStmt* stmt) {
+    if (stmt == NULL || stmt->name == NULL) return;
+    for (size_t i = 0; i < lengthof(dangerous_parameters); i++)
+        if (pg_strcasecmp(stmt->name, dangerous_parameters[i]) == 0)
+            refuse("parameter \"%s\" cannot be set", stmt->name, NULL);
+    if (pg_strncasecmp(stmt->name, "howdah.", 7) == 0 ||
+        pg_strncasecmp(stmt->name, "extwlist.", 9) == 0 ||
+        pg_strncasecmp(stmt->name, "azure.", 6) == 0)
+        refuse("parameter \"%s\" cannot be set", stmt->name,
+               "Set it as a parameter of the server.");
+}
+
+/* ---- databases ---- */
+
+static void check_database(const char* name) {
+    if (name != NULL && IS_ONE_OF(name, system_databases))
+        refuse("database \"%s\" belongs to the server and cannot be changed", name, NULL);
+}
+
+/* ---- extensions ---- */
+
+static bool is_allowed_extension(const char* name) {
+    char* names = pstrdup(allowed_extensions ? allowed_extensions : "");
+    List* list = NIL;
+    ListCell* cell;
+    bool allowed = false;
+
+    /* A text that is no list allows nothing. */
+    if (SplitIdentifierString(names, ',', &list))
+        foreach (cell, list)
+            if (strcmp(name, (const char*)lfirst(cell)) == 0) allowed = true;
+    list_free(list);
+    pfree(names);
+    return allowed;
+}
+
+static void check_extension_allowed(const char* name) {
+    if (!is_allowed_extension(name))
+        refuse("extension \"%s\" is not allowed on this server", name,
+               "Add it to the server parameter azure.extensions first.");
+}
+
+/* pgextwlist lets whoever asks act as superuser on an extension, so who may ask is decided here. */
+static void check_extension_right(const char* name) {
+    if (!owns_database(MyDatabaseId) && !is_member_of_administrators())
+        refuse("permission denied for extension \"%s\"", name,
+               "Only the owner of the database and members of azure_pg_admin may do this.");
+}
+
+static void check_create_extension(CreateExtensionStmt* stmt) {
+    /* Every dump of an older server has CREATE EXTENSION IF NOT EXISTS plpgsql. */
+    if (stmt->if_not_exists && OidIsValid(get_extension_oid(stmt->extname, true))) return;
+    check_extension_allowed(stmt->extname);
+    check_extension_right(stmt->extname);
+}
+
+static void check_drop(DropStmt* stmt) {
+    ListCell* cell;
+
+    if (stmt->removeType != OBJECT_EXTENSION) return;
+    foreach (cell, stmt->objects) check_extension_right(strVal(lfirst(cell)));
+}
+
+/*
+ * Sees every extension that is created, also those that CASCADE brings, whatever role creates it
+ * at this moment.
+ */
+static void guard_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id,
+                                void* argument) {
+    if (next_object_access) next_object_access(access, class_id, object_id, sub_id, argument);
+    if (access == OAT_POST_CREATE && class_id == ExtensionRelationId && !is_exempt()) {
+        /* The row is not visible to the catalog caches yet. */
+        Relation relation = table_open(ExtensionRelationId, AccessShareLock);
+        ScanKeyData key;
+        SysScanDesc scan;
+        HeapTuple tuple;
+
+        ScanKeyInit(&key, Anum_pg_extension_oid, BTEqualStrategyNumber, F_OIDEQ,
+                    ObjectIdGetDatum(object_id));
+        scan = systable_beginscan(relation, ExtensionOidIndexId, true, SnapshotSelf, 1, &key);
+        tuple = systable_getnext(scan);
+        if (!HeapTupleIsValid(tuple)) elog(ERROR, "extension %u has no row", object_id);
+        check_extension_allowed(NameStr(((Form_pg_extension)GETSTRUCT(tuple))->extname));
+        systable_endscan(scan);
+        table_close(relation, AccessShareLock);
+    }
+}
+
+/* ---- statements ---- */
+
+static void check_copy(CopyStmt* stmt) {
+    if (stmt->is_program)
+        refuse("COPY %s is not possible on this server", "PROGRAM",
+               "Use psql's \\copy, which runs the program on the client.");
+    if (stmt->filename != NULL)
+        refuse("COPY %s is not possible on this server", "with a file of the server",
+               "Use psql's \\copy or COPY FROM STDIN and COPY TO STDOUT.");
+}
+
+static void check_rename(RenameStmt* stmt) {
+    if (stmt->renameType == OBJECT_ROLE) {
+        check_gone_role(stmt->subname);
+        check_new_role_name(stmt->newname);
+    } else if (stmt->renameType == OBJECT_DATABASE) {
+        check_database(stmt->subname);
+        check_database(stmt->newname);
+    }
+}
+
+static void check_comment(ObjectType type, Node* object) {
+    if (type == OBJECT_ROLE && is_reserved_role(strVal(object))) refuse_role_change(strVal(object));
+}
+
+static void check_reassign(ReassignOwnedStmt* stmt) {
+    const char* new_owner = role_name(stmt->newrole);
+
+    check_unreserved(stmt->roles);
+    if (is_reserved_role(new_owner) && strcmp(new_owner, ADMINISTRATORS) != 0)
+        refuse_role_change(new_owner);
+}
+
+static void check_drop_roles(DropRoleStmt* stmt) {
+    ListCell* cell;
+
+    foreach (cell, stmt->roles) check_gone_role(role_name(lfirst_node(RoleSpec, cell)));
+}
+
+static void check_statement_on_roles(Node* node) {
+    switch (nodeTag(node)) {
+        case T_GrantRoleStmt:
+            check_grant_role((GrantRoleStmt*)node);
+            break;
+        case T_CreateRoleStmt:
+            check_new_role_name(((CreateRoleStmt*)node)->role);
+            check_role_options(((CreateRoleStmt*)node)->options);
+            break;
+        case T_AlterRoleStmt:
+            check_alter_role((AlterRoleStmt*)node);
+            break;
+        case T_AlterRoleSetStmt: {
+            AlterRoleSetStmt* stmt = (AlterRoleSetStmt*)node;
+
+            if (stmt->role != NULL && is_reserved_role(role_name(stmt->role)))
+                refuse_role_change(role_name(stmt->role));
+            check_setting(stmt->setstmt);
+            break;
+        }
+        case T_DropRoleStmt:
+            check_drop_roles((DropRoleStmt*)node);
+            break;
+        case T_DropOwnedStmt:
+            check_unreserved(((DropOwnedStmt*)node)->roles);
+            break;
+        case T_ReassignOwnedStmt:
+            check_reassign((ReassignOwnedStmt*)node);
+            break;
+        default:
+            break;
+    }
+}
+
+static void check_statement_on_databases(Node* node) {
+    switch (nodeTag(node)) {
+        case T_CreatedbStmt:
+            check_database(((CreatedbStmt*)node)->dbname);
+            break;
+        case T_DropdbStmt:
+            check_database(((DropdbStmt*)node)->dbname);
+            break;
+        case T_AlterDatabaseStmt:
+            check_database(((AlterDatabaseStmt*)node)->dbname);
+            break;
+        case T_AlterDatabaseSetStmt:
+            check_setting(((AlterDatabaseSetStmt*)node)->setstmt);
+            break;
+        case T_AlterOwnerStmt:
+            if (((AlterOwnerStmt*)node)->objectType == OBJECT_DATABASE)
+                check_database(strVal(((AlterOwnerStmt*)node)->object));
+            break;
+        default:
+            break;
+    }
+}
+
+static void check_statement(Node* node) {
+    check_statement_on_roles(node);
+    check_statement_on_databases(node);
+    switch (nodeTag(node)) {
+        case T_CopyStmt:
+            check_copy((CopyStmt*)node);
+            break;
+        case T_LoadStmt:
+            refuse("LOAD \"%s\" is not possible on this server", ((LoadStmt*)node)->filename,
+                   "Add the library to the server parameter shared_preload_libraries.");
+            break;
+        case T_AlterSystemStmt:
+            refuse("%s is not possible on this server", "ALTER SYSTEM",
+                   "Set the parameter as a parameter of the server.");
+            break;
+        case T_RenameStmt:
+            check_rename((RenameStmt*)node);
+            break;
+        case T_CommentStmt:
+            check_comment(((CommentStmt*)node)->objtype, ((CommentStmt*)node)->object);
+            break;
+        case T_SecLabelStmt:
+            check_comment(((SecLabelStmt*)node)->objtype, ((SecLabelStmt*)node)->object);
+            break;
+        case T_CreateExtensionStmt:
+            check_create_extension((CreateExtensionStmt*)node);
+            break;
+        case T_AlterExtensionStmt:
+            check_extension_allowed(((AlterExtensionStmt*)node)->extname);
+            check_extension_right(((AlterExtensionStmt*)node)->extname);
+            break;
+        case T_AlterExtensionContentsStmt:
+            refuse("the contents of extension \"%s\" cannot be changed",
+                   ((AlterExtensionContentsStmt*)node)->extname, NULL);
+            break;
+        case T_DropStmt:
+            check_drop((DropStmt*)node);
+            break;
+        default:
+            break;
+    }
+}
+
+static void call_next(UTILITY_PARAMETERS) {
+    if (next_utility)
+        next_utility(UTILITY_ARGUMENTS);
+    else
+        standard_ProcessUtility(UTILITY_ARGUMENTS);
+}
+
+static bool is_comment_on_extension(Node* node) {
+    return IsA(node, CommentStmt) && ((CommentStmt*)node)->objtype == OBJECT_EXTENSION;
+}
+
+static void guard_utility(UTILITY_PARAMETERS) {
+    Node* node = pstmt->utilityStmt;
+    Oid user;
+    int security;
+
+    /* The statements of every transaction first: nothing is looked up for them. */
+    if (IsA(node, TransactionStmt) || is_exempt()) {
+        call_next(UTILITY_ARGUMENTS);
+        return;
+    }
+    check_statement(node);
+    if (!is_comment_on_extension(node) || !is_member_of_administrators()) {
+        call_next(UTILITY_ARGUMENTS);
+        return;
+    }
+    /* An error restores the user with the transaction's state. */
+    GetUserIdAndSecContext(&user, &security);
+    SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
+                           security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    call_next(UTILITY_ARGUMENTS);
+    SetUserIdAndSecContext(user, security);
+}
+
+void _PG_init(void) {
+    if (!process_shared_preload_libraries_in_progress)
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("howdah_guard must be in shared_preload_libraries")));
+
+    DefineCustomStringVariable(
+        "azure.extensions", "Extensions that may be created in the databases of this server.", NULL,
+        &allowed_extensions, "", PGC_SIGHUP, GUC_LIST_INPUT, NULL, NULL, NULL);
+    DefineCustomStringVariable("howdah.administrator", "The server's administrator.", NULL,
+                               &administrator, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
+#if PG_VERSION_NUM >= 150000
+    MarkGUCPrefixReserved("howdah");
+#else
+    EmitWarningsOnPlaceholders("howdah");
+#endif
+
+    next_utility = ProcessUtility_hook;
+    ProcessUtility_hook = guard_utility;
+    next_object_access = object_access_hook;
+    object_access_hook = guard_object_access;
+}
