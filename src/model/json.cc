@@ -126,6 +126,7 @@ void fields(V& visit, DatabaseSpec& record) {
     HD_F(name);
     HD_F(charset);
     HD_F(collation);
+    HD_F(operation_id);
 }
 template <typename V>
 void fields(V& visit, Condition& record) {

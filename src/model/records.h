@@ -131,6 +131,8 @@ struct DatabaseSpec {
     std::string name;
     std::string charset = "UTF8";
     std::string collation = "en_US.utf8";
+    /// Id of the operation that creates it: if that failed, the record stands for nothing.
+    std::string operation_id;
 };
 
 // ---------------------------------------------------------------------------------------------

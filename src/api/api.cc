@@ -1,0 +1,179 @@
+#include "api/api.h"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/auth/token_service.h"
+#include "api/call.h"
+#include "api/postgres/offer.h"
+#include "api/router.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "model/json.h"
+#include "store/keys.h"
+
+// The way of a request: ids -> authority and metadata (no token) -> token -> route -> api-version
+// -> subscription -> handler -> headers and log line.
+
+namespace howdah::api {
+namespace {
+
+constexpr std::size_t kEchoedIdBytesMax = 128;
+
+/// An id that a client sent, if it is fit to be sent back and logged.
+std::string clean_id(std::string_view id) {
+    if (id.empty() || id.size() > kEchoedIdBytesMax) return "";
+    for (const char c : id) {
+        const bool good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                          (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+        if (!good) return "";
+    }
+    return std::string(id);
+}
+
+bool changes_something(std::string_view method) { return method != "GET" && method != "HEAD"; }
+
+/// What a client may know of a failure of ours: that it was, and under which id it is logged.
+Error for_outside(const Error& error, const std::string& correlation_id) {
+    switch (error.code) {
+        case ErrorCode::internal:
+        case ErrorCode::io:
+        case ErrorCode::corrupt:
+        case ErrorCode::postgres:
+            return {ErrorCode::internal, "the server encountered an internal error", "",
+                    fmt::format("look into the log of howdahd for the correlation id {}",
+                                correlation_id)};
+        default:
+            return error;
+    }
+}
+
+}  // namespace
+
+struct Api::Impl {
+    explicit Impl(ApiContext given)
+        : context(std::move(given)),
+          tokens(context),
+          router(all_routes()),
+          offers(context.store),
+          services{turnstile, offers} {}
+
+    http::Response serve(const http::Request& request, Call& call);
+    Answer dispatch(const std::vector<std::string>& segments, Call& call);
+    Status check_subscription(const Call& call);
+
+    ApiContext context;
+    TokenService tokens;
+    Router router;
+    Turnstile turnstile;
+    postgres::OfferCache offers;
+    Services services;
+};
+
+Api::Api(ApiContext context) : impl_(std::make_unique<Impl>(std::move(context))) {
+    HD_ASSERT(!impl_->context.signing_keys.empty(), "the api needs a key that signs tokens");
+}
+Api::~Api() = default;
+
+Status Api::Impl::check_subscription(const Call& call) {
+    for (const auto& [name, value] : call.parameters) {
+        if (name != "subscriptionId") continue;
+        if (!is_uuid(value))
+            return Error{ErrorCode::invalid_subscription_id,
+                         fmt::format("the provided subscription identifier '{}' is malformed or "
+                                     "invalid",
+                                     value.substr(0, 64))};
+        HD_TRY(const auto entry, context.store.get(store::keys::subscription(value)));
+        if (!entry)
+            return Error{ErrorCode::subscription_not_found,
+                         fmt::format("the subscription '{}' could not be found", value)};
+    }
+    return ok_status();
+}
+
+Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call) {
+    HD_TRY(call.caller, tokens.authenticate(call.request));
+    HD_TRY(Router::Match match, router.match(call.request.method, segments, call.api_version));
+    call.route = match.route;
+    call.parameters = std::move(match.parameters);
+    HD_CHECK(check_api_version(*call.route, call.api_version, context.location));
+    call.shape = call.api_version < "2024-08-01" ? Shape::v2022_12_01 : Shape::v2025_08_01;
+    HD_CHECK(check_subscription(call));
+    if (call.route->handler == nullptr)
+        return Error{ErrorCode::not_supported,
+                     fmt::format("{} not supported by this version of Howdah", call.route->missing),
+                     fmt::format("{}.{}", call.route->group, call.route->operation)};
+    return call.route->handler(call);
+}
+
+http::Response Api::Impl::serve(const http::Request& request, Call& call) {
+    const Result<std::vector<std::string>> segments = path_segments(request.path);
+    if (!segments.ok()) return error_answer(segments.error());
+    if (segments->size() == 2 && iequals((*segments)[0], "metadata") &&
+        iequals((*segments)[1], "endpoints") && request.method == "GET")
+        return cloud_metadata(context, call.api_version);
+    if (auto answer = tokens.answer(request, *segments)) return std::move(*answer);
+    Answer answer = dispatch(*segments, call);
+    std::string code;
+    if (!answer.ok()) {
+        const Error& error = answer.error();
+        code = to_string(error.code);
+        const Error shown = for_outside(error, call.correlation_id);
+        if (http_status(error.code) >= 500)
+            log::error("request failed", {{"correlation_id", call.correlation_id},
+                                          {"path", request.path},
+                                          {"error", error.describe()}});
+        http::Response response = error_answer(shown);
+        if (response.status == 401) response.headers["www-authenticate"] = tokens.challenge(error);
+        if (response.status == 405) response.headers["allow"] = error.target;
+        answer = std::move(response);
+    }
+    if (changes_something(request.method))
+        log::info("change requested", {{"method", request.method},
+                                       {"path", request.path},
+                                       {"caller", call.caller.app_id},
+                                       {"address", request.client_address},
+                                       {"status", answer->status},
+                                       {"code", code},
+                                       {"correlation_id", call.correlation_id}});
+    return std::move(answer).value();
+}
+
+http::Response Api::handle(const http::Request& request) {
+    Call call{impl_->context, impl_->services, request};
+    call.request_id = impl_->context.ids.uuid();
+    call.correlation_id = clean_id(request.header("x-ms-correlation-request-id"));
+    if (call.correlation_id.empty()) call.correlation_id = call.request_id;
+    call.api_version = to_lower(request.query_value("api-version").value_or(""));
+    http::Response response = impl_->serve(request, call);
+    response.headers["x-ms-request-id"] = call.request_id;
+    response.headers["x-ms-correlation-request-id"] = call.correlation_id;
+    const std::string client_id = clean_id(request.header("x-ms-client-request-id"));
+    if (!client_id.empty()) response.headers["x-ms-client-request-id"] = client_id;
+    response.headers.try_emplace("cache-control", "no-cache");
+    response.headers["strict-transport-security"] = "max-age=31536000; includeSubDomains";
+    response.headers["x-content-type-options"] = "nosniff";
+    if (!impl_->context.version.empty())
+        response.headers["server"] = "Howdah/" + impl_->context.version;
+    if (!response.body.empty())
+        response.headers.try_emplace("content-type", "application/json; charset=utf-8");
+    if (request.method == "HEAD") response.body.clear();
+    return response;
+}
+
+std::string Api::operations_table() {
+    std::string table =
+        "| group | operation | method | path | answers |\n"
+        "|---|---|---|---|---|\n";
+    for (const Route& route : all_routes()) {
+        const std::string_view answers =
+            route.handler != nullptr ? "built" : "`FeatureNotSupported`";
+        table += fmt::format("| {} | {} | {} | `{}` | {} |\n", route.group, route.operation,
+                             route.method, route.pattern, answers);
+    }
+    return table;
+}
+
+}  // namespace howdah::api

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "control/operations/operations.h"
+#include "http/jwt.h"
+#include "http/server.h"
+#include "store/secret_box.h"
+#include "store/store.h"
+
+namespace howdah::api {
+
+/// What the API stands on. References are borrowed and must outlive the Api.
+struct ApiContext {
+    store::Store& store;
+    control::Operations& operations;
+    const store::SecretBox& secrets;
+    const Clock& clock;
+    IdSource& ids;
+    /// Keys of access tokens: the first signs, all verify.
+    std::vector<http::SigningKey> signing_keys;
+    std::string tenant_id;
+    /// Where clients reach this API, without a slash at the end: "https://localhost:8443". All
+    /// absolute links and the token issuer begin with it.
+    std::string base_url;
+    std::string location = "local";
+    std::string location_display_name = "Local";
+    /// Host names of servers are "<server>.<dns_suffix>".
+    std::string dns_suffix = "postgres.howdah.local";
+    std::string version;  ///< of Howdah, for the server header
+};
+
+/// The Azure-Resource-Manager-compatible API and its token service: one request in, one answer
+/// out. It has no threads of its own. Thread-safe; handle() may block on the store.
+///
+/// Every failure is an answer in Azure's shape {"error":{"code","message","target"}}; nothing is
+/// thrown. Bounds: bodies see arm_json.h, pages kPageSize entries.
+class Api {
+  public:
+    explicit Api(ApiContext context);
+    ~Api();
+    Api(const Api&) = delete;
+    Api& operator=(const Api&) = delete;
+
+    http::Response handle(const http::Request& request);
+
+    /// The operations of the API as a Markdown table, from the table of routes:
+    /// docs/reference/api.md holds it.
+    static std::string operations_table();
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+struct BootstrapOptions {
+    std::string subscription_name = "Howdah";
+    std::string principal_name = "howdah-admin";
+};
+
+/// Who and what there is from the first start on.
+struct Bootstrap {
+    std::string tenant_id;
+    std::string subscription_id;
+    std::string client_id;
+    /// The administrator's secret; none once bootstrap_delivered was called.
+    std::optional<Secret> client_secret;
+    std::vector<http::SigningKey> signing_keys;
+};
+
+/// The tenant, the subscription, the administrating service principal and the key that signs
+/// tokens: made in one transaction if the store has none, else read. The administrator's secret
+/// is kept as a salted hash; besides, sealed, until bootstrap_delivered says that it has been
+/// written to its file, so that a crash in between does not lose it.
+/// REQUIRES: one caller at a time.
+Result<Bootstrap> bootstrap(store::Store& store, const store::SecretBox& secrets,
+                            const Clock& clock, IdSource& ids,
+                            const BootstrapOptions& options = {});
+Status bootstrap_delivered(store::Store& store);
+
+}  // namespace howdah::api

@@ -1,0 +1,119 @@
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/api.h"
+#include "api/auth/principal.h"
+#include "base/text.h"
+#include "model/json.h"
+#include "model/records.h"
+#include "pg/scram.h"
+#include "store/keys.h"
+
+namespace howdah::api {
+namespace {
+
+// {"tenant_id","subscription_id","client_id"}: what the first start made.
+constexpr std::string_view kIdentityKey = "/meta/identity";
+constexpr std::string_view kSigningKeyName = "token-signing-key";
+constexpr std::string_view kFirstSecretName = "bootstrap-credentials";
+constexpr std::size_t kSecretBytes = 30;
+constexpr std::size_t kSaltBytes = 16;
+
+using Json = nlohmann::ordered_json;
+
+std::string dump(const Json& json) {
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string text_of(const Json& object, const char* name) {
+    const auto found = object.find(name);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+struct Identity {
+    std::string tenant_id;
+    std::string subscription_id;
+    std::string client_id;
+};
+
+/// Everything of the first start in one transaction, so that a crash leaves all of it or nothing.
+Status create(store::Store& store, const store::SecretBox& secrets, const Clock& clock,
+              IdSource& ids, const BootstrapOptions& options) {
+    const Identity identity{ids.uuid(), ids.uuid(), ids.uuid()};
+    const std::string now = format_iso8601(clock.wall());
+    const Secret secret(base64url_encode(ids.random_bytes(kSecretBytes)));
+    HD_TRY(const std::string verifier, pg::scram_verifier(secret, ids.random_bytes(kSaltBytes)));
+    HD_TRY(const http::SigningKey key, http::SigningKey::generate(ids.uuid()));
+
+    model::Subscription subscription{identity.subscription_id, options.subscription_name,
+                                     identity.tenant_id};
+    Principal principal{identity.client_id, ids.uuid(), options.principal_name,
+                        identity.tenant_id, now,        {{ids.uuid(), verifier, now, ""}}};
+    const Secret key_text(dump({{"id", key.id},
+                                {"private", key.private_key_pem.reveal()},
+                                {"public", key.public_key_pem}}));
+    const std::string key_key = store::keys::secret(kSigningKeyName);
+    const std::string secret_key = store::keys::secret(kFirstSecretName);
+
+    store::Transaction txn;
+    txn.expect_absent(std::string(kIdentityKey));
+    txn.put(std::string(kIdentityKey), dump({{"tenant_id", identity.tenant_id},
+                                             {"subscription_id", identity.subscription_id},
+                                             {"client_id", identity.client_id}}));
+    txn.put(store::keys::subscription(identity.subscription_id), model::to_json(subscription));
+    txn.put(store::keys::principal(identity.client_id), principal_to_text(principal));
+    txn.put(key_key, secrets.seal(key_key, key_text));
+    txn.put(secret_key, secrets.seal(secret_key, secret));
+    HD_CHECK(store.commit(txn));
+    return ok_status();
+}
+
+Result<http::SigningKey> load_key(store::Store& store, const store::SecretBox& secrets) {
+    const std::string key = store::keys::secret(kSigningKeyName);
+    HD_TRY(const auto entry, store.get(key));
+    if (!entry) return Error{ErrorCode::corrupt, "the store has no key that signs tokens"};
+    HD_TRY(const Secret text, secrets.unseal(key, entry->value));
+    const Json record = Json::parse(text.reveal(), nullptr, /*allow_exceptions=*/false);
+    if (!record.is_object())
+        return Error{ErrorCode::corrupt, "the key that signs tokens is not readable"};
+    return http::SigningKey{text_of(record, "id"), Secret(text_of(record, "private")),
+                            text_of(record, "public")};
+}
+
+}  // namespace
+
+Result<Bootstrap> bootstrap(store::Store& store, const store::SecretBox& secrets,
+                            const Clock& clock, IdSource& ids, const BootstrapOptions& options) {
+    HD_TRY(auto entry, store.get(kIdentityKey));
+    if (!entry) {
+        HD_CHECK(create(store, secrets, clock, ids, options));
+        HD_TRY(entry, store.get(kIdentityKey));
+    }
+    if (!entry) return Error{ErrorCode::corrupt, "the identity of this installation is missing"};
+    const Json record = Json::parse(entry->value, nullptr, /*allow_exceptions=*/false);
+    if (!record.is_object())
+        return Error{ErrorCode::corrupt, "the identity of this installation is not readable"};
+    Bootstrap result;
+    result.tenant_id = text_of(record, "tenant_id");
+    result.subscription_id = text_of(record, "subscription_id");
+    result.client_id = text_of(record, "client_id");
+    HD_TRY(http::SigningKey key, load_key(store, secrets));
+    result.signing_keys.push_back(std::move(key));
+    const std::string secret_key = store::keys::secret(kFirstSecretName);
+    HD_TRY(const auto sealed, store.get(secret_key));
+    if (sealed) {
+        HD_TRY(Secret secret, secrets.unseal(secret_key, sealed->value));
+        result.client_secret = std::move(secret);
+    }
+    return result;
+}
+
+Status bootstrap_delivered(store::Store& store) {
+    store::Transaction txn;
+    txn.remove(store::keys::secret(kFirstSecretName));
+    HD_CHECK(store.commit(txn));
+    return ok_status();
+}
+
+}  // namespace howdah::api

@@ -1,0 +1,80 @@
+#include "api/auth/principal.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/id.h"
+#include "pg/scram.h"
+#include "store/keys.h"
+
+namespace howdah::api {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Fits no secret; makes the work of checking a secret the same for an unknown client.
+constexpr std::string_view kNobodysVerifier =
+    "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+
+std::string text_of(const Json& object, const char* name) {
+    const auto found = object.find(name);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+std::string principal_to_text(const Principal& principal) {
+    Json credentials = Json::array();
+    for (const Principal::Credential& each : principal.credentials)
+        credentials.push_back({{"id", each.id},
+                               {"verifier", each.verifier},
+                               {"created_at", each.created_at},
+                               {"expires_at", each.expires_at}});
+    const Json record = {
+        {"client_id", principal.client_id},       {"object_id", principal.object_id},
+        {"display_name", principal.display_name}, {"tenant_id", principal.tenant_id},
+        {"created_at", principal.created_at},     {"credentials", credentials}};
+    return record.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<Principal> principal_from_text(std::string_view text) {
+    const Json record = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (!record.is_object()) return Error{ErrorCode::corrupt, "a principal's record is not JSON"};
+    Principal principal{text_of(record, "client_id"),    text_of(record, "object_id"),
+                        text_of(record, "display_name"), text_of(record, "tenant_id"),
+                        text_of(record, "created_at"),   {}};
+    const auto credentials = record.find("credentials");
+    if (credentials != record.end() && credentials->is_array()) {
+        for (const Json& each : *credentials) {
+            if (!each.is_object()) continue;
+            principal.credentials.push_back({text_of(each, "id"), text_of(each, "verifier"),
+                                             text_of(each, "created_at"),
+                                             text_of(each, "expires_at")});
+        }
+    }
+    return principal;
+}
+
+Result<std::optional<Principal>> find_principal(store::Store& store, std::string_view client_id) {
+    if (!is_uuid(client_id)) return std::optional<Principal>();
+    HD_TRY(const auto entry, store.get(store::keys::principal(client_id)));
+    if (!entry) return std::optional<Principal>();
+    HD_TRY(Principal principal, principal_from_text(entry->value));
+    return std::optional<Principal>(std::move(principal));
+}
+
+bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
+                 std::string_view now) {
+    if (!principal || principal->credentials.empty()) {
+        (void)pg::scram_matches(secret, kNobodysVerifier);
+        return false;
+    }
+    bool fits = false;
+    for (const Principal::Credential& each : principal->credentials) {
+        const bool expired = !each.expires_at.empty() && each.expires_at <= now;
+        if (pg::scram_matches(secret, each.verifier) && !expired) fits = true;
+    }
+    return fits;
+}
+
+}  // namespace howdah::api

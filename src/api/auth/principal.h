@@ -1,0 +1,40 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "store/store.h"
+
+namespace howdah::api {
+
+/// A service principal: an identity of a program, with secrets that are kept as salted hashes.
+struct Principal {
+    struct Credential {
+        std::string id;
+        std::string verifier;  ///< as pg::scram_verifier makes it
+        std::string created_at;
+        std::string expires_at;  ///< empty: never
+    };
+    std::string client_id;  ///< "appId", UUID
+    std::string object_id;  ///< UUID
+    std::string display_name;
+    std::string tenant_id;
+    std::string created_at;
+    std::vector<Credential> credentials;
+};
+
+std::string principal_to_text(const Principal& principal);
+Result<Principal> principal_from_text(std::string_view text);
+
+/// None if there is no such principal.
+Result<std::optional<Principal>> find_principal(store::Store& store, std::string_view client_id);
+
+/// True if one of the principal's unexpired credentials fits. Takes as long without a principal as
+/// with one, so that an attacker does not learn which exist.
+bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
+                 std::string_view now);
+
+}  // namespace howdah::api

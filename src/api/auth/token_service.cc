@@ -1,0 +1,304 @@
+#include "api/auth/token_service.h"
+
+#include <fmt/chrono.h>
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/auth/principal.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "http/client.h"
+
+namespace howdah::api {
+namespace {
+
+// Audiences whose tokens the management API takes: its own address and the names of the public
+// cloud, which clients send that only replace the host.
+constexpr std::string_view kPublicAudiences[] = {"https://management.azure.com",
+                                                 "https://management.core.windows.net"};
+
+std::string without_slashes(std::string_view text) {
+    while (text.ends_with('/')) text.remove_suffix(1);
+    return std::string(text);
+}
+
+std::vector<std::string> management_audiences(const ApiContext& context) {
+    std::vector<std::string> all = {context.base_url};
+    for (const std::string_view each : kPublicAudiences) all.emplace_back(each);
+    return all;
+}
+
+bool is_any_tenant(std::string_view tenant) {
+    return iequals(tenant, "common") || iequals(tenant, "organizations");
+}
+
+}  // namespace
+
+/// What a client asks the token endpoint for.
+struct TokenService::Grant {
+    std::string grant_type;
+    std::string client_id;
+    Secret client_secret;
+    std::string scope;
+    std::string resource;
+    bool has_assertion = false;
+};
+
+std::optional<http::Response> TokenService::answer(const http::Request& request,
+                                                   const std::vector<std::string>& segments) {
+    std::string path;
+    for (std::size_t i = 1; i < segments.size(); ++i) path += "/" + to_lower(segments[i]);
+    if (segments.empty()) return std::nullopt;
+    const std::string tenant = to_lower(segments[0]);
+    const bool adfs = tenant == "adfs";
+    if (tenant == "discovery" && path == "/keys") return keys();
+    if (path == "/oauth2/token" || path == "/oauth2/v2.0/token") {
+        if (request.method != "POST")
+            return refuse(405, "invalid_request", 900561,
+                          "the endpoint only accepts POST requests");
+        return token(request, adfs ? context_.tenant_id : tenant);
+    }
+    if (path == "/.well-known/openid-configuration") return discovery(tenant, adfs, false);
+    if (path == "/v2.0/.well-known/openid-configuration") return discovery(tenant, adfs, true);
+    if (path == "/discovery/keys" || path == "/discovery/v2.0/keys") return keys();
+    return std::nullopt;
+}
+
+http::Response TokenService::refuse(int status, std::string_view error, int code,
+                                    std::string_view text) const {
+    const std::string trace = context_.ids.uuid();
+    const std::string correlation = context_.ids.uuid();
+    std::string time = format_iso8601(context_.clock.wall());
+    time = time.substr(0, 10) + " " + time.substr(11, 8) + "Z";
+    const Json body = {
+        {"error", std::string(error)},
+        {"error_description",
+         fmt::format("AADSTS{}: {} Trace ID: {} Correlation ID: {} Timestamp: {}", code,
+                     as_sentence(text), trace, correlation, time)},
+        {"error_codes", Json::array({code})},
+        {"timestamp", time},
+        {"trace_id", trace},
+        {"correlation_id", correlation},
+    };
+    http::Response response{status, {{"cache-control", "no-store"}}, to_text(body)};
+    if (status == 401) response.headers["www-authenticate"] = "Basic realm=\"howdah\"";
+    return response;
+}
+
+Result<TokenService::Grant> TokenService::read_grant(const http::Request& request) const {
+    Grant grant;
+    if (request.body.size() > kFormBytesMax)
+        return Error{ErrorCode::too_large, "the form is too large"};
+    HD_TRY(const auto form, http::parse_form(request.body));
+    for (const auto& [key, value] : form) {
+        if (key == "grant_type") grant.grant_type = value;
+        if (key == "client_id") grant.client_id = to_lower(value);
+        if (key == "client_secret") grant.client_secret = Secret(value);
+        if (key == "scope") grant.scope = value;
+        if (key == "resource") grant.resource = value;
+        if (key == "client_assertion") grant.has_assertion = true;
+    }
+    const std::string_view authorization = request.header("authorization");
+    if (authorization.size() > 6 && iequals(authorization.substr(0, 6), "basic ")) {
+        HD_TRY(const std::string pair, base64_decode(trim(authorization.substr(6))));
+        const std::size_t colon = pair.find(':');
+        if (colon == std::string::npos)
+            return Error{ErrorCode::invalid_request, "the authorization header has no colon"};
+        HD_TRY(const std::string id, http::url_decode(pair.substr(0, colon)));
+        HD_TRY(std::string secret, http::url_decode(pair.substr(colon + 1)));
+        grant.client_id = to_lower(id);
+        grant.client_secret = Secret(std::move(secret));
+    }
+    return grant;
+}
+
+Result<std::string> TokenService::audience_of(const Grant& grant) const {
+    std::string wanted = grant.resource;
+    if (!grant.scope.empty()) {
+        wanted.clear();
+        for (const std::string& scope : split(grant.scope, ' ')) {
+            if (scope.empty() || scope == "openid" || scope == "profile" ||
+                scope == "offline_access")
+                continue;
+            const std::size_t slash = scope.rfind('/');
+            wanted = slash == std::string::npos ? scope : scope.substr(0, slash);
+        }
+    }
+    wanted = without_slashes(wanted);
+    if (wanted.empty()) return context_.base_url;
+    for (const std::string& each : management_audiences(context_))
+        if (iequals(each, wanted)) return wanted;
+    if (iequals(wanted, context_.base_url + "/msgraph")) return wanted;
+    return Error{ErrorCode::invalid_argument, wanted.substr(0, 256)};
+}
+
+http::Response TokenService::token(const http::Request& request, std::string_view tenant) {
+    if (!iequals(tenant, context_.tenant_id) && !is_any_tenant(tenant))
+        return refuse(400, "invalid_request", 90002,
+                      fmt::format("tenant '{}' not found. Check that you have the correct tenant "
+                                  "ID and are signing into the correct cloud",
+                                  tenant.substr(0, 64)));
+    const Result<Grant> read = read_grant(request);
+    if (!read.ok()) return refuse(400, "invalid_request", 90014, read.error().message);
+    const Grant& grant = *read;
+    if (grant.grant_type.empty())
+        return refuse(400, "invalid_request", 900144,
+                      "the request body must contain the following parameter: 'grant_type'");
+    if (grant.grant_type != "client_credentials")
+        return refuse(400, "unsupported_grant_type", 70003,
+                      fmt::format("the app requested an unsupported grant type '{}'",
+                                  grant.grant_type.substr(0, 64)));
+    if (grant.client_id.empty())
+        return refuse(400, "invalid_request", 900144,
+                      "the request body must contain the following parameter: 'client_id'");
+    if (grant.has_assertion)
+        return refuse(400, "invalid_request", 700021,
+                      "client assertions are not supported. Use a client secret");
+    if (grant.client_secret.empty())
+        return refuse(401, "invalid_client", 7000216,
+                      "'client_assertion' or 'client_secret' is required for the "
+                      "'client_credentials' grant type");
+    const std::string who = grant.client_id.substr(0, 64) + "@" + request.client_address;
+    const Duration wait = failures_.wait(who);
+    if (wait > Duration::zero()) {
+        http::Response response = refuse(429, "temporarily_unavailable", 90033,
+                                         "too many wrong secrets were sent for this client. Wait "
+                                         "before the next one");
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+        response.headers["retry-after"] = std::to_string(seconds);
+        return response;
+    }
+    const auto principal = find_principal(context_.store, grant.client_id);
+    if (!principal.ok())
+        return refuse(503, "temporarily_unavailable", 90033, "a transient error has occurred");
+    const std::string now = format_iso8601(context_.clock.wall());
+    if (!secret_fits(*principal, grant.client_secret, now)) {
+        failures_.record_failure(who);
+        log::warn("login refused",
+                  {{"client", grant.client_id.substr(0, 64)}, {"address", request.client_address}});
+        return refuse(401, "invalid_client", 7000215, "invalid client secret provided");
+    }
+    failures_.record_success(who);
+    const Result<std::string> audience = audience_of(grant);
+    if (!audience.ok())
+        return refuse(400, "invalid_resource", 500011,
+                      fmt::format("the resource principal named {} was not found in the tenant "
+                                  "named {}",
+                                  audience.error().message, context_.tenant_id));
+    log::info("logged in", {{"client", grant.client_id}, {"address", request.client_address}});
+    return issue(grant, *audience, (*principal)->object_id, (*principal)->display_name);
+}
+
+http::Response TokenService::issue(const Grant& grant, const std::string& audience,
+                                   const std::string& object_id, const std::string& name) const {
+    const Timestamp now = context_.clock.wall();
+    const Timestamp end = now + kTokenLifetime;
+    http::Claims claims;
+    claims.issuer = issuer();
+    claims.audience = audience;
+    claims.subject = object_id;
+    claims.app_id = grant.client_id;
+    claims.tenant = context_.tenant_id;
+    claims.issued_at = now;
+    claims.not_before = now;
+    claims.expires_at = end;
+    claims.extra = {{"idtyp", "app"}, {"app_displayname", name}, {"ver", "1.0"}};
+    const Result<std::string> signed_token = http::sign_jwt(claims, context_.signing_keys.front());
+    if (!signed_token.ok()) {
+        log::error("cannot sign a token", {{"error", signed_token.error().describe()}});
+        return refuse(503, "temporarily_unavailable", 90033, "a transient error has occurred");
+    }
+    const auto unix_time = [](Timestamp time) {
+        return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+    };
+    Json body = {{"token_type", "Bearer"},
+                 {"expires_in", kTokenLifetime.count()},
+                 {"ext_expires_in", kTokenLifetime.count()}};
+    if (!grant.resource.empty() && grant.scope.empty()) {
+        // The first version of the protocol writes numbers as texts.
+        body["expires_in"] = std::to_string(kTokenLifetime.count());
+        body["ext_expires_in"] = std::to_string(kTokenLifetime.count());
+        body["expires_on"] = std::to_string(unix_time(end));
+        body["not_before"] = std::to_string(unix_time(now));
+        body["resource"] = grant.resource;
+    }
+    body["access_token"] = *signed_token;
+    return {200, {{"cache-control", "no-store"}}, to_text(body)};
+}
+
+http::Response TokenService::discovery(std::string_view tenant, bool adfs, bool v2) const {
+    if (!adfs && !iequals(tenant, context_.tenant_id) && !is_any_tenant(tenant))
+        return refuse(400, "invalid_tenant", 90002,
+                      fmt::format("tenant '{}' not found. Check that you have the correct tenant "
+                                  "ID and are signing into the correct cloud",
+                                  tenant.substr(0, 64)));
+    const std::string base =
+        context_.base_url + (adfs ? std::string("/adfs") : "/" + context_.tenant_id);
+    const std::string oauth = base + (v2 && !adfs ? "/oauth2/v2.0" : "/oauth2");
+    const Json body = {
+        {"issuer", issuer()},
+        {"authorization_endpoint", oauth + "/authorize"},
+        {"token_endpoint", oauth + "/token"},
+        {"token_endpoint_auth_methods_supported",
+         Json::array({"client_secret_post", "client_secret_basic"})},
+        {"jwks_uri", base + (v2 && !adfs ? "/discovery/v2.0/keys" : "/discovery/keys")},
+        {"grant_types_supported", Json::array({"client_credentials"})},
+        {"response_types_supported", Json::array({"token"})},
+        {"response_modes_supported", Json::array({"query", "fragment", "form_post"})},
+        {"subject_types_supported", Json::array({"pairwise"})},
+        {"id_token_signing_alg_values_supported", Json::array({"RS256"})},
+        {"scopes_supported", Json::array({"openid"})},
+        {"claims_supported",
+         Json::array({"sub", "iss", "aud", "exp", "iat", "nbf", "oid", "appid", "tid"})},
+    };
+    return {200, {}, to_text(body)};
+}
+
+http::Response TokenService::keys() const {
+    const Result<std::string> set = http::jwk_set(context_.signing_keys);
+    if (!set.ok()) return error_answer(set.error());
+    return {200, {}, *set};
+}
+
+Result<Caller> TokenService::authenticate(const http::Request& request) const {
+    const std::string_view header = request.header("authorization");
+    if (header.empty())
+        return Error{ErrorCode::authentication_failed,
+                     "authentication failed. The 'Authorization' header is missing"};
+    constexpr std::string_view kBearer = "bearer ";
+    if (header.size() <= kBearer.size() || !iequals(header.substr(0, kBearer.size()), kBearer))
+        return Error{ErrorCode::authentication_failed,
+                     "authentication failed. The 'Authorization' header is provided in an invalid "
+                     "format"};
+    http::VerifyOptions options;
+    options.audiences = management_audiences(context_);
+    options.issuer = issuer();
+    const auto claims = http::verify_jwt(trim(header.substr(kBearer.size())), context_.signing_keys,
+                                         options, context_.clock.wall());
+    if (!claims.ok()) {
+        if (claims.error().code == ErrorCode::token_expired)
+            return Error{ErrorCode::token_expired,
+                         "the access token expiry UTC time is earlier than the current UTC time",
+                         "", "ask for a new token"};
+        return Error{ErrorCode::unauthenticated, "the access token is invalid"};
+    }
+    if (!iequals(claims->tenant, context_.tenant_id))
+        return Error{ErrorCode::wrong_tenant,
+                     fmt::format("the access token is from the wrong tenant. It must match the "
+                                 "tenant '{}' associated with this subscription",
+                                 context_.tenant_id)};
+    HD_TRY(const auto principal, find_principal(context_.store, claims->app_id));
+    if (!principal || principal->object_id != claims->subject)
+        return Error{ErrorCode::unauthenticated, "the access token is invalid"};
+    return Caller{principal->object_id, principal->client_id, principal->display_name};
+}
+
+std::string TokenService::challenge(const Error& error) const {
+    return fmt::format(
+        "Bearer authorization_uri=\"{}/{}\", error=\"invalid_token\", error_description=\"{}\"",
+        context_.base_url, context_.tenant_id, as_sentence(error.message));
+}
+
+}  // namespace howdah::api

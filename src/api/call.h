@@ -1,0 +1,65 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "api/api.h"
+#include "api/arm_json.h"
+#include "api/services.h"
+#include "model/records.h"
+#include "model/resource_id.h"
+
+namespace howdah::api {
+
+struct Route;
+
+/// Who sent a request, by the verified token.
+struct Caller {
+    std::string object_id;
+    std::string app_id;
+    std::string name;
+};
+
+/// The versions whose shapes differ. 2024-08-01 has the shape of 2025-08-01.
+enum class Shape { v2022_12_01, v2025_08_01 };
+
+/// One authenticated request on its way through a handler. Lives as long as the request; used by
+/// one thread.
+struct Call {
+    const ApiContext& context;
+    Services& services;
+    const http::Request& request;
+    const Route* route = nullptr;
+    std::vector<std::pair<std::string_view, std::string>> parameters = {};  ///< of the path
+    std::string api_version = {};
+    Shape shape = Shape::v2025_08_01;
+    Caller caller = {};
+    std::string request_id = {};
+    std::string correlation_id = {};
+
+    /// REQUIRES: the route's pattern has {name}.
+    const std::string& parameter(std::string_view name) const;
+    const std::string& subscription() const { return parameter("subscriptionId"); }
+
+    /// base_url + path + "?api-version=..."; the path is percent-encoded.
+    std::string link(std::string_view path) const;
+    std::string now() const;
+};
+
+/// What a handler gives back; an Error becomes an answer in Azure's shape.
+using Answer = Result<http::Response>;
+using Handler = Answer (*)(Call&);
+
+Answer json_answer(int status, const Json& body);
+Answer empty_answer(int status);
+
+/// {"error":{...}}: the message as a sentence, with the hint after it.
+http::Response error_answer(const Error& error);
+/// The same object without the envelope, for operations that failed.
+Json error_json(const Error& error);
+/// "the server is busy" -> "The server is busy."
+std::string as_sentence(std::string_view text);
+
+}  // namespace howdah::api

@@ -1,0 +1,51 @@
+#include "api/paging.h"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "http/client.h"
+
+namespace howdah::api {
+namespace {
+
+constexpr std::size_t kTokenBytesMax = 4096;
+
+std::string purpose(std::string_view prefix) { return fmt::format("skiptoken:{}", prefix); }
+
+}  // namespace
+
+Result<Page> read_page(const Call& call, const std::string& prefix) {
+    const Error bad{ErrorCode::invalid_argument, "the $skiptoken is not valid for this list",
+                    "$skiptoken", "follow the nextLink of the page before, or start anew"};
+    store::ListOptions options;
+    options.limit = kPageSize + 1;
+    const std::string token = call.request.query_value("$skiptoken").value_or("");
+    if (!token.empty()) {
+        if (token.size() > kTokenBytesMax) return bad;
+        const Result<std::string> sealed = base64url_decode(token);
+        if (!sealed.ok()) return bad;
+        const Result<Secret> key = call.context.secrets.unseal(purpose(prefix), *sealed);
+        if (!key.ok()) return bad;
+        options.after = key->reveal();
+    }
+    Page page;
+    HD_TRY(page.entries, call.context.store.list(prefix, options));
+    if (page.entries.size() > kPageSize) {
+        page.entries.resize(kPageSize);
+        const std::string sealed =
+            call.context.secrets.seal(purpose(prefix), Secret(page.entries.back().key));
+        page.next_link = fmt::format("{}&$skiptoken={}", call.link(call.request.path),
+                                     http::url_encode(base64url_encode(sealed)));
+    }
+    return page;
+}
+
+Json list_body(Json values, const std::string& next_link) {
+    Json body = {{"value", std::move(values)}};
+    if (!next_link.empty()) body["nextLink"] = next_link;
+    return body;
+}
+
+}  // namespace howdah::api

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/call.h"
+#include "store/store.h"
+
+namespace howdah::api {
+
+inline constexpr std::size_t kPageSize = 100;
+
+/// One page of entries below a prefix.
+struct Page {
+    std::vector<store::Entry> entries;
+    std::string next_link;  ///< empty: this is the last page
+};
+
+/// The page that the request's $skiptoken asks for; the first one without. Tokens are opaque and
+/// authenticated: ErrorCode::invalid_argument for one that is not ours or is for another list.
+Result<Page> read_page(const Call& call, const std::string& prefix);
+
+/// {"value":[...],"nextLink":...}
+Json list_body(Json values, const std::string& next_link = {});
+
+}  // namespace howdah::api

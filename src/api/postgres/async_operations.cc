@@ -1,0 +1,114 @@
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "api/postgres/change.h"
+#include "api/postgres/handlers.h"
+#include "api/postgres/server_rules.h"
+#include "base/text.h"
+
+// The two ways to follow a long-running request: its status, and its result.
+
+namespace howdah::api::postgres {
+namespace {
+
+constexpr std::string_view kRetryAfterSeconds = "1";
+
+Result<model::Operation> find_operation(const Call& call) {
+    HD_CHECK(check_location(call.context, call.parameter("locationName"),
+                            "Microsoft.DBforPostgreSQL/locations"));
+    const std::string& id = call.parameter("operationId");
+    const Error unknown{ErrorCode::not_found,
+                        fmt::format("the operation '{}' was not found", id.substr(0, 64)), id};
+    if (!is_uuid(id)) return unknown;
+    const auto operation = call.context.operations.find(to_lower(id));
+    if (!operation.ok()) {
+        if (operation.error().code == ErrorCode::not_found) return unknown;
+        return operation.error();
+    }
+    if (!iequals(operation->subscription, call.subscription())) return unknown;
+    return *operation;
+}
+
+Error failure_of(const model::Operation& operation) {
+    if (!operation.failure)
+        return {ErrorCode::cancelled, "the operation was cancelled", operation.resource_id};
+    return {error_code_from(operation.failure->code), operation.failure->message,
+            operation.resource_id, operation.failure->hint};
+}
+
+/// The code as recorded: an agent may know more of them than this table.
+Json failure_json(const model::Operation& operation) {
+    Json body = error_json(failure_of(operation));
+    if (operation.failure && !operation.failure->code.empty())
+        body["code"] = operation.failure->code;
+    return body;
+}
+
+/// Answers the GET of what the operation was about.
+Answer show_resource(Call& call, const model::Operation& operation) {
+    HD_TRY(const auto id, model::ResourceId::parse(operation.resource_id));
+    call.parameters.emplace_back("resourceGroupName", id.resource_group);
+    if (id.segments.empty()) return empty_answer(200);
+    call.parameters.emplace_back("serverName", id.segments.front().name);
+    if (id.segments.size() == 1) return get_server(call);
+    const std::string& name = id.name();
+    const std::string& type = id.segments.back().type;
+    if (iequals(type, "databases")) {
+        call.parameters.emplace_back("databaseName", name);
+        return get_database(call);
+    }
+    if (iequals(type, "firewallRules")) {
+        call.parameters.emplace_back("firewallRuleName", name);
+        return get_firewall_rule(call);
+    }
+    if (iequals(type, "configurations")) {
+        call.parameters.emplace_back("configurationName", name);
+        return get_configuration(call);
+    }
+    return empty_answer(200);
+}
+
+/// Operations that leave nothing to show: they answer 204.
+bool has_result(std::string_view kind) {
+    for (const std::string_view each : {"CreateServer", "UpdateServer", "CreateDatabase",
+                                        "UpdateFirewallRule", "UpdateConfiguration"})
+        if (kind == each) return true;
+    return false;
+}
+
+}  // namespace
+
+Answer get_async_operation(Call& call) {
+    HD_TRY(const model::Operation operation, find_operation(call));
+    Json body = {{"id", call.request.path},
+                 {"name", operation.id},
+                 {"resourceId", operation.resource_id},
+                 {"status", operation.status},
+                 {"startTime", operation.start_time}};
+    if (!operation.end_time.empty()) body["endTime"] = operation.end_time;
+    Json properties = {{"operation", operation.kind}};
+    if (!operation.progress.empty()) properties["progress"] = operation.progress;
+    body["properties"] = std::move(properties);
+    const bool failed = operation.status == "Failed" || operation.status == "Canceled";
+    if (failed) body["error"] = failure_json(operation);
+    http::Response response{200, {}, to_text(body)};
+    if (operation.status == "InProgress") response.headers["retry-after"] = kRetryAfterSeconds;
+    return response;
+}
+
+Answer get_operation_result(Call& call) {
+    HD_TRY(const model::Operation operation, find_operation(call));
+    if (operation.status == "InProgress")
+        return with_operation(call, http::Response{202, {}, ""}, operation);
+    if (operation.status != "Succeeded") {
+        const Error error = failure_of(operation);
+        http::Response response = error_answer(error);
+        response.body = to_text(Json{{"error", failure_json(operation)}});
+        return response;
+    }
+    if (!has_result(operation.kind)) return empty_answer(204);
+    return show_resource(call, operation);
+}
+
+}  // namespace howdah::api::postgres

@@ -1,0 +1,99 @@
+#include "api/postgres/change.h"
+
+#include <fmt/core.h>
+
+#include "model/json.h"
+#include "store/keys.h"
+
+namespace howdah::api::postgres {
+namespace {
+
+constexpr std::string_view kRetryAfterSeconds = "1";
+
+}  // namespace
+
+void stamp(const Call& call, model::SystemData& data) {
+    data.last_modified_by = call.caller.app_id;
+    data.last_modified_by_type = "Application";
+    data.last_modified_at = call.now();
+    if (!data.created_at.empty()) return;
+    data.created_by = data.last_modified_by;
+    data.created_by_type = data.last_modified_by_type;
+    data.created_at = data.last_modified_at;
+}
+
+control::OperationDraft draft_for(const Call& call, std::string kind, const model::ServerSpec& spec,
+                                  std::string resource_id) {
+    control::OperationDraft draft;
+    draft.kind = std::move(kind);
+    draft.subscription = call.subscription();
+    draft.location = call.context.location;
+    draft.resource_id = std::move(resource_id);
+    draft.server_key = server_id(call).key();
+    draft.incarnation = spec.incarnation;
+    draft.generation = spec.generation;
+    draft.requested_by = call.caller.app_id;
+    draft.correlation_id = call.correlation_id;
+    return draft;
+}
+
+Result<ChangedServer> change_server(Call& call, const ServerChange& change) {
+    const std::string key = change.server.key();
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(key));
+    for (int attempt = 0; attempt < kChangeAttemptsMax; ++attempt) {
+        HD_TRY(ServerRecord server, load_server(call, change.server));
+        if (server.spec.deleting)
+            return Error{ErrorCode::conflict,
+                         fmt::format("the server '{}' is being deleted", server.spec.name),
+                         server.spec.id, "wait until it is gone"};
+        HD_CHECK(change.apply(server));
+        ++server.spec.generation;
+        stamp(call, server.spec.system_data);
+        store::Transaction txn;
+        const std::string server_key = store::keys::server(change.server);
+        txn.expect(server_key, server.modified);
+        txn.put(server_key, model::to_json(server.spec));
+        model::Operation operation = call.context.operations.begin(
+            txn, draft_for(call, change.kind, server.spec, change.resource_id));
+        const auto revision = call.context.operations.commit(txn);
+        if (revision.ok()) return ChangedServer{std::move(server), std::move(operation)};
+        if (revision.error().code != ErrorCode::conflict) return revision.error();
+    }
+    return Error{ErrorCode::unavailable,
+                 fmt::format("the server '{}' was changed by others at the same time, again and "
+                             "again",
+                             change.server.name()),
+                 "", "send the request again"};
+}
+
+http::Response with_operation(const Call& call, http::Response response,
+                              const model::Operation& operation) {
+    const std::string base =
+        fmt::format("/subscriptions/{}/providers/{}/locations/{}", call.subscription(),
+                    model::kPostgresNamespace, call.context.location);
+    response.headers["azure-asyncoperation"] =
+        call.link(fmt::format("{}/azureAsyncOperation/{}", base, operation.id));
+    response.headers["location"] =
+        call.link(fmt::format("{}/operationResults/{}", base, operation.id));
+    response.headers["retry-after"] = kRetryAfterSeconds;
+    return response;
+}
+
+Result<std::vector<model::Operation>> pending_operations(const Call& call,
+                                                         std::string_view server_key) {
+    const std::string prefix = store::keys::pending_of(server_key);
+    HD_TRY(const auto entries, call.context.store.list(prefix));
+    std::vector<model::Operation> operations;
+    for (const store::Entry& entry : entries) {
+        const std::string id = entry.key.substr(entry.key.rfind('/') + 1);
+        const auto found = call.context.operations.find(id);
+        if (!found.ok()) {
+            if (found.error().code == ErrorCode::not_found) continue;
+            return found.error();
+        }
+        if (found->status == "InProgress") operations.push_back(*found);
+    }
+    return operations;
+}
+
+}  // namespace howdah::api::postgres

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "api/call.h"
+#include "api/postgres/view.h"
+#include "model/records.h"
+
+namespace howdah::api::postgres {
+
+inline constexpr int kChangeAttemptsMax = 16;
+
+/// A change of one server that is asked for by a request.
+struct ServerChange {
+    std::string kind;  ///< of the operation: "UpdateServer"
+    model::ResourceId server;
+    std::string resource_id;  ///< what operationResults shows when it succeeded
+    /// Applies the change to the newest spec; may run several times.
+    std::function<Status(ServerRecord&)> apply;
+};
+
+struct ChangedServer {
+    ServerRecord server;
+    model::Operation operation;
+};
+
+/// Reads, applies and writes in one transaction with a new generation and an operation; repeats
+/// (bounded) when somebody else was faster, so that concurrent changes merge. Errors: those of
+/// `apply`; not_found; conflict for a server that is being deleted.
+Result<ChangedServer> change_server(Call& call, const ServerChange& change);
+
+/// Who changed it and when.
+void stamp(const Call& call, model::SystemData& data);
+
+/// The draft of an operation on a server, with what is the same for all.
+control::OperationDraft draft_for(const Call& call, std::string kind, const model::ServerSpec& spec,
+                                  std::string resource_id);
+
+/// Adds Azure-AsyncOperation, Location and Retry-After.
+http::Response with_operation(const Call& call, http::Response response,
+                              const model::Operation& operation);
+
+/// The operations of a server that have not ended.
+Result<std::vector<model::Operation>> pending_operations(const Call& call,
+                                                         std::string_view server_key);
+
+}  // namespace howdah::api::postgres

@@ -1,0 +1,52 @@
+#pragma once
+
+#include "api/call.h"
+
+/// The operations of Microsoft.DBforPostgreSQL, named as their routes.
+namespace howdah::api::postgres {
+
+// servers.cc
+Answer put_server(Call& call);
+Answer get_server(Call& call);
+Answer patch_server(Call& call);
+Answer delete_server(Call& call);
+Answer list_servers_in_group(Call& call);
+Answer list_servers_in_subscription(Call& call);
+Answer list_replicas(Call& call);
+
+// server_actions.cc
+Answer start_server(Call& call);
+Answer stop_server(Call& call);
+Answer restart_server(Call& call);
+
+// databases.cc
+Answer put_database(Call& call);
+Answer get_database(Call& call);
+Answer delete_database(Call& call);
+Answer list_databases(Call& call);
+
+// firewall_rules.cc
+Answer put_firewall_rule(Call& call);
+Answer get_firewall_rule(Call& call);
+Answer delete_firewall_rule(Call& call);
+Answer list_firewall_rules(Call& call);
+
+// configurations.cc
+Answer list_configurations(Call& call);
+Answer get_configuration(Call& call);
+Answer put_configuration(Call& call);
+
+// capabilities.cc
+Answer list_capabilities_by_location(Call& call);
+Answer list_capabilities_by_server(Call& call);
+
+// names.cc
+Answer check_name_globally(Call& call);
+Answer check_name_with_location(Call& call);
+Answer list_operations(Call& call);
+
+// async_operations.cc
+Answer get_async_operation(Call& call);
+Answer get_operation_result(Call& call);
+
+}  // namespace howdah::api::postgres

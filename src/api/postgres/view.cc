@@ -1,0 +1,184 @@
+#include "api/postgres/view.h"
+
+#include <fmt/core.h>
+
+#include <nlohmann/json.hpp>
+
+#include "base/text.h"
+#include "model/json.h"
+#include "store/keys.h"
+
+namespace howdah::api::postgres {
+namespace {
+
+constexpr std::string_view kServerType = "Microsoft.DBforPostgreSQL/flexibleServers";
+
+Json system_data_json(const model::SystemData& data) {
+    return {{"createdBy", data.created_by},
+            {"createdByType", data.created_by_type},
+            {"createdAt", data.created_at},
+            {"lastModifiedBy", data.last_modified_by},
+            {"lastModifiedByType", data.last_modified_by_type},
+            {"lastModifiedAt", data.last_modified_at}};
+}
+
+Json storage_json(const model::StorageSpec& storage, Shape shape) {
+    Json out = {{"storageSizeGB", storage.size_gb}};
+    if (shape == Shape::v2022_12_01) return out;
+    out["autoGrow"] = storage.auto_grow;
+    out["tier"] = storage.tier;
+    out["iops"] = storage.iops;
+    out["type"] = storage.type;
+    return out;
+}
+
+Json auth_json(const model::AuthSpec& auth) {
+    Json out = {{"activeDirectoryAuth", auth.active_directory}, {"passwordAuth", auth.password}};
+    if (!auth.tenant_id.empty()) out["tenantId"] = auth.tenant_id;
+    return out;
+}
+
+/// "15.20" -> "20": Azure shows the minor part alone.
+std::string minor_of(const std::string& version) {
+    const std::size_t dot = version.find('.');
+    return dot == std::string::npos ? version : version.substr(dot + 1);
+}
+
+/// What Azure has no field for: where the gateway listens, and how far the server is. Clients of
+/// Azure ignore it; the command line needs it.
+Json howdah_json(const ServerRecord& server, const Offer& offer) {
+    Json out = {{"generation", server.spec.generation}};
+    if (!server.status) return out;
+    const model::ServerStatus& status = *server.status;
+    out["observedGeneration"] = status.observed_generation;
+    if (const model::HostReport* host = offer.host(status.host)) {
+        out["address"] = host->address;
+        out["gatewayPort"] = host->gateway_port;
+    }
+    if (status.port != 0) out["port"] = status.port;
+    if (status.failure && status.failed_generation == server.spec.generation) {
+        out["failure"] = {{"code", status.failure->code},
+                          {"message", as_sentence(status.failure->message)}};
+        if (!status.failure->hint.empty())
+            out["failure"]["hint"] = as_sentence(status.failure->hint);
+    }
+    return out;
+}
+
+Json properties_json(const Call& call, const ServerRecord& server, const Offer& offer) {
+    const model::ServerSpec& spec = server.spec;
+    Json out = {
+        {"administratorLogin", spec.administrator_login},
+        {"version", spec.version},
+        {"state", state_of(server)},
+        {"fullyQualifiedDomainName", fmt::format("{}.{}", spec.name, call.context.dns_suffix)}};
+    if (server.status && !server.status->minor_version.empty())
+        out["minorVersion"] = minor_of(server.status->minor_version);
+    out["storage"] = storage_json(spec.storage, call.shape);
+    out["authConfig"] = auth_json(spec.auth);
+    out["dataEncryption"] = {{"type", "SystemManaged"}};
+    out["backup"] = {{"backupRetentionDays", spec.backup.retention_days},
+                     {"geoRedundantBackup", spec.backup.geo_redundant}};
+    out["network"] = {{"publicNetworkAccess", spec.network.public_access}};
+    out["highAvailability"] = {{"mode", spec.high_availability_mode}, {"state", "NotEnabled"}};
+    out["maintenanceWindow"] = {{"customWindow", spec.maintenance.custom},
+                                {"dayOfWeek", spec.maintenance.day_of_week},
+                                {"startHour", spec.maintenance.start_hour},
+                                {"startMinute", spec.maintenance.start_minute}};
+    if (!spec.availability_zone.empty()) out["availabilityZone"] = spec.availability_zone;
+    out["replicationRole"] = "Primary";
+    out["replicaCapacity"] = 0;
+    if (call.shape != Shape::v2022_12_01) {
+        out["replica"] = {{"role", "Primary"}, {"capacity", 0}};
+        out["privateEndpointConnections"] = Json::array();
+    }
+    out["howdah"] = howdah_json(server, offer);
+    return out;
+}
+
+}  // namespace
+
+model::ResourceId server_id(const Call& call) {
+    return model::ResourceId::server(call.subscription(), call.parameter("resourceGroupName"),
+                                     call.parameter("serverName"));
+}
+
+Error server_not_found(const model::ResourceId& id) { return child_not_found(id); }
+
+Error child_not_found(const model::ResourceId& id) {
+    std::string names;
+    for (const model::ResourceId::Segment& each : id.segments) names += "/" + each.name;
+    return {ErrorCode::not_found,
+            fmt::format("the Resource '{}{}' under resource group '{}' was not found", id.type(),
+                        names, id.resource_group),
+            id.to_string()};
+}
+
+Result<model::ResourceGroup> load_group(const Call& call, const model::ResourceId& id) {
+    const auto group_id = model::ResourceId::group(id.subscription, id.resource_group);
+    HD_TRY(const auto entry, call.context.store.get(store::keys::group(group_id)));
+    if (!entry)
+        return Error{ErrorCode::resource_group_not_found,
+                     fmt::format("resource group '{}' could not be found", id.resource_group),
+                     group_id.to_string()};
+    return model::from_json<model::ResourceGroup>(entry->value);
+}
+
+std::optional<model::ServerStatus> status_of(const model::ServerSpec& spec,
+                                             std::optional<model::ServerStatus> status) {
+    if (status && status->incarnation != spec.incarnation) return std::nullopt;
+    return status;
+}
+
+Result<ServerRecord> load_server(const Call& call, const model::ResourceId& id) {
+    HD_TRY(const auto entry, call.context.store.get(store::keys::server(id)));
+    if (!entry) {
+        HD_CHECK(load_group(call, id));
+        return server_not_found(id);
+    }
+    ServerRecord server;
+    HD_TRY(server.spec, model::from_json<model::ServerSpec>(entry->value));
+    server.modified = entry->modified;
+    HD_TRY(const auto status, call.context.store.get(store::keys::status(id.key())));
+    if (status) {
+        HD_TRY(model::ServerStatus record, model::from_json<model::ServerStatus>(status->value));
+        server.status = status_of(server.spec, std::move(record));
+    }
+    return server;
+}
+
+std::string state_of(const ServerRecord& server) {
+    if (server.spec.deleting) return "Dropping";
+    return server.status ? server.status->state : "Provisioning";
+}
+
+Json server_json(const Call& call, const ServerRecord& server, const Offer& offer) {
+    const model::ServerSpec& spec = server.spec;
+    return {{"id", spec.id},
+            {"name", spec.name},
+            {"type", kServerType},
+            {"location", spec.location},
+            {"tags", Json(spec.tags)},
+            {"sku", {{"name", spec.sku.name}, {"tier", spec.sku.tier}}},
+            {"systemData", system_data_json(spec.system_data)},
+            {"properties", properties_json(call, server, offer)}};
+}
+
+Json firewall_rule_json(const model::ResourceId& server, const model::FirewallRule& rule) {
+    const model::ResourceId id = server.child("firewallRules", rule.name);
+    return {{"id", id.to_string()},
+            {"name", rule.name},
+            {"type", id.type()},
+            {"properties", {{"startIpAddress", rule.start_ip}, {"endIpAddress", rule.end_ip}}}};
+}
+
+Json database_json(const model::ResourceId& server, const std::string& name,
+                   const std::string& charset, const std::string& collation) {
+    const model::ResourceId id = server.child("databases", name);
+    return {{"id", id.to_string()},
+            {"name", name},
+            {"type", id.type()},
+            {"properties", {{"charset", charset}, {"collation", collation}}}};
+}
+
+}  // namespace howdah::api::postgres

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "api/call.h"
+#include "model/records.h"
+
+/// The operations of Azure Resource Manager itself: subscriptions, providers, resource groups.
+namespace howdah::api::resources {
+
+// subscriptions.cc
+Answer list_tenants(Call& call);
+Answer list_subscriptions(Call& call);
+Answer get_subscription(Call& call);
+Answer list_locations(Call& call);
+
+// providers.cc
+Answer list_providers(Call& call);
+Answer get_provider(Call& call);
+Answer register_provider(Call& call);
+
+// groups.cc
+Answer list_groups(Call& call);
+Answer put_group(Call& call);
+Answer get_group(Call& call);
+Answer head_group(Call& call);
+Answer patch_group(Call& call);
+Answer delete_group(Call& call);
+Answer get_group_operation_result(Call& call);
+
+// resources.cc
+Answer list_resources(Call& call);
+Answer list_resources_in_group(Call& call);
+
+}  // namespace howdah::api::resources

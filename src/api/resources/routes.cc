@@ -1,0 +1,41 @@
+#include "api/resources/routes.h"
+
+#include "api/resources/handlers.h"
+
+namespace howdah::api::resources {
+namespace {
+
+#define HD_S "/subscriptions/{subscriptionId}"
+#define HD_G HD_S "/resourceGroups/{resourceGroupName}"
+
+constexpr const Versions* kV = &kResourceManagerVersions;
+
+constexpr Route kRoutes[] = {
+    {"GET", "/tenants", "tenants", "list", kV, list_tenants},
+    {"GET", "/subscriptions", "subscriptions", "list", kV, list_subscriptions},
+    {"GET", HD_S, "subscriptions", "get", kV, get_subscription},
+    {"GET", HD_S "/locations", "subscriptions", "listLocations", kV, list_locations},
+    {"GET", HD_S "/providers", "providers", "list", kV, list_providers},
+    {"GET", HD_S "/providers/{resourceProviderNamespace}", "providers", "get", kV, get_provider},
+    {"POST", HD_S "/providers/{resourceProviderNamespace}/register", "providers", "register", kV,
+     register_provider},
+    {"GET", HD_S "/resourceGroups", "resourceGroups", "list", kV, list_groups},
+    {"PUT", HD_G, "resourceGroups", "createOrUpdate", kV, put_group},
+    {"GET", HD_G, "resourceGroups", "get", kV, get_group},
+    {"HEAD", HD_G, "resourceGroups", "checkExistence", kV, head_group},
+    {"PATCH", HD_G, "resourceGroups", "update", kV, patch_group},
+    {"DELETE", HD_G, "resourceGroups", "delete", kV, delete_group},
+    {"GET", HD_S "/operationresults/{operationId}", "resourceGroups", "getDeletionResult", kV,
+     get_group_operation_result},
+    {"GET", HD_S "/resources", "resources", "list", kV, list_resources},
+    {"GET", HD_G "/resources", "resources", "listByResourceGroup", kV, list_resources_in_group},
+};
+
+#undef HD_S
+#undef HD_G
+
+}  // namespace
+
+std::span<const Route> routes() { return kRoutes; }
+
+}  // namespace howdah::api::resources

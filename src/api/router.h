@@ -1,0 +1,70 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/call.h"
+
+namespace howdah::api {
+
+/// The api-versions of a resource type.
+struct Versions {
+    std::span<const std::string_view> supported;  ///< oldest first
+    /// A provider answers NoRegisteredProviderFound, Azure's own types InvalidApiVersionParameter.
+    bool of_provider = false;
+};
+
+extern const Versions kResourceManagerVersions;
+extern const Versions kPostgresVersions;
+
+/// One operation of the API.
+struct Route {
+    std::string_view method;
+    /// "/subscriptions/{subscriptionId}/...": fixed words match in any letter case.
+    std::string_view pattern;
+    std::string_view group;      ///< as in Azure's SDKs: "servers"
+    std::string_view operation;  ///< "createOrUpdate"
+    const Versions* versions;
+    Handler handler = nullptr;  ///< none: answers FeatureNotSupported
+    /// What is not there yet, if there is no handler: "are backups on demand".
+    std::string_view missing = {};
+};
+
+/// All routes, in the order of the documentation.
+std::span<const Route> all_routes();
+
+/// Finds the route of a request. Immutable; thread-safe.
+class Router {
+  public:
+    explicit Router(std::span<const Route> routes);
+
+    struct Match {
+        const Route* route = nullptr;
+        std::vector<std::pair<std::string_view, std::string>> parameters;
+    };
+    /// Errors: unknown_resource_type, unknown_namespace, method_not_allowed (its hint lists the
+    /// methods).
+    Result<Match> match(std::string_view method, const std::vector<std::string>& segments,
+                        std::string_view api_version) const;
+
+  private:
+    struct Compiled {
+        const Route* route;
+        std::vector<std::string_view> segments;
+    };
+    std::vector<std::vector<Compiled>> by_length_;
+};
+
+inline constexpr std::size_t kPathBytesMax = 2048;
+inline constexpr std::size_t kPathSegmentsMax = 24;
+
+/// The segments of a path; empty ones are left out. ErrorCode::invalid_request beyond the bounds
+/// above or for control characters.
+Result<std::vector<std::string>> path_segments(std::string_view path);
+
+/// Checks ?api-version= for a route. Errors in Azure's words, with the supported versions.
+Status check_api_version(const Route& route, std::string_view version, std::string_view location);
+
+}  // namespace howdah::api

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace howdah::api {
+
+/// Lets one change of a resource pass at a time, so that concurrent changes queue instead of
+/// racing for the same revision. What protects against lost updates is still the store's
+/// compare-and-swap. Thread-safe; no lock is held while a pass is out.
+class Turnstile {
+  public:
+    static constexpr Duration kWaitMax = std::chrono::seconds(20);
+
+    /// The right to change one resource; gives it back when it dies.
+    class Pass {
+      public:
+        Pass(Turnstile& turnstile, std::string key)
+            : turnstile_(&turnstile), key_(std::move(key)) {}
+        Pass(Pass&& other) noexcept
+            : turnstile_(std::exchange(other.turnstile_, nullptr)), key_(std::move(other.key_)) {}
+        Pass& operator=(Pass&&) = delete;
+        ~Pass() {
+            if (turnstile_ != nullptr) turnstile_->leave(key_);
+        }
+
+      private:
+        Turnstile* turnstile_;
+        std::string key_;
+    };
+
+    /// ErrorCode::unavailable if others held it for longer than kWaitMax.
+    Result<Pass> enter(std::string_view key);
+
+  private:
+    void leave(const std::string& key);
+
+    std::mutex mutex_;
+    std::condition_variable freed_;
+    std::set<std::string, std::less<>> busy_;  ///< guarded by mutex_
+};
+
+namespace postgres {
+class OfferCache;
+}
+
+/// What requests share. Thread-safe.
+struct Services {
+    Turnstile& turnstile;
+    postgres::OfferCache& offers;
+};
+
+}  // namespace howdah::api
