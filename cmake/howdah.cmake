@@ -36,6 +36,8 @@ target_compile_options(hd_flags INTERFACE
   # A designated initialiser may leave out what has a default: that is how options are passed.
   -Wno-missing-field-initializers
   -fno-omit-frame-pointer)
+# A program loads only the libraries it calls: libcurl alone would cost howdahd 4 MB of memory.
+target_link_options(hd_flags INTERFACE -Wl,--as-needed)
 if(HOWDAH_SANITIZE)
   target_compile_options(hd_flags INTERFACE -fsanitize=${HOWDAH_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(hd_flags INTERFACE -fsanitize=${HOWDAH_SANITIZE})
