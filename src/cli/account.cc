@@ -1,0 +1,250 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "base/text.h"
+#include "cli/session.h"
+#include "os/file.h"
+
+// howdah login, logout, account: who is logged in, where.
+
+namespace howdah::cli {
+namespace {
+
+constexpr std::string_view kSubscriptionsVersion = "2021-01-01";
+constexpr std::size_t kCredentialsBytesMax = 64 << 10;
+
+constexpr Column kSubscriptionColumns[] = {{"Name", "name"},
+                                           {"SubscriptionId", "id"},
+                                           {"TenantId", "tenantId"},
+                                           {"State", "state"},
+                                           {"IsDefault", "isDefault"}};
+
+struct LoginOptions {
+    bool service_principal = false;
+    std::string user;
+    std::string password;
+    std::string password_file;
+    bool password_stdin = false;
+    std::string tenant;
+    std::string api;
+    std::string authority;
+    std::string ca_file;
+    std::string credentials;
+};
+
+std::string without_slash(std::string url) {
+    while (url.ends_with('/')) url.pop_back();
+    return url;
+}
+
+/// The subscriptions, in the form of `az account list`.
+Result<Json> subscriptions(Arm& arm) {
+    HD_TRY(const Json all, arm.list("/subscriptions", kSubscriptionsVersion));
+    Json shown = Json::array();
+    for (const Json& each : all) {
+        const std::string id = text_at(each, "subscriptionId");
+        shown.push_back(
+            {{"cloudName", "Howdah"},
+             {"id", id},
+             {"isDefault", id == arm.profile().subscription_id},
+             {"name", text_at(each, "displayName")},
+             {"state", text_at(each, "state")},
+             {"tenantId", text_at(each, "tenantId")},
+             {"user", {{"name", arm.profile().client_id}, {"type", "servicePrincipal"}}}});
+    }
+    return shown;
+}
+
+Result<std::string> read_file_option(const std::string& option, const std::string& path) {
+    auto text = os::read_file(path, kCredentialsBytesMax);
+    if (text.ok()) return text;
+    return usage_error(option, text.error().message, "name a file that can be read");
+}
+
+Result<Profile> profile_from_file(const std::string& path) {
+    HD_TRY(const std::string text, read_file_option("--credentials", path));
+    const auto json = parse_json(text, path);
+    if (!json.ok()) return usage_error("--credentials", json.error().message);
+    Profile profile{without_slash(text_at(*json, "api_url")),
+                    without_slash(text_at(*json, "authority")),
+                    text_at(*json, "tenant_id"),
+                    text_at(*json, "subscription_id"),
+                    text_at(*json, "client_id"),
+                    Secret(text_at(*json, "client_secret")),
+                    {}};
+    if (profile.api_url.empty() || profile.client_id.empty() || profile.client_secret.empty()) {
+        return usage_error("--credentials",
+                           path + " does not hold api_url, client_id and client_secret",
+                           "use the file bootstrap-credentials.json that howdahd wrote");
+    }
+    if (const std::string ca = text_at(*json, "ca_path"); !ca.empty()) {
+        HD_TRY(profile.ca_pem, read_file_option("--credentials", ca));
+    }
+    return profile;
+}
+
+Result<Secret> ask_password(World& world, const LoginOptions& options) {
+    if (!options.password.empty()) return Secret(options.password);
+    if (!options.password_file.empty()) {
+        return read_secret_file(world, "--password-file", options.password_file);
+    }
+    if (options.password_stdin) return read_secret_file(world, "--password-stdin", "-");
+    if (world.in_is_terminal) return world.ask_secret("Client secret: ");
+    return usage_error("--password", "there is no client secret, and nobody can be asked",
+                       "use --password-stdin or --password-file");
+}
+
+Result<Profile> profile_from_options(World& world, const LoginOptions& options) {
+    if (options.user.empty()) {
+        return usage_error("--username", "it is not said who logs in",
+                           "use --credentials FILE, or --service-principal --username CLIENT-ID "
+                           "--tenant TENANT --api-url URL");
+    }
+    Profile profile;
+    profile.api_url =
+        without_slash(options.api.empty() ? world.variable("HOWDAH_API_URL") : options.api);
+    if (profile.api_url.empty()) {
+        return usage_error("--api-url", "the address of the API is not given",
+                           "add --api-url https://HOST:PORT, or set HOWDAH_API_URL");
+    }
+    if (options.tenant.empty()) {
+        return usage_error("--tenant", "the tenant is not given", "add --tenant TENANT-ID");
+    }
+    profile.tenant_id = options.tenant;
+    profile.client_id = options.user;
+    HD_TRY(profile.client_secret, ask_password(world, options));
+    return profile;
+}
+
+Result<Output> login(Session& session, const LoginOptions& options) {
+    session.doing("log", "logging", "in");
+    HD_TRY(Profile profile, options.credentials.empty()
+                                ? profile_from_options(session.world, options)
+                                : profile_from_file(options.credentials));
+    if (!options.ca_file.empty()) {
+        HD_TRY(profile.ca_pem, read_file_option("--ca-file", options.ca_file));
+    }
+    if (!options.authority.empty()) profile.authority = without_slash(options.authority);
+    if (profile.authority.empty()) profile.authority = profile.api_url;
+    if (!session.common.subscription.empty()) {
+        profile.subscription_id = session.common.subscription;
+    }
+    // The token is tried before anything is kept: a failed login leaves an earlier one alone.
+    Arm trial(session.world, session.profiles, profile);
+    HD_TRY(const Token token, trial.new_token());
+    HD_CHECK(session.profiles.save(profile));
+    HD_CHECK(session.profiles.save_token(token));
+    Arm arm(session.world, session.profiles, profile);
+    HD_TRY(Json all, subscriptions(arm));
+    if (all.empty()) {
+        return Error{ErrorCode::permission_denied,
+                     "this principal sees no subscription",
+                     {},
+                     "ask an administrator for a role in one"};
+    }
+    if (profile.subscription_id.empty()) {
+        profile.subscription_id = text_at(all[0], "id");
+        all[0]["isDefault"] = true;
+        HD_CHECK(session.profiles.save(profile));
+        HD_CHECK(session.profiles.save_token(token));
+    }
+    return Output{std::move(all), kSubscriptionColumns};
+}
+
+Result<Output> logout(Session& session) {
+    session.doing("log", "logging", "out");
+    HD_CHECK(session.profiles.clear());
+    return Output{};
+}
+
+Result<Output> list(Session& session) {
+    session.doing("list", "listing", "subscriptions");
+    HD_TRY(Arm* const arm, session.arm());
+    HD_TRY(Json all, subscriptions(*arm));
+    return Output{std::move(all), kSubscriptionColumns};
+}
+
+Result<Output> show(Session& session) {
+    session.doing("show", "showing", "the account");
+    HD_TRY(Arm* const arm, session.arm());
+    HD_TRY(const Json all, subscriptions(*arm));
+    for (const Json& each : all) {
+        if (text_at(each, "id") == arm->profile().subscription_id) {
+            return Output{each, kSubscriptionColumns};
+        }
+    }
+    return Error{ErrorCode::not_found,
+                 "the subscription " + arm->profile().subscription_id + " is not there",
+                 {},
+                 "run: howdah account list, then howdah account set --subscription ID"};
+}
+
+Result<Output> set(Session& session) {
+    session.doing("choose", "choosing", "the subscription");
+    const std::string wanted = session.common.subscription;
+    if (wanted.empty()) return usage_error("--subscription", "the subscription is not given");
+    HD_TRY(Profile profile, session.profiles.load());
+    HD_TRY(Arm* const arm, session.arm());
+    HD_TRY(const Json all, subscriptions(*arm));
+    for (const Json& each : all) {
+        if (!iequals(text_at(each, "id"), wanted) && text_at(each, "name") != wanted) continue;
+        profile.subscription_id = text_at(each, "id");
+        HD_CHECK(session.profiles.save(profile));
+        return Output{};
+    }
+    return Error{ErrorCode::not_found,
+                 "there is no subscription '" + wanted + "'",
+                 {},
+                 "run: howdah account list"};
+}
+
+Result<Output> access_token(Session& session) {
+    session.doing("get", "getting", "an access token");
+    HD_TRY(Arm* const arm, session.arm());
+    HD_TRY(const Token token, arm->token());
+    static constexpr Column kColumns[] = {{"AccessToken", "accessToken"},
+                                          {"ExpiresOn", "expiresOn"}};
+    return Output{{{"accessToken", token.text.reveal()},
+                   {"expiresOn", format_iso8601(token.expires_at)},
+                   {"subscription", arm->profile().subscription_id},
+                   {"tenant", arm->profile().tenant_id},
+                   {"tokenType", "Bearer"}},
+                  kColumns};
+}
+
+void add_login(Commands& commands) {
+    auto options = std::make_shared<LoginOptions>();
+    CLI::App& app = commands.verb(commands.root, "login", "Log in as a service principal",
+                                  [options](Session& session) { return login(session, *options); });
+    app.add_option("--credentials", options->credentials,
+                   "File with address and secret, as howdahd writes it at its first start");
+    app.add_flag("--service-principal", options->service_principal,
+                 "Log in as a service principal (the only way there is)");
+    app.add_option("-u,--username", options->user, "Client id");
+    app.add_option("-p,--password", options->password,
+                   "Client secret; better --password-stdin or --password-file: arguments can be "
+                   "seen by other users");
+    app.add_option("--password-file", options->password_file, "File with the client secret");
+    app.add_flag("--password-stdin", options->password_stdin,
+                 "Read the client secret from standard input");
+    app.add_option("-t,--tenant", options->tenant, "Tenant id");
+    app.add_option("--api-url", options->api, "Address of the API (or HOWDAH_API_URL)");
+    app.add_option("--authority", options->authority,
+                   "Address of the token service, if it is not that of the API");
+    app.add_option("--ca-file", options->ca_file,
+                   "Certificate authority of the API, if it is not one of the system's");
+}
+
+}  // namespace
+
+void add_account(Commands& commands) {
+    add_login(commands);
+    commands.verb(commands.root, "logout", "Forget who is logged in", logout);
+    CLI::App& noun = commands.noun("account", "Who is logged in, and the subscriptions");
+    commands.verb(noun, "show", "Show the subscription that commands act on", show);
+    commands.verb(noun, "list", "List the subscriptions", list);
+    commands.verb(noun, "set", "Choose the subscription (--subscription) for later commands", set);
+    commands.verb(noun, "get-access-token", "Print a token for the API", access_token);
+}
+
+}  // namespace howdah::cli
