@@ -391,7 +391,7 @@ TEST_P(store, no_increment_of_concurrent_writers_is_lost_or_done_twice) {
     int done = 0;
     for (auto& each : writers) done += each.get();
     int sum = 0;
-    for (const Entry& each : store_->list("/counter/").value()) sum += std::stoi(each.value);
+    for (const Entry& each : entries_of(store_->list("/counter/"))) sum += std::stoi(each.value);
     EXPECT_GT(done, 0);
     EXPECT_EQ(sum, 2 * done);
     EXPECT_EQ(store_->revision().value(), done);

@@ -30,6 +30,8 @@ Revision put(Store& store, const std::string& key, const std::string& value) {
     return store.commit(Transaction().put(key, value)).value();
 }
 
+std::vector<Entry> entries_of(Result<std::vector<Entry>> listed) { return listed.value(); }
+
 std::string keys_of(const std::vector<Entry>& entries) {
     std::vector<std::string> keys;
     for (const Entry& each : entries) keys.push_back(each.key);

@@ -25,6 +25,8 @@ class TemporaryFolder {
 std::string value_of(Store& store, const std::string& key);  ///< "<none>" if absent
 Revision modified_of(Store& store, const std::string& key);  ///< 0 if absent
 Revision put(Store& store, const std::string& key, const std::string& value);
+/// By value, so that a range-based for may go over it.
+std::vector<Entry> entries_of(Result<std::vector<Entry>> listed);
 std::string keys_of(const std::vector<Entry>& entries);  ///< joined with spaces
 /// "k1=v1@3 k2-@4": key, value or '-' for a deletion, revision.
 std::string text_of(const std::vector<Event>& events);

@@ -176,20 +176,22 @@ Result<Fleet::Stored> Fleet::take(const model::PollRequest& request) {
         HD_TRY(const bool changed, take_host_report(request.host, *request.host_report));
         stored.changed |= changed;
     }
-    std::map<std::string, News> by_server;
-    const auto take_part = [&](const std::string& server_key) -> Status {
-        HD_TRY(const bool changed, take_news(request.host, server_key, by_server[server_key]));
+    // By server and incarnation: an older life of a server may be reported beside the newer.
+    using Life = std::pair<std::string, std::string>;
+    std::map<Life, News> news;
+    const auto take_part = [&](const Life& life) -> Status {
+        HD_TRY(const bool changed, take_news(request.host, life.first, news[life]));
         stored.changed |= changed;
-        by_server.erase(server_key);
+        news.erase(life);
         return {};
     };
-    for (const auto& each : request.reports) by_server[each.server_id].report = each;
+    for (const auto& each : request.reports) news[{each.server_id, each.incarnation}].report = each;
     for (const auto& each : request.results) {
-        News& news = by_server[each.server_id];
-        news.results.push_back(each);
-        if (news.results.size() == kResultsPerCommit) HD_CHECK(take_part(each.server_id));
+        const Life life{each.server_id, each.incarnation};
+        news[life].results.push_back(each);
+        if (news[life].results.size() == kResultsPerCommit) HD_CHECK(take_part(life));
     }
-    while (!by_server.empty()) HD_CHECK(take_part(std::string(by_server.begin()->first)));
+    while (!news.empty()) HD_CHECK(take_part(Life(news.begin()->first)));
     for (const auto& each : request.results) stored.acknowledged.push_back(each.action_id);
     return stored;
 }

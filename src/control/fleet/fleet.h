@@ -71,7 +71,7 @@ class Fleet {
         bool changed = false;  ///< the store has learned something
         std::vector<std::string> acknowledged;
     };
-    /// What one poll says about one server.
+    /// What one poll says about one life of a server.
     struct News {
         std::optional<model::InstanceReport> report;
         std::vector<model::ActionResult> results;

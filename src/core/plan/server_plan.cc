@@ -22,6 +22,7 @@ using model::Generation;
 using model::Operation;
 using model::ServerSpec;
 using model::ServerStatus;
+using std::chrono::milliseconds;
 
 std::string_view to_string(ActionKind kind) {
     switch (kind) {
@@ -45,21 +46,21 @@ bool may_pass(const Failure& failure) {
     return retry_class(error_code_from(failure.code)) != RetryClass::never;
 }
 
-Duration retry_pause(std::int64_t retry) {
-    Duration pause = kRetryPauseFirst;
+milliseconds retry_pause(std::int64_t retry) {
+    milliseconds pause = kRetryPauseFirst;
     for (std::int64_t i = 1; i < retry && pause < kRetryPauseMax; ++i) pause *= 4;
     return std::min(pause, kRetryPauseMax);
 }
 
 /// How long until a time that stands in a record; zero if it has passed or cannot be read.
-Duration until(const std::string& time, Timestamp now) {
-    if (time.empty()) return Duration::zero();
+milliseconds until(const std::string& time, Timestamp now) {
+    if (time.empty()) return milliseconds::zero();
     const auto parsed = parse_iso8601(time);
-    if (!parsed.ok() || *parsed <= now) return Duration::zero();
+    if (!parsed.ok() || *parsed <= now) return milliseconds::zero();
     return *parsed - now;
 }
 
-bool is_older_than(const std::string& time, Duration age, Timestamp now) {
+bool is_older_than(const std::string& time, milliseconds age, Timestamp now) {
     const auto parsed = parse_iso8601(time);
     return !parsed.ok() || now - *parsed > age;
 }
@@ -126,7 +127,7 @@ class Planner {
     void end(Operation& operation, const char* status, std::optional<Failure> failure = {});
     void show_progress(Operation& operation, std::string text);
     std::string server_progress() const;
-    bool is_overdue(Duration deadline) const;
+    bool is_overdue(milliseconds deadline) const;
     // Status.
     void consume_other_results();
     void finish_status();
@@ -166,12 +167,16 @@ class Planner {
         decision_.remove_actions.push_back(*found);
         remaining_.erase(found);
     }
+    void remove_database(const std::string& id) {
+        if (removed_databases_.insert(to_lower(id)).second)
+            decision_.removed_databases.push_back(id);
+    }
     const ActionResult* result_of(const std::string& id) const {
         for (const ActionResult& each : view_.results)
             if (each.action_id == id) return &each;
         return nullptr;
     }
-    void ask_again_in(Duration pause) {
+    void ask_again_in(milliseconds pause) {
         if (!decision_.ask_again || pause < *decision_.ask_again) decision_.ask_again = pause;
     }
 
@@ -182,6 +187,7 @@ class Planner {
     std::vector<Operation> operations_;
     std::vector<Action> remaining_;  ///< the actions that stay
     std::set<std::string> consumed_;
+    std::set<std::string> removed_databases_;
     std::set<std::string> busy_databases_;
     bool instance_is_gone_ = false;
     ServerDecision decision_;
@@ -224,8 +230,7 @@ void Planner::take_failure(const ActionResult& result) {
     if (retries >= kRetriesMax) return fail_generation(result.generation, *result.failure);
     status_.retry_generation = result.generation;
     status_.retries = retries + 1;
-    status_.retry_at = format_iso8601(
-        now_ + std::chrono::ceil<std::chrono::milliseconds>(retry_pause(status_.retries)));
+    status_.retry_at = format_iso8601(now_ + retry_pause(status_.retries));
 }
 
 void Planner::follow_report() {
@@ -247,7 +252,7 @@ void Planner::follow_report() {
         if (is_reported(seen.name)) continue;
         for (const model::DatabaseSpec& record : view_.databases)
             if (record.name == seen.name && !busy.contains(to_lower(record.id)))
-                decision_.removed_databases.push_back(record.id);
+                remove_database(record.id);
     }
     status_.databases = report.databases;
 }
@@ -275,7 +280,7 @@ void Planner::plan_instance() {
                                    "check howdah-agent on that host, then repeat the request"));
         return drop_action(current->id);
     }
-    if (const Duration pause = until(status_.retry_at, now_); pause > Duration::zero())
+    if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
         return ask_again_in(pause);
     if (!place()) return;
     put_server_action(ActionKind::ensure_instance, "");
@@ -323,7 +328,7 @@ void Planner::renew_certificate() {
     const bool is_retry = status_.retries > 0;
     const bool is_due = *view_.certificate_end - now_ < kCertificateRenewal;
     if (!is_due && !is_retry) return;
-    if (const Duration pause = until(status_.retry_at, now_); pause > Duration::zero())
+    if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
         return ask_again_in(pause);
     decision_.issue_certificate = is_due;
     const auto day = std::chrono::floor<std::chrono::days>(*view_.certificate_end);
@@ -365,7 +370,7 @@ void Planner::plan_deletion() {
                                    "check howdah-agent on that host, then delete again"));
         return drop_action(std::string(remaining_.front().id));
     }
-    if (const Duration pause = until(status_.retry_at, now_); pause > Duration::zero())
+    if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
         return ask_again_in(pause);
     put_server_action(ActionKind::delete_instance, "");
 }
@@ -383,7 +388,7 @@ void Planner::plan_removal() {
         // The records go with the last operations; what this rests on stays until then.
         decision_.consumed_results.clear();
         decision_.remove_actions.clear();
-        return ask_again_in(Duration::zero());
+        return ask_again_in(milliseconds::zero());
     }
     for (const Action& each : std::vector<Action>(remaining_)) drop_action(each.id);
     decision_.remove_server = true;
@@ -440,17 +445,15 @@ void Planner::plan_database(Operation& operation) {
         drop_action(action->id);
         return fail_database(operation, *refusal);
     }
-    if (is_sent) {
-        return show_progress(
-            operation,
-            fmt::format("{} database '{}'",
-                        action->kind == ActionKind::create_database ? "creating" : "dropping",
-                        action->database->name));
-    }
+    const bool is_creation = action->kind == ActionKind::create_database;
+    const std::string progress = fmt::format(
+        "{} database '{}'", is_creation ? "creating" : "dropping", action->database->name);
+    if (is_sent) return show_progress(operation, progress);
     if (!is_next || !is_settled() || !is_running())
         return show_progress(operation, "waiting for the server");
-    if (const Duration pause = until(operation.retry_at, now_); pause > Duration::zero())
+    if (const milliseconds pause = until(operation.retry_at, now_); pause > milliseconds::zero())
         return ask_again_in(pause);
+    show_progress(operation, progress);
     decision_.put_actions.push_back(*action);
 }
 
@@ -464,9 +467,8 @@ bool Planner::take_database_result(Operation& operation, const Action& action) {
         end(operation, "Succeeded");
     } else if (may_pass(*result->failure) && operation.retries < kRetriesMax) {
         ++operation.retries;
-        const Duration pause = retry_pause(operation.retries);
-        operation.retry_at =
-            format_iso8601(now_ + std::chrono::ceil<std::chrono::milliseconds>(pause));
+        const milliseconds pause = retry_pause(operation.retries);
+        operation.retry_at = format_iso8601(now_ + pause);
         operation.progress = fmt::format("trying again: {}", result->failure->message);
         busy_databases_.insert(action.database->name);
         ask_again_in(pause);
@@ -503,7 +505,7 @@ void Planner::fail_database(Operation& operation, Failure failure) {
         id.ok() && std::any_of(status_.databases.begin(), status_.databases.end(),
                                [&](const auto& each) { return each.name == id->name(); });
     if (operation.kind == "CreateDatabase" && !exists)
-        decision_.removed_databases.push_back(operation.resource_id);
+        remove_database(operation.resource_id);
     end(operation, "Failed", std::move(failure));
 }
 
@@ -524,7 +526,7 @@ void Planner::show_progress(Operation& operation, std::string text) {
 }
 
 /// True if an operation that waits for the wanted generation began longer ago than this.
-bool Planner::is_overdue(Duration deadline) const {
+bool Planner::is_overdue(milliseconds deadline) const {
     return std::any_of(view_.pending.begin(), view_.pending.end(), [&](const Operation& each) {
         return !is_database_operation(each) && is_older_than(each.start_time, deadline, now_);
     });
@@ -564,7 +566,7 @@ void Planner::end_operations() {
     }
     const bool some_ended = std::any_of(operations_.begin(), operations_.end(),
                                         [](const auto& each) { return !each.end_time.empty(); });
-    if (view_.has_more_pending && some_ended) ask_again_in(Duration::zero());
+    if (view_.has_more_pending && some_ended) ask_again_in(milliseconds::zero());
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -661,7 +663,7 @@ ServerDecision clean_up(const ServerView& view, Timestamp now) {
         each.progress.clear();
         decision.operations.push_back(std::move(each));
     }
-    if (view.has_more_pending) decision.ask_again = Duration::zero();
+    if (view.has_more_pending) decision.ask_again = milliseconds::zero();
     decision.remove_server = view.status.has_value() || view.report.has_value();
     return decision;
 }

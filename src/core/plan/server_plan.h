@@ -48,23 +48,23 @@ struct ServerDecision {
     /// It waits until a host that can run it reports.
     bool waits_for_host = false;
     /// Ask again after this time even if nothing changes.
-    std::optional<Duration> ask_again;
+    std::optional<std::chrono::milliseconds> ask_again;
 };
 
 /// A transaction has room for this many operations to end.
 inline constexpr std::size_t kOperationsPerDecision = 16;
 /// A failure that may pass is tried again this often, after 0.5 s, 2 s, 8 s.
 inline constexpr std::int64_t kRetriesMax = 3;
-inline constexpr Duration kRetryPauseFirst = std::chrono::milliseconds(500);
-inline constexpr Duration kRetryPauseMax = std::chrono::seconds(30);
+inline constexpr std::chrono::milliseconds kRetryPauseFirst = std::chrono::milliseconds(500);
+inline constexpr std::chrono::milliseconds kRetryPauseMax = std::chrono::seconds(30);
 /// An operation whose action has no result after this time ends Failed.
-inline constexpr Duration kOperationDeadline = std::chrono::hours(1);
+inline constexpr std::chrono::milliseconds kOperationDeadline = std::chrono::hours(1);
 /// A database operation waits no longer for its server to run.
-inline constexpr Duration kDatabaseDeadline = std::chrono::minutes(15);
+inline constexpr std::chrono::milliseconds kDatabaseDeadline = std::chrono::minutes(15);
 /// A server that no host can run is given up after this time.
-inline constexpr Duration kPlacementDeadline = std::chrono::minutes(10);
+inline constexpr std::chrono::milliseconds kPlacementDeadline = std::chrono::minutes(10);
 /// A certificate is issued anew this long before its end.
-inline constexpr Duration kCertificateRenewal = std::chrono::hours(24 * 30);
+inline constexpr std::chrono::milliseconds kCertificateRenewal = std::chrono::hours(24 * 30);
 
 /// GUARANTEES, for any view:
 /// - an action of a generation is put at most once per attempt, and none but the newest

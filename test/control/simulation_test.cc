@@ -1,0 +1,168 @@
+// The control plane under crashes, lost and doubled messages and failing agents: every operation
+// ends, nothing is done twice, nothing is left over, and in the end things are as wanted.
+
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include "control/reconcile/records.h"
+#include "model/json.h"
+#include "simulation_support.h"
+#include "store/keys.h"
+
+namespace howdah::control {
+namespace {
+
+TEST(simulation, a_server_lives_its_life_without_faults) {
+    Simulation world(1);
+    ASSERT_TRUE(world.create_group());
+    ASSERT_TRUE(world.create_server("pg0"));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(world.check(), "");
+    ASSERT_TRUE(world.change_database("pg0", "app", true));
+    ASSERT_TRUE(world.change_server("pg0", "RestartServer"));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(world.check(), "");
+    FakeAgent& agent = world.agents[world.agents[0].instances.empty() ? 1 : 0];
+    ASSERT_EQ(agent.instances.size(), 1U);
+    EXPECT_EQ(agent.instances.begin()->second.restarts, 1);
+    EXPECT_EQ(agent.instances.begin()->second.databases, std::set<std::string>{"app"});
+    ASSERT_TRUE(world.delete_server("pg0"));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(world.check(), "");
+    EXPECT_TRUE(agent.instances.empty());
+    EXPECT_TRUE(world.durable->list("/server/").value().empty());
+    EXPECT_TRUE(world.durable->list("/database/").value().empty());
+    EXPECT_EQ(world.certificates.issued, 1);
+    for (const auto& entry : entries_of(world.durable->list("/operation/"))) {
+        EXPECT_EQ(model::from_json<model::Operation>(entry.value)->status, "Succeeded")
+            << entry.value;
+    }
+}
+
+TEST(simulation, deleting_a_group_deletes_its_servers_first) {
+    Simulation world(2);
+    world.create_group();
+    for (const char* name : {"pg0", "pg1", "pg2"}) ASSERT_TRUE(world.create_server(name));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    ASSERT_TRUE(world.delete_group());
+    EXPECT_FALSE(world.create_server("pg3")) << "none can be created any more";
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(world.check(), "");
+    EXPECT_TRUE(world.durable->list("/server/").value().empty());
+    EXPECT_TRUE(world.durable->list("/group/").value().empty());
+    for (const FakeAgent& each : world.agents) EXPECT_TRUE(each.instances.empty());
+}
+
+TEST(simulation, a_group_whose_servers_cannot_be_deleted_stays_and_says_why) {
+    Simulation world(3, 1);
+    world.create_group();
+    ASSERT_TRUE(world.create_server("pg0"));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    ASSERT_TRUE(world.delete_group());
+    world.agents[0].failure_rate = 1;
+    for (int i = 0; i < 3000; ++i) {
+        // No user: the group's deletion alone.
+        (void)world.reconciler->feed(Duration::zero()).ok();
+        while (world.reconciler->work_one()) {
+        }
+        FakeAgent& agent = world.agents[0];
+        agent.work_one();
+        agent.poll([&](const std::string& body, Fleet::Reply reply) {
+            world.fleet->poll(agent.host(), body, std::move(reply));
+        });
+        (void)world.fleet->step(Duration::zero()).ok();
+        agent.receive();
+        world.clock.advance(std::chrono::milliseconds(100));
+    }
+    std::size_t failed = 0;
+    for (const auto& entry : entries_of(world.durable->list("/operation/"))) {
+        const auto operation = model::from_json<model::Operation>(entry.value).value();
+        if (operation.kind != "DeleteGroup") continue;
+        EXPECT_EQ(operation.status, "Failed");
+        EXPECT_TRUE(operation.failure.has_value());
+        ++failed;
+    }
+    EXPECT_EQ(failed, 1U);
+    // Asked again, with the fault gone, it works.
+    world.agents[0].failure_rate = 0;
+    ASSERT_TRUE(world.delete_group());
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(world.check(), "");
+    EXPECT_TRUE(world.durable->list("/group/").value().empty());
+}
+
+/// A fixed story; returns how often the control plane died in it.
+int live_through(Simulation& world, int dying_commit, bool after) {
+    world.create_group();
+    world.store.die_at(dying_commit, after);
+    const auto insist = [&](const std::function<bool()>& request) {
+        // A client whose connection broke looks and asks again; here it just asks again, and a
+        // refusal means that the first attempt did happen.
+        for (int i = 0; i < 3 && !request(); ++i) {
+            if (!world.store.is_dead()) break;
+            ++world.restarts_of_control;
+            world.start_control();
+        }
+    };
+    const auto settle = [&] { world.run_until_idle(6); };
+    insist([&] { return world.create_server("pg0"); });
+    settle();
+    insist([&] { return world.change_server("pg0", "RestartServer"); });
+    insist([&] { return world.change_database("pg0", "app", true); });
+    settle();
+    insist([&] { return world.change_server("pg0", "ResetPassword"); });
+    insist([&] { return world.change_database("pg0", "app", false); });
+    insist([&] { return world.change_server("pg0", "StopServer"); });
+    settle();
+    insist([&] { return world.create_server("pg1"); });
+    insist([&] { return world.delete_server("pg0"); });
+    settle();
+    insist([&] { return world.delete_group(); });
+    settle();
+    return world.restarts_of_control;
+}
+
+TEST(simulation, death_at_any_commit_is_only_a_retry) {
+    for (const bool after : {false, true}) {
+        int n = 1;
+        for (;; ++n) {
+            SCOPED_TRACE(fmt::format("death at commit {}, {}", n, after ? "after" : "before"));
+            Simulation world(static_cast<std::uint64_t>(n));
+            const int deaths = live_through(world, n, after);
+            ASSERT_TRUE(world.settle()) << world.unfinished();
+            ASSERT_EQ(world.check(), "") << world.unfinished();
+            EXPECT_TRUE(world.durable->list("/server/").value().empty());
+            EXPECT_TRUE(world.durable->list("/group/").value().empty());
+            for (const FakeAgent& each : world.agents) EXPECT_TRUE(each.instances.empty());
+            if (deaths == 0) break;  // the story has fewer commits than n
+        }
+        EXPECT_GT(n, 30);
+    }
+}
+
+TEST(simulation, any_story_with_any_faults_ends_well) {
+    const char* fixed = getenv("HOWDAH_SIMULATION_SEED");
+    const char* rounds = getenv("HOWDAH_SIMULATION_ROUNDS");
+    const std::uint64_t first =
+        fixed != nullptr ? strtoull(fixed, nullptr, 10) : std::random_device{}();
+    const std::uint64_t count =
+        fixed != nullptr ? 1 : (rounds != nullptr ? strtoull(rounds, nullptr, 10) : 20);
+    for (std::uint64_t seed = first; seed < first + count; ++seed) {
+        SCOPED_TRACE(fmt::format("HOWDAH_SIMULATION_SEED={}", seed));
+        Simulation world(seed);
+        world.fault_rate = 0.02;
+        for (FakeAgent& each : world.agents) {
+            each.failure_rate = 0.1;
+            each.crash_rate = 0.05;
+            each.loss_rate = 0.05;
+        }
+        world.create_group();
+        for (int i = 0; i < 1500; ++i) world.one_random_step();
+        ASSERT_TRUE(world.settle()) << world.unfinished();
+        ASSERT_EQ(world.check(), "") << world.unfinished();
+    }
+}
+
+}  // namespace
+}  // namespace howdah::control

@@ -1,0 +1,750 @@
+#include "core/plan/server_plan.h"
+
+#include <fmt/core.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+
+#include "model/json.h"
+
+namespace howdah::core {
+namespace {
+
+using model::ActionKind;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr const char* kServer =
+    "/subscriptions/s/resourcegroups/g/providers/microsoft.dbforpostgresql/flexibleservers/pg1";
+const std::string kServerAsWritten =
+    "/subscriptions/S/resourceGroups/G/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg1";
+const Timestamp kNow = parse_iso8601("2026-11-21T12:00:00Z").value();
+
+/// A world of one server: what is known of it, and how a decision changes that.
+class World {
+  public:
+    World() {
+        view.server_key = kServer;
+        view.hosts = {{host("host-a", "15"), false}};
+        view.free_port = 20001;
+        view.host_names = {"pg1.db.test"};
+    }
+
+    static model::HostReport host(const std::string& id, const std::string& major) {
+        model::HostReport report;
+        report.host = id;
+        report.disk_free_gb = 100;
+        report.engines.push_back({major, major + ".20"});
+        return report;
+    }
+
+    /// A server as the api creates it, with its operation.
+    void create() {
+        model::ServerSpec spec;
+        spec.id = kServerAsWritten;
+        spec.name = "pg1";
+        spec.version = "15";
+        spec.sku = {"Standard_D2ds_v5", "GeneralPurpose"};
+        spec.administrator_login = "boss";
+        spec.sealed_verifier = "v1:sealed";
+        spec.incarnation = "inc1";
+        view.spec = spec;
+        begin("CreateServer");
+    }
+    void change(const std::string& kind) {
+        ++view.spec->generation;
+        begin(kind);
+    }
+    model::Operation& begin(const std::string& kind) {
+        model::Operation operation;
+        operation.id = fmt::format("op{}", ++operations_begun);
+        operation.kind = kind;
+        operation.server_key = kServer;
+        operation.incarnation = "inc1";
+        operation.generation = view.spec->generation;
+        operation.start_time = format_iso8601(now);
+        view.pending.push_back(operation);
+        return view.pending.back();
+    }
+    void begin_database(const std::string& kind, const std::string& name) {
+        model::Operation& operation = begin(kind);
+        operation.generation = 0;
+        operation.action_id = "fresh";
+        operation.resource_id = kServerAsWritten + "/databases/" + name;
+        if (kind == "CreateDatabase")
+            view.databases.push_back({operation.resource_id, name, "UTF8", "C"});
+    }
+
+    /// Decides and carries the decision out.
+    ServerDecision decide() {
+        ServerDecision decision = decide_server(view, now);
+        if (decision.remove_server) {
+            view.spec.reset();
+            view.status.reset();
+            view.report.reset();
+            view.databases.clear();
+        }
+        if (decision.status) view.status = decision.status;
+        if (decision.issue_certificate) view.certificate_end = now + hours(24 * 825);
+        for (const auto& each : decision.remove_actions)
+            std::erase_if(view.actions, [&](const auto& action) { return action.id == each.id; });
+        for (const auto& each : decision.put_actions) view.actions.push_back(each);
+        for (const auto& each : decision.consumed_results)
+            std::erase_if(view.results, [&](const auto& r) { return r.action_id == each; });
+        for (const auto& each : decision.removed_databases)
+            std::erase_if(view.databases, [&](const auto& d) { return d.id == each; });
+        for (const auto& changed : decision.operations) {
+            const auto is_it = [&](const auto& each) { return each.id == changed.id; };
+            if (!changed.end_time.empty()) {
+                ended[changed.id] = changed;
+                std::erase_if(view.pending, is_it);
+            } else {
+                *std::find_if(view.pending.begin(), view.pending.end(), is_it) = changed;
+            }
+        }
+        return decision;
+    }
+
+    /// The agent ends its first action.
+    void finish(std::optional<model::Failure> failure = {}) {
+        const model::Action action = view.actions.at(0);
+        view.results.push_back({action.id, action.server_id, action.incarnation, action.kind,
+                                action.generation, std::move(failure)});
+    }
+    void report(const std::string& state) {
+        model::InstanceReport report;
+        report.server_id = kServer;
+        report.incarnation = "inc1";
+        report.state = state;
+        report.observed_generation = view.status ? view.status->observed_generation : 0;
+        report.minor_version = "15.20";
+        if (view.report) report.databases = view.report->databases;
+        view.report = report;
+    }
+    /// A server that runs.
+    void create_and_run() {
+        create();
+        decide();
+        finish();
+        decide();
+        report("running");
+        decide();
+    }
+
+    std::vector<std::string> action_ids() const {
+        std::vector<std::string> ids;
+        for (const auto& each : view.actions) ids.push_back(each.id);
+        return ids;
+    }
+    std::string state() const { return view.status->state; }
+    std::string condition(const std::string& type) const {
+        for (const auto& each : view.status->conditions)
+            if (each.type == type) return each.status + " " + each.reason;
+        return "";
+    }
+
+    ServerView view;
+    Timestamp now = kNow;
+    int operations_begun = 0;
+    std::map<std::string, model::Operation> ended;
+};
+
+model::Failure failure(ErrorCode code) { return {std::string(to_string(code)), "it broke", ""}; }
+
+// ---------------------------------------------------------------------------------------------
+// Creation
+
+TEST(server_plan, a_new_server_is_placed_and_ensured_in_one_decision) {
+    World world;
+    world.create();
+    const ServerDecision decision = world.decide();
+    EXPECT_TRUE(decision.claim_port);
+    EXPECT_TRUE(decision.issue_certificate);
+    EXPECT_EQ(world.view.status->host, "host-a");
+    EXPECT_EQ(world.view.status->port, 20001);
+    EXPECT_EQ(world.state(), "Provisioning");
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-1-ensure_instance"));
+    const model::Action& action = world.view.actions[0];
+    EXPECT_EQ(action.host, "host-a");
+    EXPECT_EQ(action.term, 1);
+    EXPECT_EQ(action.generation, 1);
+    EXPECT_EQ(action.instance->port, 20001);
+    EXPECT_EQ(action.instance->vcores, 2);
+    EXPECT_EQ(action.instance->memory_mb, 8192);
+    EXPECT_THAT(action.instance->host_names, ElementsAre("pg1.db.test"));
+    EXPECT_EQ(action.instance->administrator_verifier, "v1:sealed") << "still sealed";
+    EXPECT_TRUE(action.instance->tls.key_pem.empty());
+}
+
+TEST(server_plan, success_makes_it_ready_and_ends_the_operation) {
+    World world;
+    world.create();
+    world.decide();
+    world.report("starting");
+    world.view.report->detail = "starting PostgreSQL 15";
+    world.decide();
+    EXPECT_EQ(world.view.pending.at(0).progress, "starting PostgreSQL 15");
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.state(), "Ready") << "an older report does not say otherwise";
+    EXPECT_EQ(world.ended.at("op1").status, "Succeeded");
+    EXPECT_EQ(world.ended.at("op1").end_time, format_iso8601(kNow));
+    EXPECT_THAT(world.view.actions, IsEmpty());
+    EXPECT_THAT(world.view.results, IsEmpty());
+    EXPECT_EQ(world.condition("Ready"), "True Ready");
+    world.report("running");
+    world.decide();
+    EXPECT_EQ(world.view.status->minor_version, "15.20");
+}
+
+TEST(server_plan, without_a_fitting_host_it_waits_and_then_gives_up) {
+    World world;
+    world.view.hosts = {{World::host("host-a", "14"), false}, {World::host("host-b", "15"), true}};
+    world.create();
+    const ServerDecision decision = world.decide();
+    EXPECT_TRUE(decision.waits_for_host);
+    EXPECT_TRUE(decision.ask_again.has_value());
+    EXPECT_THAT(world.view.actions, IsEmpty());
+    EXPECT_THAT(world.view.pending.at(0).progress, HasSubstr("waiting for a host"));
+    world.now += kPlacementDeadline + seconds(1);
+    world.decide();
+    EXPECT_EQ(world.ended.at("op1").status, "Failed");
+    EXPECT_THAT(world.ended.at("op1").failure->message, HasSubstr("no host has PostgreSQL 15"));
+    EXPECT_EQ(world.state(), "Inaccessible");
+}
+
+TEST(server_plan, a_taken_port_range_fails_the_creation) {
+    World world;
+    world.view.free_port = 0;
+    world.create();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op1").failure->code, to_string(ErrorCode::resource_exhausted));
+    EXPECT_EQ(world.view.status->host, "");
+}
+
+TEST(placement, prefers_the_asked_zone_then_free_disk_then_the_lowest_id) {
+    model::ServerSpec spec;
+    spec.version = "15";
+    std::vector<HostView> hosts;
+    for (const char* id : {"c", "b", "a"}) hosts.push_back({World::host(id, "15"), false});
+    EXPECT_EQ(choose_host(spec, hosts)->report.host, "a");
+    hosts[1].report.disk_free_gb = 200;
+    EXPECT_EQ(choose_host(spec, hosts)->report.host, "b");
+    spec.availability_zone = hosts[0].report.zone = "2";
+    EXPECT_EQ(choose_host(spec, hosts)->report.host, "c");
+    hosts[0].is_silent = true;
+    EXPECT_EQ(choose_host(spec, hosts)->report.host, "b");
+    EXPECT_EQ(choose_host(spec, {}), nullptr);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Changes
+
+TEST(server_plan, a_newer_generation_replaces_the_older_action) {
+    World world;
+    world.create();
+    world.decide();
+    world.change("UpdateServer");
+    world.decide();
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-2-ensure_instance"));
+    EXPECT_EQ(world.view.pending.size(), 2U);
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op1").status, "Succeeded");
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+    EXPECT_EQ(world.view.status->observed_generation, 2);
+}
+
+TEST(server_plan, a_result_of_the_older_generation_ends_only_its_own_operations) {
+    World world;
+    world.create();
+    world.decide();
+    world.finish();
+    world.change("UpdateServer");
+    world.decide();
+    EXPECT_EQ(world.ended.at("op1").status, "Succeeded");
+    EXPECT_EQ(world.view.pending.size(), 1U);
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-2-ensure_instance"));
+    EXPECT_EQ(world.state(), "Updating");
+}
+
+TEST(server_plan, the_state_word_follows_what_is_being_done) {
+    const std::pair<const char*, const char*> words[] = {{"StartServer", "Starting"},
+                                                         {"StopServer", "Stopping"},
+                                                         {"RestartServer", "Restarting"},
+                                                         {"UpdateServer", "Updating"},
+                                                         {"UpdateConfiguration", "Updating"}};
+    for (const auto& [kind, word] : words) {
+        World world;
+        world.create_and_run();
+        world.change(kind);
+        world.decide();
+        EXPECT_EQ(world.state(), word) << kind;
+    }
+}
+
+TEST(server_plan, the_state_word_follows_the_report_once_settled) {
+    const std::tuple<bool, const char*, const char*> rows[] = {
+        {true, "running", "Ready"},       {true, "starting", "Starting"},
+        {true, "preparing", "Starting"},  {true, "stopping", "Restarting"},
+        {true, "stopped", "Starting"},    {true, "failed", "Inaccessible"},
+        {true, "absent", "Inaccessible"}, {false, "stopped", "Stopped"},
+        {false, "stopping", "Stopping"},  {false, "running", "Stopping"},
+        {false, "failed", "Stopped"},
+    };
+    for (const auto& [running, reported, word] : rows) {
+        World world;
+        world.create();
+        world.view.spec->running = running;
+        world.decide();
+        world.finish();
+        world.decide();
+        world.report(reported);
+        world.decide();
+        EXPECT_EQ(world.state(), word) << running << " " << reported;
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Failures
+
+TEST(server_plan, a_final_failure_fails_the_generation_and_keeps_the_server_usable) {
+    World world;
+    world.create_and_run();
+    world.change("UpdateServer");
+    world.decide();
+    world.finish(failure(ErrorCode::invalid_argument));
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Failed");
+    EXPECT_EQ(world.ended.at("op2").failure->message, "it broke");
+    EXPECT_EQ(world.state(), "Ready");
+    EXPECT_THAT(world.view.actions, IsEmpty());
+    world.change("UpdateServer");
+    world.decide();
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-3-ensure_instance"));
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op3").status, "Succeeded");
+    EXPECT_FALSE(world.view.status->failure.has_value());
+}
+
+TEST(server_plan, a_failure_that_may_pass_is_tried_again_with_growing_pauses) {
+    World world;
+    world.create();
+    world.decide();
+    milliseconds last_pause{};
+    for (int retry = 1; retry <= kRetriesMax; ++retry) {
+        world.finish(failure(ErrorCode::io));
+        const ServerDecision decision = world.decide();
+        EXPECT_THAT(world.view.actions, IsEmpty()) << "not before the pause is over";
+        ASSERT_TRUE(decision.ask_again.has_value());
+        EXPECT_GT(*decision.ask_again, last_pause);
+        last_pause = *decision.ask_again;
+        world.now += last_pause;
+        world.decide();
+        EXPECT_THAT(world.action_ids(),
+                    ElementsAre(fmt::format("inc1-1-ensure_instance-r{}", retry)));
+        EXPECT_THAT(world.ended, IsEmpty());
+    }
+    world.finish(failure(ErrorCode::io));
+    world.decide();
+    EXPECT_EQ(world.ended.at("op1").status, "Failed");
+    EXPECT_EQ(world.ended.at("op1").failure->code, "StorageFailure");
+}
+
+TEST(server_plan, a_new_generation_does_not_wait_for_the_retries_of_the_old) {
+    World world;
+    world.create();
+    world.decide();
+    world.finish(failure(ErrorCode::io));
+    world.decide();
+    world.change("UpdateServer");
+    world.decide();
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-2-ensure_instance"));
+    EXPECT_EQ(world.view.status->retries, 0);
+}
+
+TEST(server_plan, a_duplicate_of_an_old_failure_changes_nothing) {
+    World world;
+    world.create();
+    world.decide();
+    const model::Action action = world.view.actions.at(0);
+    const model::ActionResult old{action.id,   kServer, "inc1",
+                                  action.kind, 1,       failure(ErrorCode::io)};
+    world.view.results = {old};
+    world.decide();
+    world.now += seconds(1);
+    world.decide();
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-1-ensure_instance-r1"));
+    world.view.results = {old};
+    world.decide();
+    EXPECT_EQ(world.view.status->retries, 1);
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-1-ensure_instance-r1"));
+    world.finish();
+    world.decide();
+    world.view.results = {old};
+    world.view.results[0].failure = failure(ErrorCode::invalid_argument);
+    world.decide();
+    EXPECT_EQ(world.view.status->failed_generation, 0);
+    EXPECT_THAT(world.view.results, IsEmpty());
+}
+
+TEST(server_plan, an_action_without_an_answer_ends_the_operation_in_the_end) {
+    World world;
+    world.create();
+    world.decide();
+    world.now += kOperationDeadline + seconds(1);
+    world.decide();
+    EXPECT_EQ(world.ended.at("op1").status, "Failed");
+    EXPECT_EQ(world.ended.at("op1").failure->code, to_string(ErrorCode::timeout));
+    EXPECT_THAT(world.view.actions, IsEmpty());
+}
+
+// ---------------------------------------------------------------------------------------------
+// Deletion
+
+TEST(server_plan, deletion_removes_the_records_only_after_the_agent_is_done) {
+    World world;
+    world.create_and_run();
+    world.view.spec->deleting = true;
+    world.change("DeleteServer");
+    EXPECT_FALSE(world.decide().remove_server);
+    EXPECT_EQ(world.state(), "Dropping");
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-2-delete_instance"));
+    EXPECT_FALSE(world.decide().remove_server);
+    world.finish();
+    EXPECT_TRUE(world.decide().remove_server);
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+    EXPECT_THAT(world.view.actions, IsEmpty());
+    EXPECT_THAT(world.view.results, IsEmpty());
+}
+
+TEST(server_plan, deletion_overtakes_a_creation_that_is_under_way) {
+    World world;
+    world.create();
+    world.decide();
+    world.view.spec->deleting = true;
+    world.change("DeleteServer");
+    world.decide();
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-2-delete_instance"));
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op1").status, "Canceled");
+    EXPECT_TRUE(world.ended.at("op1").failure.has_value());
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+}
+
+TEST(server_plan, a_server_that_was_never_placed_is_deleted_at_once) {
+    World world;
+    world.view.hosts.clear();
+    world.create();
+    world.decide();
+    world.view.spec->deleting = true;
+    world.change("DeleteServer");
+    EXPECT_TRUE(world.decide().remove_server);
+    EXPECT_EQ(world.ended.at("op1").status, "Canceled");
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+}
+
+TEST(server_plan, a_deletion_that_failed_can_be_asked_for_again) {
+    World world;
+    world.create_and_run();
+    world.view.spec->deleting = true;
+    world.change("DeleteServer");
+    world.decide();
+    world.finish(failure(ErrorCode::invalid_argument));
+    EXPECT_FALSE(world.decide().remove_server);
+    EXPECT_EQ(world.ended.at("op2").status, "Failed");
+    EXPECT_THAT(world.view.actions, IsEmpty());
+    world.change("DeleteServer");
+    world.decide();
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-3-delete_instance"));
+    world.finish();
+    EXPECT_TRUE(world.decide().remove_server);
+    EXPECT_EQ(world.ended.at("op3").status, "Succeeded");
+}
+
+TEST(server_plan, more_operations_than_fit_end_before_the_records_go) {
+    World world;
+    world.create_and_run();
+    for (int i = 0; i < 3; ++i) world.change("UpdateServer");
+    world.view.spec->deleting = true;
+    world.change("DeleteServer");
+    world.decide();
+    world.finish();
+    world.view.has_more_pending = true;
+    const ServerDecision first = world.decide();
+    EXPECT_FALSE(first.remove_server);
+    EXPECT_EQ(first.ask_again, milliseconds::zero());
+    EXPECT_EQ(world.view.results.size(), 1U) << "what it rests on stays";
+    world.view.has_more_pending = false;
+    EXPECT_TRUE(world.decide().remove_server);
+}
+
+TEST(server_plan, what_is_left_of_a_server_without_a_record_goes) {
+    World world;
+    world.create();
+    world.decide();
+    world.view.spec.reset();
+    world.finish();
+    const ServerDecision decision = world.decide();
+    EXPECT_TRUE(decision.remove_server);
+    EXPECT_EQ(world.ended.at("op1").status, "Canceled");
+    EXPECT_THAT(world.view.actions, IsEmpty());
+    EXPECT_THAT(world.view.results, IsEmpty());
+}
+
+// ---------------------------------------------------------------------------------------------
+// Databases
+
+TEST(server_plan, a_database_is_created_and_dropped_by_actions_of_their_own) {
+    World world;
+    world.create_and_run();
+    world.begin_database("CreateDatabase", "App");
+    world.decide();
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-0-create_database-op2"));
+    EXPECT_EQ(world.view.actions[0].database->name, "App");
+    EXPECT_EQ(world.view.actions[0].database->collation, "C");
+    EXPECT_EQ(world.state(), "Ready") << "a database does not make the server busy";
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+    EXPECT_EQ(world.view.databases.size(), 1U) << "no report has shown it yet";
+
+    world.view.databases.clear();
+    world.begin_database("DropDatabase", "App");
+    world.decide();
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-0-drop_database-op3"));
+    EXPECT_EQ(world.view.actions[0].database->name, "App");
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op3").status, "Succeeded");
+}
+
+TEST(server_plan, database_work_waits_for_the_server) {
+    World world;
+    world.create();
+    world.begin_database("CreateDatabase", "app");
+    world.decide();
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-1-ensure_instance"));
+    world.finish();
+    world.decide();
+    EXPECT_THAT(world.view.actions, IsEmpty()) << "not reported running yet";
+    world.report("running");
+    world.decide();
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-0-create_database-op2"));
+}
+
+TEST(server_plan, database_work_is_refused_while_stopped_or_deleted) {
+    World stopped;
+    stopped.create_and_run();
+    stopped.view.spec->running = false;
+    stopped.begin_database("CreateDatabase", "app");
+    stopped.decide();
+    EXPECT_EQ(stopped.ended.at("op2").status, "Failed");
+    EXPECT_EQ(stopped.ended.at("op2").failure->code, "OperationNotAllowed");
+    EXPECT_THAT(stopped.view.databases, IsEmpty()) << "the record of a failed creation goes";
+
+    World deleted;
+    deleted.create_and_run();
+    deleted.begin_database("CreateDatabase", "app");
+    deleted.decide();
+    deleted.view.spec->deleting = true;
+    deleted.change("DeleteServer");
+    deleted.decide();
+    EXPECT_EQ(deleted.ended.at("op2").status, "Failed");
+    EXPECT_THAT(deleted.action_ids(), ElementsAre("inc1-2-delete_instance"));
+}
+
+TEST(server_plan, what_was_sent_to_a_server_that_stops_keeps_its_own_result) {
+    World world;
+    world.create_and_run();
+    world.begin_database("CreateDatabase", "app");
+    world.decide();
+    world.view.spec->running = false;
+    world.change("StopServer");
+    world.decide();
+    EXPECT_EQ(world.view.actions.size(), 2U);
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+}
+
+TEST(server_plan, requests_for_one_database_are_done_one_after_another) {
+    World world;
+    world.create_and_run();
+    world.begin_database("CreateDatabase", "app");
+    world.begin_database("DropDatabase", "app");
+    world.begin_database("CreateDatabase", "other");
+    world.decide();
+    EXPECT_THAT(world.action_ids(),
+                ElementsAre("inc1-0-create_database-op2", "inc1-0-create_database-op4"));
+    world.finish();
+    world.decide();
+    EXPECT_THAT(world.action_ids(),
+                ElementsAre("inc1-0-create_database-op4", "inc1-0-drop_database-op3"));
+}
+
+TEST(server_plan, a_failed_database_action_is_tried_again_and_then_fails) {
+    World world;
+    world.create_and_run();
+    world.begin_database("CreateDatabase", "app");
+    world.decide();
+    for (int retry = 1; retry <= kRetriesMax; ++retry) {
+        world.finish(failure(ErrorCode::postgres));
+        const ServerDecision decision = world.decide();
+        EXPECT_THAT(world.view.actions, IsEmpty());
+        world.now += decision.ask_again.value();
+        world.decide();
+        EXPECT_THAT(world.action_ids(),
+                    ElementsAre(fmt::format("inc1-0-create_database-op2-r{}", retry)));
+    }
+    world.finish(failure(ErrorCode::postgres));
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Failed");
+    EXPECT_THAT(world.view.databases, IsEmpty());
+}
+
+TEST(server_plan, a_database_that_was_dropped_by_sql_loses_its_record) {
+    World world;
+    world.create_and_run();
+    world.begin_database("CreateDatabase", "app");
+    world.decide();
+    world.finish();
+    world.report("running");  // an older report, without it
+    world.decide();
+    ASSERT_EQ(world.view.databases.size(), 1U);
+    world.view.report->databases = {{"app", "UTF8", "C"}, {"by_sql", "UTF8", "C"}};
+    world.decide();
+    ASSERT_EQ(world.view.databases.size(), 1U);
+    EXPECT_EQ(world.view.status->databases.size(), 2U);
+    world.view.report->state = "stopped";
+    world.view.report->databases.clear();
+    world.decide();
+    EXPECT_EQ(world.view.databases.size(), 1U) << "a stopped server shows nothing";
+    world.view.report->state = "running";
+    world.view.report->databases = {{"by_sql", "UTF8", "C"}};
+    world.decide();
+    EXPECT_THAT(world.view.databases, IsEmpty());
+}
+
+// ---------------------------------------------------------------------------------------------
+// Certificates, hosts, capabilities
+
+TEST(server_plan, a_certificate_is_renewed_before_it_ends) {
+    World world;
+    world.create_and_run();
+    EXPECT_FALSE(world.decide().issue_certificate);
+    world.now = *world.view.certificate_end - kCertificateRenewal + seconds(1);
+    const ServerDecision decision = world.decide();
+    EXPECT_TRUE(decision.issue_certificate);
+    ASSERT_EQ(world.view.actions.size(), 1U);
+    EXPECT_THAT(world.view.actions[0].id, HasSubstr("inc1-1-ensure_instance-tls"));
+    EXPECT_FALSE(world.decide().issue_certificate) << "once";
+    world.finish();
+    world.decide();
+    EXPECT_THAT(world.view.actions, IsEmpty());
+    EXPECT_EQ(world.state(), "Ready");
+    EXPECT_FALSE(world.decide().issue_certificate);
+}
+
+TEST(server_plan, a_renewal_that_fails_is_given_up_after_its_retries) {
+    World world;
+    world.create_and_run();
+    world.now = *world.view.certificate_end - kCertificateRenewal + seconds(1);
+    world.decide();
+    int sent = 0;
+    for (; sent < 20 && !world.view.actions.empty(); ++sent) {
+        world.finish(failure(ErrorCode::io));
+        const ServerDecision decision = world.decide();
+        world.now += decision.ask_again.value_or(milliseconds{});
+        world.decide();
+    }
+    EXPECT_EQ(sent, 1 + kRetriesMax);
+    EXPECT_EQ(world.state(), "Ready");
+}
+
+TEST(server_plan, silence_of_the_host_and_missing_capabilities_are_conditions) {
+    World world;
+    world.view.hosts[0].report.capabilities = {{"cgroup-limits", false, "not root"},
+                                               {"io-limits", true, ""}};
+    world.create_and_run();
+    EXPECT_EQ(world.condition("HostReachable"), "True HeardOf");
+    EXPECT_EQ(world.condition("Capability.cgroup-limits"), "False NotAvailable");
+    EXPECT_EQ(world.condition("Capability.io-limits"), "");
+    const std::string since = world.view.status->conditions[1].last_transition_time;
+    world.now += hours(1);
+    world.view.hosts[0].is_silent = true;
+    world.decide();
+    EXPECT_EQ(world.condition("HostReachable"), "False NotHeardOf");
+    EXPECT_EQ(world.state(), "Ready") << "the data plane does not depend on the control plane";
+    EXPECT_NE(world.view.status->conditions[1].last_transition_time, since);
+}
+
+// ---------------------------------------------------------------------------------------------
+// For any view
+
+/// Every reachable view, as deep as `depth` events: after each the decision is carried out, and
+/// asking again changes nothing more.
+void explore(const World& world, int depth, int* seen) {
+    ++*seen;
+    World again = world;
+    const ServerDecision decision = again.decide();
+    if (decision.ask_again != milliseconds::zero()) {
+        EXPECT_FALSE(decision.status.has_value());
+        EXPECT_THAT(decision.put_actions, IsEmpty());
+        EXPECT_THAT(decision.remove_actions, IsEmpty());
+        EXPECT_THAT(decision.operations, IsEmpty());
+        EXPECT_FALSE(decision.remove_server);
+    }
+    int ensures = 0;
+    for (const auto& each : world.view.actions) {
+        if (each.kind != ActionKind::ensure_instance) continue;
+        ++ensures;
+        EXPECT_EQ(each.generation, world.view.spec->generation);
+    }
+    EXPECT_LE(ensures, 1);
+    for (const auto& [id, operation] : world.ended)
+        EXPECT_EQ(operation.status != "Succeeded", operation.failure.has_value()) << id;
+    if (depth == 0 || !world.view.spec) return;
+
+    const auto branch = [&](const std::function<void(World&)>& event) {
+        World next = world;
+        event(next);
+        next.decide();
+        explore(next, depth - 1, seen);
+    };
+    if (!world.view.actions.empty()) {
+        branch([](World& next) { next.finish(); });
+        branch([](World& next) { next.finish(failure(ErrorCode::io)); });
+        branch([](World& next) { next.finish(failure(ErrorCode::invalid_argument)); });
+    }
+    for (const char* state : {"running", "failed", "stopped"})
+        branch([&](World& next) { next.report(state); });
+    branch([](World& next) { next.change("UpdateServer"); });
+    branch([](World& next) { next.begin_database("CreateDatabase", "app"); });
+    branch([](World& next) {
+        next.view.spec->deleting = true;
+        next.change("DeleteServer");
+    });
+    branch([](World& next) { next.now += seconds(10); });
+}
+
+TEST(server_plan, carrying_a_decision_out_and_asking_again_changes_nothing_more) {
+    World world;
+    world.create();
+    world.decide();
+    int seen = 0;
+    explore(world, 4, &seen);
+    EXPECT_GT(seen, 1000);
+}
+
+}  // namespace
+}  // namespace howdah::core
