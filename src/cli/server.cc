@@ -106,8 +106,8 @@ Result<Json> capabilities_of(Arm& arm, const std::string& location) {
     return arm.list(arm.postgres("locations/" + http::url_encode(location) + "/capabilities"));
 }
 
-Result<std::string> default_version(Arm& arm, const std::string& location) {
-    HD_TRY(const Json capabilities, capabilities_of(arm, location));
+/// The newest version of PostgreSQL that a location offers.
+Result<std::string> default_version(const Json& capabilities, const std::string& location) {
     std::vector<std::string> versions;
     for (const Json& capability : capabilities) {
         for (const Json& each : at(capability, "supportedServerVersions")) {
@@ -120,6 +120,15 @@ Result<std::string> default_version(Arm& arm, const std::string& location) {
                  fmt::format("the location '{}' offers no version of PostgreSQL", location),
                  {},
                  "start howdah-agent on a machine with PostgreSQL, or give --version"};
+}
+
+/// az's default size where the machines are large enough for it, else the first that they offer.
+std::string default_sku(const Json& capabilities) {
+    const std::vector<Json> offered = sku_rows(capabilities);
+    for (const Json& each : offered) {
+        if (text_at(each, "name") == kDefaultSku) return std::string(kDefaultSku);
+    }
+    return offered.empty() ? std::string(kDefaultSku) : text_at(offered.front(), "name");
 }
 
 Status name_is_free(Arm& arm, const std::string& location, const std::string& name) {
@@ -187,7 +196,13 @@ Status complete(Arm& arm, ServerOptions& options) {
     if (options.location.empty()) {
         HD_TRY(options.location, location_of_group(arm, options.group));
     }
-    if (options.sku.empty()) options.sku = kDefaultSku;
+    if (options.sku.empty() || options.version.empty()) {
+        HD_TRY(const Json capabilities, capabilities_of(arm, options.location));
+        if (options.sku.empty()) options.sku = default_sku(capabilities);
+        if (options.version.empty()) {
+            HD_TRY(options.version, default_version(capabilities, options.location));
+        }
+    }
     if (options.tier.empty()) options.tier = tier_of(options.sku);
     if (options.tier.empty()) {
         return usage_error("--tier", "the tier does not follow from the size " + options.sku,
@@ -195,9 +210,6 @@ Status complete(Arm& arm, ServerOptions& options) {
     }
     if (options.storage_gb == 0) options.storage_gb = kDefaultStorageGb;
     if (options.admin_user.empty()) options.admin_user = kDefaultAdmin;
-    if (options.version.empty()) {
-        HD_TRY(options.version, default_version(arm, options.location));
-    }
     return ok_status();
 }
 
@@ -361,7 +373,7 @@ Result<Output> remove(Session& session, const ServerOptions& options) {
 /// where the gateway can be reached, the API says in properties.howdah.
 std::string conninfo_of(const Json& server, const std::string& user, const std::string& database,
                         const std::string& ca_path) {
-    const std::string address = text_at(server, "properties/howdah/gatewayAddress");
+    const std::string address = text_at(server, "properties/howdah/address");
     const std::string port = text_at(server, "properties/howdah/gatewayPort");
     std::vector<std::string> parts = {
         "host=" + conninfo_quote(text_at(server, "properties/fullyQualifiedDomainName"))};

@@ -51,7 +51,7 @@ class Verbs : public testing::Test {
                    {"administratorLogin", "dba"},
                    {"storage", {{"storageSizeGB", 32}}},
                    {"fullyQualifiedDomainName", name + ".postgres.howdah.local"},
-                   {"howdah", {{"gatewayAddress", "127.0.0.1"}, {"gatewayPort", 6000}}}}}});
+                   {"howdah", {{"address", "127.0.0.1"}, {"gatewayPort", 6000}}}}}});
     }
 
     Ran run(const std::string& line, const std::string& input = {}) {
@@ -239,7 +239,8 @@ TEST_F(Verbs, server_create_fills_in_location_version_size_and_password) {
     const Json body = arm.body_of_last("PUT");
     EXPECT_EQ(text_at(body, "location"), "local");
     EXPECT_EQ(text_at(body, "properties/version"), "15");
-    EXPECT_EQ(text_at(body, "sku/tier"), "GeneralPurpose");
+    EXPECT_EQ(text_at(body, "sku/name"), "Standard_B1ms") << "the only one that is offered";
+    EXPECT_EQ(text_at(body, "sku/tier"), "Burstable");
     EXPECT_EQ(text_at(body, "properties/administratorLogin"), "dba");
     const std::string password = text_at(body, "properties/administratorLoginPassword");
     EXPECT_EQ(password.size(), 24U);
