@@ -32,7 +32,7 @@ constexpr Duration kDrainTick = std::chrono::milliseconds(20);
 constexpr Duration kPortsRetry = std::chrono::seconds(5);
 constexpr Duration kWorkerPatience = std::chrono::seconds(1);
 /// Descriptors beside those of sessions: ports, workers, files.
-constexpr std::int64_t kDescriptorsSpare = 2048;
+constexpr std::int64_t kDescriptorsSpare = 1024;
 
 std::int64_t parent_of_process(std::int64_t pid) {
     if (pid <= 0) return 0;
@@ -139,11 +139,11 @@ void Gateway::raise_descriptor_limit() {
         }
         getrlimit(RLIMIT_NOFILE, &limit);
     }
-    if (limit.rlim_cur >= want) return;
     const auto had = static_cast<std::int64_t>(limit.rlim_cur);
-    shared_.limits.sessions_max = std::max<std::int64_t>(1, (had - had / 16) / 2);
+    shared_.limits.sockets_max = std::max<std::int64_t>(had / 2, had - kDescriptorsSpare);
+    if (limit.rlim_cur >= want) return;
     log::warn("the limit of open files bounds the sessions",
-              {{"open_files", had}, {"sessions_max", shared_.limits.sessions_max}});
+              {{"open_files", had}, {"sessions", shared_.limits.sockets_max / 2}});
 }
 
 void Gateway::start_workers() {

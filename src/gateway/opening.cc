@@ -276,9 +276,12 @@ std::optional<Instant> Worker::next_release() const {
 void Worker::connect_backend(Session& session, const Route& route) {
     session.backend = route.backend;
     const Address& address = route.backend.address;
+    if (shared_.sockets.load() >= shared_.limits.sockets_max)
+        return refuse(session, Refusal::too_many_sessions, "the limit of open files");
     const int fd = socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return refuse(session, Refusal::too_many_sessions, strerror(errno));
     session.fds[kBackend] = fd;
+    shared_.sockets.fetch_add(1, std::memory_order_relaxed);
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (!address.is_loopback()) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);

@@ -205,7 +205,8 @@ void Worker::accept_from(std::uint64_t tag) {
             return;
         }
         HD_FAILPOINT("gateway.session.accepted");
-        if (shared_.sessions.load() >= shared_.limits.sessions_max + kPoliteRefusals) {
+        if (shared_.sessions.load() >= shared_.limits.sessions_max + kPoliteRefusals ||
+            shared_.sockets.load() >= shared_.limits.sockets_max + kPoliteRefusals) {
             shared_.nowhere.count(Refusal::too_many_sessions);
             continue;
         }
@@ -266,7 +267,8 @@ void Worker::adopt(Accepted accepted) {
     session.since = accepted.time;
     session.opening = std::make_unique<Opening>();
     load_.fetch_add(1, std::memory_order_relaxed);
-    session.over_limit = shared_.sessions.fetch_add(1) >= shared_.limits.sessions_max;
+    const bool no_socket = shared_.sockets.fetch_add(1) >= shared_.limits.sockets_max;
+    session.over_limit = shared_.sessions.fetch_add(1) >= shared_.limits.sessions_max || no_socket;
     if (!watch(session, kClient, EPOLLIN | EPOLLRDHUP)) return finish(session);
     // Most clients have spoken by now; if not, the edge is still to come.
     read_greeting(session);
@@ -314,6 +316,7 @@ void Worker::close_side(Session& session, Side side) {
     if (session.fds[side] < 0) return;
     close(session.fds[side]);
     session.fds[side] = -1;
+    shared_.sockets.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Worker::finish(Session& session) {
@@ -431,6 +434,7 @@ void Worker::restore(Session from, bool was_held) {
     session.self = std::prev(list.end());
     load_.fetch_add(1, std::memory_order_relaxed);
     shared_.sessions.fetch_add(1);
+    shared_.sockets.fetch_add(session.fds[kBackend] >= 0 ? 2 : 1);
     if (phase == Phase::held) {
         ++shared_.held;
         ++session.counters->held;

@@ -28,6 +28,9 @@ class Worker;
 /// Bounds of all sessions together, and how long each phase may last.
 struct Limits {
     std::int64_t sessions_max = 20000;
+    /// Of the sockets of all sessions: what RLIMIT_NOFILE leaves. A session begins with one and
+    /// has two when it relays.
+    std::int64_t sockets_max = 40000;
     std::int64_t held_max = 2000;
     /// Sessions of one worker that have not begun yet; beyond it the oldest is dropped.
     std::int64_t beginners_max = 8192;
@@ -47,6 +50,7 @@ struct Shared {
     std::function<std::int64_t(std::int64_t)> parent_of;
     Counters nowhere;  ///< sessions that found no server
     std::atomic<std::int64_t> sessions{0};
+    std::atomic<std::int64_t> sockets{0};
     std::atomic<std::int64_t> held{0};
     std::vector<Worker*> workers;  ///< fixed before the first one runs
     struct {
