@@ -80,12 +80,14 @@ http::Response with_operation(const Call& call, http::Response response,
 }
 
 Result<std::vector<model::Operation>> pending_operations(const Call& call,
-                                                         std::string_view server_key) {
-    const std::string prefix = store::keys::pending_of(server_key);
+                                                         std::string_view owner_key) {
+    const std::string prefix = store::keys::pending_of(owner_key);
     HD_TRY(const auto entries, call.context.store.list(prefix));
     std::vector<model::Operation> operations;
     for (const store::Entry& entry : entries) {
-        const std::string id = entry.key.substr(entry.key.rfind('/') + 1);
+        // Beyond a group's own operations stand those of its servers.
+        const std::string id = entry.key.substr(prefix.size());
+        if (id.find('/') != std::string::npos) continue;
         const auto found = call.context.operations.find(id);
         if (!found.ok()) {
             if (found.error().code == ErrorCode::not_found) continue;

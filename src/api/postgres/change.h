@@ -41,8 +41,8 @@ control::OperationDraft draft_for(const Call& call, std::string kind, const mode
 http::Response with_operation(const Call& call, http::Response response,
                               const model::Operation& operation);
 
-/// The operations of a server that have not ended.
+/// The operations of a server, or of a group itself, that have not ended.
 Result<std::vector<model::Operation>> pending_operations(const Call& call,
-                                                         std::string_view server_key);
+                                                         std::string_view owner_key);
 
 }  // namespace howdah::api::postgres
