@@ -114,7 +114,7 @@ void Worker::read_greeting(Session& session) {
                 move(session, Phase::hello);
                 return read_hello(session);
             case FirstPacket::malformed:
-                return refuse(session, Refusal::protocol, facts.fault);
+                return refuse(session, Refusal::protocol, facts.fault, facts.sqlstate);
         }
     }
 }
@@ -362,7 +362,8 @@ void Worker::begin_relay(Session& session) {
 // -------------------------------------------------------------------------------------------------
 // Refusing
 
-void Worker::refuse(Session& session, Refusal refusal, std::string_view detail) {
+void Worker::refuse(Session& session, Refusal refusal, std::string_view detail,
+                    std::string_view sqlstate) {
     Counters& counters = session.counters ? *session.counters : shared_.nowhere;
     counters.count(refusal);
     shared_.journal.add({.kind = SessionEvent::Kind::refused,
@@ -386,7 +387,7 @@ void Worker::refuse(Session& session, Refusal refusal, std::string_view detail) 
     } else if (!silent) {
         const bool explain = !detail.empty() && refusal != Refusal::too_many_sessions;
         last = error_response(
-            wording.sqlstate,
+            sqlstate.empty() ? wording.sqlstate : sqlstate,
             explain ? fmt::format("{}: {}", explanation(refusal), detail) : explanation(refusal),
             wording.hint);
     }

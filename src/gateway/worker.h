@@ -156,7 +156,9 @@ class Worker {
     void on_asking(Session& session);
     void backend_failed(Session& session, std::string_view why);
     void begin_relay(Session& session);
-    void refuse(Session& session, Refusal refusal, std::string_view detail = {});
+    /// `sqlstate` is for the rare refusal that has another one than its kind.
+    void refuse(Session& session, Refusal refusal, std::string_view detail = {},
+                std::string_view sqlstate = {});
 
     // relay.cc: moving bytes, and the end.
     void on_relay(Session& session, Side side, std::uint32_t events);
