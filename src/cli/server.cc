@@ -261,8 +261,11 @@ Result<Output> create(Session& session, const ServerOptions& given) {
     HD_CHECK(session.follow(begun, options.no_wait));
     HD_CHECK(create_children(session, *arm, options, access));
     HD_TRY(Json value, arm->get(path));
-    if (password.generated)
-        value["properties"]["administratorLoginPassword"] = password.text.reveal();
+    if (password.generated) {
+        // In az's words, at az's place.
+        value["username"] = options.admin_user;
+        value["password"] = password.text.reveal();
+    }
     if (access.enabled && access.start_ip.empty()) {
         session.note(
             fmt::format("nobody may connect yet; howdah firewall-rule create -g {} -n {} -r NAME "
