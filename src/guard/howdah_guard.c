@@ -10,8 +10,9 @@
  *   - creating extensions that are not on azure.extensions, dependencies included;
  *   - reading and writing the server's files, running programs, loading libraries.
  *
- * It only ever refuses, with one exception: COMMENT ON EXTENSION is let through to members of
- * azure_pg_admin, because every dump has it and the extension's owner is the superuser.
+ * It only ever refuses. What a customer may do as a superuser (creating allowed extensions) is done
+ * by pgextwlist, which has to be loaded before this module, so that this one sees a statement
+ * first.
  *
  * A session is exempt only if both its login role and its current role are superusers. So code of
  * a customer that runs with a superuser's rights by mistake (a badly written extension script) is
@@ -303,11 +304,25 @@ static void check_extension_right(const char* name) {
                "Only the owner of the database and members of azure_pg_admin may do this.");
 }
 
+/* pgextwlist makes a file's name of the version before PostgreSQL has checked it. */
+static void check_extension_options(List* options) {
+    ListCell* cell;
+
+    foreach (cell, options) {
+        DefElem* option = lfirst_node(DefElem, cell);
+
+        if (strcmp(option->defname, "new_version") == 0 && option->arg != NULL &&
+            strchr(strVal(option->arg), '/') != NULL)
+            refuse("invalid extension version \"%s\"", strVal(option->arg), NULL);
+    }
+}
+
 static void check_create_extension(CreateExtensionStmt* stmt) {
     /* Every dump of an older server has CREATE EXTENSION IF NOT EXISTS plpgsql. */
     if (stmt->if_not_exists && OidIsValid(get_extension_oid(stmt->extname, true))) return;
     check_extension_allowed(stmt->extname);
     check_extension_right(stmt->extname);
+    check_extension_options(stmt->options);
 }
 
 static void check_drop(DropStmt* stmt) {
@@ -365,6 +380,8 @@ static void check_rename(RenameStmt* stmt) {
 
 static void check_comment(ObjectType type, Node* object) {
     if (type == OBJECT_ROLE && is_reserved_role(strVal(object))) refuse_role_change(strVal(object));
+    /* pgextwlist makes whoever comments on an allowed extension its owner. */
+    if (type == OBJECT_EXTENSION) check_extension_right(strVal(object));
 }
 
 static void check_reassign(ReassignOwnedStmt* stmt) {
@@ -468,8 +485,11 @@ static void check_statement(Node* node) {
         case T_AlterExtensionStmt:
             check_extension_allowed(((AlterExtensionStmt*)node)->extname);
             check_extension_right(((AlterExtensionStmt*)node)->extname);
+            check_extension_options(((AlterExtensionStmt*)node)->options);
             break;
         case T_AlterExtensionContentsStmt:
+            /* Update scripts of extensions do this, as superusers. */
+            if (creating_extension && superuser()) break;
             refuse("the contents of extension \"%s\" cannot be changed",
                    ((AlterExtensionContentsStmt*)node)->extname, NULL);
             break;
@@ -481,38 +501,14 @@ static void check_statement(Node* node) {
     }
 }
 
-static void call_next(UTILITY_PARAMETERS) {
+static void guard_utility(UTILITY_PARAMETERS) {
+    /* The statements of every transaction first: nothing is looked up for them. */
+    if (!IsA(pstmt->utilityStmt, TransactionStmt) && !is_exempt())
+        check_statement(pstmt->utilityStmt);
     if (next_utility)
         next_utility(UTILITY_ARGUMENTS);
     else
         standard_ProcessUtility(UTILITY_ARGUMENTS);
-}
-
-static bool is_comment_on_extension(Node* node) {
-    return IsA(node, CommentStmt) && ((CommentStmt*)node)->objtype == OBJECT_EXTENSION;
-}
-
-static void guard_utility(UTILITY_PARAMETERS) {
-    Node* node = pstmt->utilityStmt;
-    Oid user;
-    int security;
-
-    /* The statements of every transaction first: nothing is looked up for them. */
-    if (IsA(node, TransactionStmt) || is_exempt()) {
-        call_next(UTILITY_ARGUMENTS);
-        return;
-    }
-    check_statement(node);
-    if (!is_comment_on_extension(node) || !is_member_of_administrators()) {
-        call_next(UTILITY_ARGUMENTS);
-        return;
-    }
-    /* An error restores the user with the transaction's state. */
-    GetUserIdAndSecContext(&user, &security);
-    SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
-                           security | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-    call_next(UTILITY_ARGUMENTS);
-    SetUserIdAndSecContext(user, security);
 }
 
 void _PG_init(void) {

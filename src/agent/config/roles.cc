@@ -170,10 +170,10 @@ std::map<std::string, std::string> extension_scripts() {
                            wrapper, kAdministratorsRole);
     };
     return {
-        {"extensions/amcheck/after--create.sql", grant_functions("amcheck")},
-        {"extensions/pg_stat_statements/after--create.sql", grant_functions("pg_stat_statements")},
-        {"extensions/dblink/after--create.sql", grant_wrapper("dblink_fdw")},
-        {"extensions/postgres_fdw/after--create.sql", grant_wrapper("postgres_fdw")},
+        {"extensions/amcheck/after-create.sql", grant_functions("amcheck")},
+        {"extensions/pg_stat_statements/after-create.sql", grant_functions("pg_stat_statements")},
+        {"extensions/dblink/after-create.sql", grant_wrapper("dblink_fdw")},
+        {"extensions/postgres_fdw/after-create.sql", grant_wrapper("postgres_fdw")},
     };
 }
 

@@ -1,0 +1,280 @@
+#include "agent/config/render.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <optional>
+#include <random>
+
+#include "base/text.h"
+
+namespace howdah::agent {
+namespace {
+
+using ::testing::Each;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+model::InstanceSpec spec() {
+    model::InstanceSpec result;
+    result.server_name = "orders";
+    result.major = "15";
+    result.administrator_login = "ada";
+    result.vcores = 2;
+    result.memory_mb = 8192;
+    return result;
+}
+
+RenderInput input(const model::InstanceSpec& instance) {
+    return {.spec = instance,
+            .data_folder = "/srv/orders/data",
+            .config_folder = "/srv/orders/config",
+            .socket_folder = "/srv/orders/socket",
+            .log_folder = "/srv/orders/log",
+            .certificate_path = "/srv/orders/config/server.crt",
+            .key_path = "/srv/orders/config/server.key",
+            .backend_port = 41234,
+            .guard_path = "/opt/howdah/bin/howdah_guard-15.so",
+            .libraries = {"auto_explain", "pg_stat_statements", "pgextwlist"},
+            .agent_user = "root"};
+}
+
+using Settings = std::vector<std::pair<std::string, std::string>>;
+
+/// Reads postgresql.conf as the server's lexer does; nothing if a line is no setting.
+std::optional<Settings> read(const std::string& conf) {
+    Settings settings;
+    for (const std::string& line : split(conf, '\n')) {
+        if (line.empty() || line.front() == '#') continue;
+        const std::size_t equals = line.find(" = '");
+        if (equals == std::string::npos || line.back() != '\'') return {};
+        std::string value;
+        const std::string body = line.substr(equals + 4, line.size() - equals - 5);
+        for (std::size_t i = 0; i < body.size(); ++i) {
+            if (body[i] == '\'') {
+                if (body.substr(i, 2) != "''") return {};
+                value += body[i++];
+            } else if (body[i] == '\\') {
+                if (i + 1 < body.size() && body[i + 1] == '\\') {
+                    value += body[++i];
+                } else if (i + 3 < body.size() && std::isdigit(body[i + 1]) != 0) {
+                    value += static_cast<char>(std::stoi(body.substr(i + 1, 3), nullptr, 8));
+                    i += 3;
+                } else {
+                    return {};
+                }
+            } else {
+                value += body[i];
+            }
+        }
+        settings.emplace_back(line.substr(0, equals), value);
+    }
+    return settings;
+}
+
+/// The last one wins, as in the server.
+std::string value_of(const std::string& conf, std::string_view name) {
+    const auto settings = read(conf);
+    if (!settings) return "unreadable";
+    std::string value = "absent";
+    for (const auto& [each, text] : *settings) {
+        if (iequals(each, name)) value = text;
+    }
+    return value;
+}
+
+TEST(postgresql_conf, has_the_sized_parameters_then_the_customers) {
+    model::InstanceSpec instance = spec();
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "max_connections"), "859");
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "shared_buffers"), "262144");
+    instance.parameters = {{"max_connections", "100"}, {"log_statement", "all"}};
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "max_connections"), "100");
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "log_statement"), "all");
+}
+
+TEST(postgresql_conf, never_lets_a_customer_override_what_is_howdahs) {
+    model::InstanceSpec instance = spec();
+    const std::string clean = postgresql_conf(input(instance));
+    for (const char* name : {"fsync",
+                             "FSYNC",
+                             "full_page_writes",
+                             "ssl",
+                             "ssl_key_file",
+                             "port",
+                             "listen_addresses",
+                             "hba_file",
+                             "ident_file",
+                             "data_directory",
+                             "unix_socket_directories",
+                             "log_directory",
+                             "logging_collector",
+                             "password_encryption",
+                             "superuser_reserved_connections",
+                             "session_preload_libraries",
+                             "local_preload_libraries",
+                             "allow_system_table_mods",
+                             "extwlist.extensions",
+                             "extwlist.custom_path",
+                             "howdah.administrator",
+                             "cluster_name",
+                             "external_pid_file",
+                             "zero_damaged_pages"}) {
+        instance.parameters = {{name, "evil"}};
+        EXPECT_EQ(value_of(postgresql_conf(input(instance)), name), value_of(clean, name)) << name;
+    }
+    EXPECT_EQ(value_of(clean, "fsync"), "on");
+    EXPECT_EQ(value_of(clean, "superuser_reserved_connections"), "15");
+    EXPECT_EQ(value_of(clean, "listen_addresses"), "127.0.0.1");
+    EXPECT_EQ(value_of(clean, "hba_file"), "/srv/orders/config/pg_hba.conf");
+}
+
+TEST(postgresql_conf, quotes_hostile_values_so_that_they_stay_values) {
+    const std::vector<std::string> hostile = {"'",
+                                              "''",
+                                              "\\",
+                                              "\\'",
+                                              "x\nfsync = off",
+                                              "x'\nfsync = off\n#",
+                                              "x\r\nfsync=off",
+                                              "\x01\x7f",
+                                              "it's C:\\new\\table",
+                                              "# no comment",
+                                              "\\047\nfsync=off",
+                                              "ä€😀"};
+    for (const std::string& value : hostile) {
+        model::InstanceSpec instance = spec();
+        instance.server_name = value;
+        instance.administrator_login = value;
+        instance.parameters = {{"log_line_prefix", value}, {"search_path", value}};
+        const std::string conf = postgresql_conf(input(instance));
+        ASSERT_TRUE(read(conf).has_value()) << conf;
+        EXPECT_EQ(value_of(conf, "log_line_prefix"), value);
+        EXPECT_EQ(value_of(conf, "cluster_name"), value);
+        EXPECT_EQ(value_of(conf, "howdah.administrator"), value);
+        EXPECT_EQ(value_of(conf, "fsync"), "on");
+    }
+}
+
+TEST(postgresql_conf, stays_readable_for_any_bytes) {
+    const unsigned seed = std::random_device()();
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    const auto bytes = [&random] {
+        std::string text(random() % 40, '\0');
+        for (char& c : text) c = static_cast<char>(1 + random() % 255);
+        return text;
+    };
+    for (int round = 0; round < 500; ++round) {
+        model::InstanceSpec instance = spec();
+        const std::string value = bytes();
+        instance.parameters = {{"search_path", value}, {bytes(), "x"}};
+        const std::string conf = postgresql_conf(input(instance));
+        ASSERT_TRUE(read(conf).has_value()) << conf;
+        ASSERT_EQ(value_of(conf, "search_path"), value);
+    }
+}
+
+TEST(postgresql_conf, leaves_out_names_that_are_no_parameters) {
+    for (const char* name : {"", "include", "INCLUDE_DIR", "include_if_exists", "a b", "a=b",
+                             "fsync = off #", "a\nfsync", "#", "1a", "a'"}) {
+        model::InstanceSpec instance = spec();
+        const std::string clean = postgresql_conf(input(instance));
+        instance.parameters = {{name, "/etc/passwd"}};
+        EXPECT_EQ(postgresql_conf(input(instance)), clean) << name;
+    }
+}
+
+TEST(postgresql_conf, preloads_what_exists_and_the_guard_last) {
+    model::InstanceSpec instance = spec();
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "shared_preload_libraries"),
+              "pgextwlist,pg_stat_statements,\"/opt/howdah/bin/howdah_guard-15.so\"");
+    instance.parameters = {{"shared_preload_libraries", "auto_explain, timescaledb"}};
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "shared_preload_libraries"),
+              "pgextwlist,auto_explain,\"/opt/howdah/bin/howdah_guard-15.so\"");
+    instance.parameters = {{"shared_preload_libraries", ""}};
+    RenderInput bare = input(instance);
+    bare.guard_path.clear();
+    EXPECT_EQ(value_of(postgresql_conf(bare), "shared_preload_libraries"), "")
+        << "pgextwlist makes superusers of everyone if nothing guards it";
+}
+
+TEST(postgresql_conf, gives_the_allow_list_to_the_guard_and_to_pgextwlist) {
+    model::InstanceSpec instance = spec();
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "azure.extensions"), "");
+    instance.parameters = {{"azure.extensions", "hstore,uuid-ossp"}};
+    const std::string conf = postgresql_conf(input(instance));
+    EXPECT_EQ(value_of(conf, "azure.extensions"), "hstore,uuid-ossp");
+    EXPECT_EQ(value_of(conf, "extwlist.extensions"), "hstore,uuid-ossp");
+    EXPECT_EQ(value_of(conf, "extwlist.custom_path"), "/srv/orders/config/extensions");
+    EXPECT_EQ(value_of(conf, "require_secure_transport"), "absent");
+}
+
+TEST(postgresql_conf, uses_only_what_the_major_knows) {
+    model::InstanceSpec instance = spec();
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "log_destination"), "jsonlog");
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "allow_alter_system"), "absent");
+    instance.major = "13";
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "log_destination"), "csvlog");
+    instance.major = "17";
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "allow_alter_system"), "off");
+}
+
+TEST(pg_hba_conf, wants_tls_unless_the_customer_turned_it_off) {
+    model::InstanceSpec instance = spec();
+    EXPECT_THAT(pg_hba_conf(input(instance)), HasSubstr("hostssl all"));
+    instance.parameters = {{"require_secure_transport", "off"}};
+    EXPECT_THAT(pg_hba_conf(input(instance)), Not(HasSubstr("hostssl")));
+    instance.parameters = {{"require_secure_transport", "on"}};
+    EXPECT_THAT(pg_hba_conf(input(instance)), HasSubstr("hostssl all"));
+}
+
+TEST(pg_hba_conf, ends_with_a_rejection_and_trusts_nobody) {
+    const model::InstanceSpec instance = spec();
+    const std::string text = pg_hba_conf(input(instance));
+    EXPECT_THAT(text, EndsWith("reject\n"));
+    EXPECT_THAT(text, Not(HasSubstr("trust")));
+    EXPECT_THAT(text, Not(HasSubstr("md5")));
+    EXPECT_LT(text.find("replication"), text.find("scram-sha-256"));
+}
+
+TEST(pg_ident_conf, maps_only_the_agents_user) {
+    const model::InstanceSpec instance = spec();
+    RenderInput given = input(instance);
+    EXPECT_THAT(pg_ident_conf(given), EndsWith("howdah  \"root\"  \"howdah\"\n"));
+    for (const char* hostile : {"", "/.*", "a\" \"howdah\"\nhowdah \"b", "x\ny"}) {
+        given.agent_user = hostile;
+        EXPECT_THAT(pg_ident_conf(given), Not(HasSubstr("howdah  "))) << hostile;
+    }
+}
+
+TEST(bootstrap, is_one_line_per_statement_for_every_major) {
+    for (int major = 13; major <= 18; ++major) {
+        const auto statements = bootstrap_statements(major);
+        EXPECT_THAT(statements, Each(EndsWith(";")));
+        EXPECT_THAT(statements, Each(Not(HasSubstr("\n"))));
+        const std::string all = join(statements, "\n");
+        EXPECT_EQ(all.find("pg_checkpoint") != std::string::npos, major >= 15);
+        EXPECT_EQ(all.find("pg_maintain") != std::string::npos, major >= 17);
+        EXPECT_EQ(all.find(" transaction_timeout") != std::string::npos, major >= 17);
+        EXPECT_THAT(all, Not(HasSubstr("pg_execute_server_program")));
+    }
+}
+
+TEST(administrator_sql, quotes_its_login_and_verifier) {
+    const std::string sql = administrator_sql("o'\"hara", "SCRAM-SHA-256$4096:a'b$c:d");
+    EXPECT_THAT(sql, HasSubstr("ALTER ROLE \"o'\"\"hara\" LOGIN"));
+    EXPECT_THAT(sql, HasSubstr("PASSWORD 'SCRAM-SHA-256$4096:a''b$c:d'"));
+    EXPECT_THAT(sql, HasSubstr("NOSUPERUSER NOREPLICATION NOBYPASSRLS"));
+}
+
+TEST(database_sql, quotes_everything) {
+    EXPECT_EQ(create_database_sql({.name = "a\"b", .charset = "UTF8", .collation = "x'y"}),
+              "CREATE DATABASE \"a\"\"b\" OWNER azure_pg_admin TEMPLATE template0 ENCODING 'UTF8' "
+              "LC_COLLATE 'x''y' LC_CTYPE 'x''y';");
+    EXPECT_EQ(drop_database_sql("a\"b"), "DROP DATABASE IF EXISTS \"a\"\"b\" WITH (FORCE);");
+}
+
+}  // namespace
+}  // namespace howdah::agent
