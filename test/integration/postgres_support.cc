@@ -81,14 +81,19 @@ Result<std::unique_ptr<PostgresServer>> PostgresServer::start(
     return server;
 }
 
-PostgresServer::~PostgresServer() {
-    if (pid_ > 0) {
-        if (auto process = os::ProcessHandle::open(pid_); process.ok()) {
-            (void)process->signal(SIGQUIT);
-            (void)process->wait_exit(std::chrono::seconds(20));
-        }
-        os::reap({pid_});
+void PostgresServer::stop() {
+    if (pid_ <= 0) return;
+    if (auto process = os::ProcessHandle::open(pid_); process.ok()) {
+        (void)process->signal(SIGINT);
+        if (!process->wait_exit(std::chrono::seconds(20))) (void)process->signal(SIGQUIT);
+        (void)process->wait_exit(std::chrono::seconds(20));
     }
+    os::reap({pid_});
+    pid_ = 0;
+}
+
+PostgresServer::~PostgresServer() {
+    stop();
     if (!folder_.empty()) (void)os::remove_tree(folder_);
 }
 
@@ -201,6 +206,13 @@ Status PostgresServer::reconfigure(std::map<std::string, std::string> parameters
         return Error{.message = errors.at(0, 0) + ": " + errors.at(0, 1)};
     }
     return session.execute("SELECT pg_reload_conf()");
+}
+
+Status PostgresServer::restart(std::map<std::string, std::string> parameters) {
+    stop();
+    spec_.parameters = std::move(parameters);
+    HD_CHECK(configure());
+    return launch();
 }
 
 Result<pg::Connection> PostgresServer::as_superuser() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ class PostgresServer {
     Result<os::Finished> psql(const std::string& database, const std::string& file) const;
     /// Writes the configuration anew and lets the server read it.
     Status reconfigure(std::map<std::string, std::string> parameters);
+    /// Stops it, writes the configuration anew and starts it.
+    Status restart(std::map<std::string, std::string> parameters);
 
     std::string folder(const std::string& name) const { return folder_ + "/" + name; }
     int port() const { return port_; }
@@ -45,6 +48,7 @@ class PostgresServer {
     Status configure();
     Status make_tls();
     Status launch();
+    void stop();
     Status bootstrap();
 
     std::string folder_;

@@ -25,7 +25,7 @@ class Privileges : public testing::Test {
         if (engine_folder().empty()) return;
         auto started = PostgresServer::start({{"azure.extensions", kAllowed}});
         ASSERT_TRUE(started.ok()) << started.error().describe();
-        server_ = std::move(started).value().release();
+        server_ = std::move(started).value();
         auto superuser = server_->as_superuser();
         ASSERT_TRUE(superuser.ok()) << superuser.error().describe();
         // What an attacker may find: a second role and a customer's database.
@@ -38,10 +38,7 @@ class Privileges : public testing::Test {
             ASSERT_TRUE(done.ok()) << sql << ": " << done.error().describe();
         }
     }
-    static void TearDownTestSuite() {
-        delete server_;
-        server_ = nullptr;
-    }
+    static void TearDownTestSuite() { server_.reset(); }
     void SetUp() override {
         if (engine_folder().empty()) GTEST_SKIP() << "PostgreSQL is not installed";
         ASSERT_NE(server_, nullptr) << "the server did not start";
@@ -60,8 +57,7 @@ class Privileges : public testing::Test {
         return rows.ok() && !rows->rows.empty() ? rows->rows[0][0].value_or("NULL") : "no row";
     }
 
-    // A pointer, because the server's life is the suite's.
-    static inline PostgresServer* server_ = nullptr;
+    static inline std::unique_ptr<PostgresServer> server_;
 };
 
 struct Attack {
@@ -213,7 +209,10 @@ TEST_F(Privileges, no_attack_of_an_administrator_works) {
         SCOPED_TRACE(attack.sql);
         auto session = administrator();
         const Status result = session.execute(attack.sql);
-        ASSERT_FALSE(result.ok()) << "it worked";
+        if (result.ok()) {
+            ADD_FAILURE() << "it worked";
+            continue;
+        }
         EXPECT_EQ(result.error().target, attack.code) << result.error().describe();
     }
     EXPECT_TRUE(superuser->execute("SELECT 1").ok()) << "the superuser's session was ended";
