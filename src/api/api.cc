@@ -164,14 +164,25 @@ http::Response Api::handle(const http::Request& request) {
 }
 
 std::string Api::operations_table() {
+    // Longest first; the letters are explained above the table in docs/reference/api.md.
+    constexpr std::pair<std::string_view, std::string_view> kShort[] = {
+        {"/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}/providers/"
+         "Microsoft.DBforPostgreSQL/flexibleServers/{serverName}",
+         "{F}"},
+        {"/subscriptions/{subscriptionId}/resourceGroups/{resourceGroupName}", "{G}"},
+        {"/subscriptions/{subscriptionId}", "{S}"},
+    };
     std::string table =
         "| group | operation | method | path | answers |\n"
         "|---|---|---|---|---|\n";
     for (const Route& route : all_routes()) {
+        std::string path(route.pattern);
+        for (const auto& [longer, shorter] : kShort)
+            if (path.starts_with(longer)) path.replace(0, longer.size(), shorter);
         const std::string_view answers =
             route.handler != nullptr ? "built" : "`FeatureNotSupported`";
         table += fmt::format("| {} | {} | {} | `{}` | {} |\n", route.group, route.operation,
-                             route.method, route.pattern, answers);
+                             route.method, path, answers);
     }
     return table;
 }

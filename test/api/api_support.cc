@@ -23,10 +23,17 @@ void replace(std::string& text, const std::string& what, const std::string& with
     if (at != std::string::npos) text.replace(at, what.size(), with);
 }
 
-/// RSA keys take long to make; one serves all tests of a run.
-const http::SigningKey& shared_key() {
-    static const http::SigningKey key = http::SigningKey::generate("test-key").value();
-    return key;
+/// What a first start makes. RSA keys take long to make, so one first start serves all tests.
+const std::vector<store::Entry>& first_start() {
+    static const std::vector<store::Entry> entries = [] {
+        FakeClock clock;
+        SystemIdSource ids;
+        const auto store = store::make_memory_store(clock);
+        const auto secrets = store::SecretBox::with_key(std::string(32, 'k'), ids);
+        EXPECT_TRUE(bootstrap(*store, secrets, clock, ids).ok());
+        return store->list("/").value();
+    }();
+    return entries;
 }
 
 model::ParameterInfo parameter(std::string name, std::string type, std::string minimum,
@@ -46,8 +53,10 @@ World::World()
     : store(store::make_memory_store(clock)),
       secrets(store::SecretBox::with_key(std::string(32, 'k'), ids)),
       operations(*store, clock, ids) {
+    store::Transaction txn;
+    for (const store::Entry& entry : first_start()) txn.put(entry.key, entry.value);
+    EXPECT_TRUE(store->commit(txn).ok());
     boot = bootstrap(*store, secrets, clock, ids).value();
-    boot.signing_keys = {shared_key()};
     api = std::make_unique<Api>(ApiContext{.store = *store,
                                            .operations = operations,
                                            .secrets = secrets,
@@ -179,7 +188,8 @@ void World::set_status(const std::string& name, const model::ServerStatus& statu
 void World::end_operations(const std::string& name, const std::string& status,
                            const std::optional<model::Failure>& failure) {
     const std::string prefix = store::keys::pending_of(server_id(name).key());
-    for (const store::Entry& entry : store->list(prefix).value()) {
+    const auto entries = store->list(prefix).value();
+    for (const store::Entry& entry : entries) {
         const std::string id = entry.key.substr(prefix.size());
         model::Operation operation = operations.find(id).value();
         operation.status = status;

@@ -8,6 +8,7 @@
 #include "http/client.h"
 #include "http/jwt.h"
 #include "store/keys.h"
+#include "store/memory/memory_store.h"
 
 namespace howdah::api {
 namespace {
@@ -147,7 +148,8 @@ TEST(auth, requests_without_a_good_token_are_refused_with_a_challenge) {
     other_tenant.tenant = "11111111-1111-1111-1111-111111111111";
     http::Claims nobody = claims_of(world);
     nobody.app_id = "11111111-1111-1111-1111-111111111111";
-    const http::SigningKey stranger = http::SigningKey::generate("test-key").value();
+    const http::SigningKey stranger =
+        http::SigningKey::generate(world.boot.signing_keys.front().id).value();
     const http::SigningKey& key = world.boot.signing_keys.front();
     const auto bearer = [](const http::Claims& claims, const http::SigningKey& with) {
         return "Bearer " + http::sign_jwt(claims, with).value();
@@ -205,7 +207,7 @@ TEST(auth, discovery_documents_lead_to_the_token_endpoint_and_the_keys) {
         const Reply set = world.call(
             "GET", keys.substr(std::string("https://localhost:8443").size()), nullptr, "");
         ASSERT_EQ(set.status, 200) << keys;
-        EXPECT_EQ(set.body["keys"][0]["kid"], "test-key");
+        EXPECT_EQ(set.body["keys"][0]["kid"], world.boot.signing_keys.front().id);
         EXPECT_FALSE(set.body["keys"][0].contains("d")) << "a private key is shown";
     }
     EXPECT_EQ(
@@ -227,6 +229,21 @@ TEST(auth, the_cloud_is_described_in_three_shapes) {
     EXPECT_EQ(third.body["authentication"]["identityProvider"], "AAD");
 }
 
+TEST(bootstrap, the_first_start_makes_a_tenant_a_subscription_and_an_administrator) {
+    FakeClock clock;
+    SystemIdSource ids;
+    const auto store = store::make_memory_store(clock);
+    const auto secrets = store::SecretBox::with_key(std::string(32, 'k'), ids);
+    const Bootstrap made =
+        bootstrap(*store, secrets, clock, ids, {.subscription_name = "Mine"}).value();
+    EXPECT_TRUE(is_uuid(made.tenant_id));
+    const auto entry = store->get(store::keys::subscription(made.subscription_id)).value();
+    ASSERT_TRUE(entry);
+    EXPECT_NE(entry->value.find("Mine"), std::string::npos);
+    EXPECT_TRUE(secret_fits(find_principal(*store, made.client_id).value(), *made.client_secret,
+                            format_iso8601(clock.wall())));
+}
+
 TEST(bootstrap, a_second_start_finds_what_the_first_one_made) {
     World world;
     const Bootstrap again = bootstrap(*world.store, world.secrets, world.clock, world.ids).value();
@@ -245,7 +262,8 @@ TEST(bootstrap, a_second_start_finds_what_the_first_one_made) {
 TEST(bootstrap, no_secret_lies_in_the_store_in_clear) {
     World world;
     const std::string secret = world.boot.client_secret->reveal();
-    for (const store::Entry& entry : world.store->list("/").value()) {
+    const auto entries = world.store->list("/").value();
+    for (const store::Entry& entry : entries) {
         EXPECT_EQ(entry.value.find(secret), std::string::npos) << entry.key;
         EXPECT_EQ(entry.value.find("PRIVATE KEY"), std::string::npos) << entry.key;
     }
