@@ -388,6 +388,26 @@ void fields(V& visit, GatewaySession& record) {
     HD_F(bytes_out);
 }
 
+template <typename V>
+void fields(V& visit, InstanceState& record) {
+    HD_F(spec);
+    HD_F(observed_generation);
+    HD_F(term);
+    HD_F(os_user);
+    HD_F(backend_port);
+    HD_F(password_version);
+    HD_F(restart_token);
+    HD_F(minor_version);
+    HD_F(deleting);
+    HD_F(restart_begun);
+    HD_F(restart_pid);
+    HD_F(restart_ticks);
+}
+template <typename V>
+void fields(V& visit, AgentJournal& record) {
+    HD_F(results);
+}
+
 #undef HD_F
 
 template <typename T>
@@ -572,6 +592,8 @@ HD_RECORD(Action)
 HD_RECORD(ActionResult)
 HD_RECORD(InstanceReport)
 HD_RECORD(Engine)
+HD_RECORD(InstanceState)
+HD_RECORD(AgentJournal)
 HD_RECORD(HostReport)
 HD_RECORD(PollRequest)
 HD_RECORD(PollResponse)

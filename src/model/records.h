@@ -337,6 +337,32 @@ struct PollResponse {
 };
 
 // ---------------------------------------------------------------------------------------------
+// What an agent keeps on its own disk
+
+/// agent/instances/<incarnation>/state.json: all an agent needs to run an instance without the
+/// control plane. Holds no secret: the verifier and the TLS key are left out of `spec`.
+struct InstanceState {
+    InstanceSpec spec;                  ///< the newest one that was begun
+    Generation observed_generation = 0; ///< the newest one that is in force
+    Term term = 0;
+    std::string os_user;                ///< whom PostgreSQL runs as; empty: the agent's own user
+    std::int64_t backend_port = 0;
+    std::int64_t password_version = 0;  ///< in force
+    std::string restart_token;          ///< what the running postmaster was started for
+    std::string minor_version;
+    bool deleting = false;
+    /// A restart that was begun: which postmaster it is to replace.
+    std::string restart_begun;
+    std::int64_t restart_pid = 0;
+    std::int64_t restart_ticks = 0;
+};
+
+/// agent/journal.json: results that the control plane has not acknowledged yet.
+struct AgentJournal {
+    std::vector<ActionResult> results;
+};
+
+// ---------------------------------------------------------------------------------------------
 // Between agent and gateway: the file routes.json, replaced atomically, watched by the gateway
 
 struct Route {

@@ -1,0 +1,513 @@
+#include "agent/agent.h"
+
+#include <fmt/core.h>
+#include <poll.h>
+
+#include <algorithm>
+
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "model/json.h"
+#include "os/file.h"
+
+namespace howdah::agent {
+namespace {
+
+constexpr Duration kWatchPause = std::chrono::milliseconds(500);
+constexpr Duration kIdlePause = std::chrono::seconds(2);
+
+model::ActionResult result_of(const model::Action& action, const Status& status) {
+    model::ActionResult result{.action_id = action.id,
+                               .server_id = action.server_id,
+                               .incarnation = action.incarnation,
+                               .kind = action.kind,
+                               .generation = action.generation};
+    if (!status.ok()) {
+        const Error& error = status.error();
+        result.failure =
+            model::Failure{std::string(to_string(error.code)), error.message, error.hint};
+    }
+    return result;
+}
+
+}  // namespace
+
+Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
+             IdSource& ids, int pool_size)
+    : machine_(machine),
+      link_(std::move(link)),
+      journal_(std::move(journal)),
+      clock_(clock),
+      ids_(ids),
+      pool_size_(pool_size),
+      epoch_(ids.uuid()),
+      pool_(machine.layout(), ids) {}
+
+Agent::~Agent() = default;
+
+Status Agent::load() {
+    HD_CHECK(os::make_folders(machine_.layout().instances(), 0711));
+    HD_CHECK(pool_.clean());
+    const auto routes = os::read_file(machine_.layout().routes(), 64 << 20);
+    if (routes.ok()) {
+        const auto table = model::from_json<model::RouteTable>(*routes);
+        if (table.ok()) routes_revision_ = table->revision;
+    }
+    HD_TRY(const auto names, os::list_folder(machine_.layout().instances()));
+    for (const std::string& name : names) {
+        if (!is_uuid(name)) continue;
+        const std::lock_guard lock(mutex_);
+        Member& member = members_[name];
+        // Not told of changes while it loads: everything is published once, below.
+        member.instance = std::make_unique<Instance>(machine_, pool_, clock_, name,
+                                                     [this, name] { view_changed(name); });
+    }
+    // view_changed takes the lock, so loading happens without it; nobody else runs yet.
+    for (auto& [name, member] : members_) {
+        const Status loaded = member.instance->load();
+        if (!loaded.ok()) {
+            log::warn("an instance could not be loaded",
+                      {{"incarnation", name}, {"reason", loaded.error().describe()}});
+        }
+        queue_tend_locked(name, member);
+    }
+    publish_routes();
+    for (const InstalledEngine& engine : machine_.engines()) {
+        auto known = load_survey(machine_.layout(), engine);
+        if (known.ok()) surveys_.push_back(std::move(*known));
+    }
+    return ok_status();
+}
+
+Agent::Member& Agent::member_locked(const std::string& incarnation) {
+    Member& member = members_[incarnation];
+    if (!member.instance) {
+        member.instance =
+            std::make_unique<Instance>(machine_, pool_, clock_, incarnation,
+                                       [this, incarnation] { view_changed(incarnation); });
+    }
+    return member;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Jobs
+
+/// True if the action is now ours. One that is already queued, running or in the journal is not
+/// taken again; a newer ensure replaces a waiting older one, which then has no result of its own.
+bool Agent::accept(model::Action action) {
+    if (journal_.contains(action.id) || !is_uuid(action.incarnation)) return false;
+    const std::lock_guard lock(mutex_);
+    if (running_.contains(action.id)) return false;
+    Member& member = member_locked(action.incarnation);
+    if (member.jobs.size() >= kQueuedActionsMax) return false;
+    if (action.kind == model::ActionKind::ensure_instance) {
+        std::erase_if(member.jobs, [&](const Job& job) {
+            const bool older = job.action && job.action->kind == model::ActionKind::ensure_instance;
+            if (older) running_.erase(job.action->id);
+            return older;
+        });
+    }
+    running_.insert(action.id);
+    member.jobs.push_back({std::move(action)});
+    has_job_.notify_one();
+    return true;
+}
+
+void Agent::queue_tend_locked(const std::string& incarnation, Member& member) {
+    if (member.is_tend_queued) return;
+    member.is_tend_queued = true;
+    member.jobs.push_back({});
+    log::debug("an instance is looked at", {{"incarnation", incarnation}});
+    has_job_.notify_one();
+}
+
+std::optional<std::pair<std::string, Agent::Job>> Agent::take_job(std::stop_token stop) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        for (auto& [incarnation, member] : members_) {
+            if (member.is_busy || member.jobs.empty()) continue;
+            Job job = std::move(member.jobs.front());
+            member.jobs.pop_front();
+            member.is_busy = true;
+            return std::pair(incarnation, std::move(job));
+        }
+        if (!has_job_.wait(lock, stop, [this] {
+                return std::any_of(members_.begin(), members_.end(), [](const auto& each) {
+                    return !each.second.is_busy && !each.second.jobs.empty();
+                });
+            })) {
+            return std::nullopt;
+        }
+    }
+}
+
+void Agent::finish_job(const std::string& incarnation, bool is_removed) {
+    {
+        const std::lock_guard lock(mutex_);
+        Member& member = members_[incarnation];
+        member.is_busy = false;
+        if (is_removed && member.jobs.empty()) members_.erase(incarnation);
+        has_job_.notify_all();
+    }
+    if (is_removed) publish_routes();
+}
+
+void Agent::work(std::stop_token stop) {
+    while (auto taken = take_job(stop)) {
+        auto& [incarnation, job] = *taken;
+        Instance* instance = nullptr;
+        {
+            const std::lock_guard lock(mutex_);
+            instance = members_[incarnation].instance.get();
+        }
+        bool is_removed = false;
+        if (job.action) {
+            carry_out(*instance, *job.action);
+            is_removed = job.action->kind == model::ActionKind::delete_instance &&
+                         !os::exists(instance_paths(machine_.layout(), incarnation).folder);
+        } else {
+            tend(incarnation, *instance);
+        }
+        finish_job(incarnation, is_removed);
+    }
+}
+
+void Agent::carry_out(Instance& instance, const model::Action& action) {
+    HD_FAILPOINT("agent.action.received");
+    log::info("an action begins", {{"action", action.id}, {"server", action.server_id}});
+    const Status status = execute(instance, action);
+    if (status.ok()) {
+        log::info("an action succeeded", {{"action", action.id}, {"server", action.server_id}});
+    } else {
+        log::warn("an action failed", {{"action", action.id},
+                                       {"server", action.server_id},
+                                       {"reason", status.error().describe()}});
+    }
+    HD_FAILPOINT("agent.action.before_journal");
+    const Status kept = journal_.add(result_of(action, status));
+    // Without a journal entry there is no result: the action is offered again, and is idempotent.
+    if (!kept.ok())
+        log::error("the journal cannot be written", {{"reason", kept.error().describe()}});
+    HD_FAILPOINT("agent.action.after_journal");
+    const std::lock_guard lock(mutex_);
+    running_.erase(action.id);
+    is_pool_low_ = true;
+    has_new_result_ = true;
+    has_news_.notify_all();
+}
+
+Status Agent::execute(Instance& instance, const model::Action& action) {
+    switch (action.kind) {
+        case model::ActionKind::ensure_instance:
+            if (!action.instance) break;
+            return instance.ensure(*action.instance, action.term);
+        case model::ActionKind::delete_instance:
+            return instance.remove(action.term);
+        case model::ActionKind::create_database:
+            if (!action.database) break;
+            return instance.create_database(*action.database);
+        case model::ActionKind::drop_database:
+            if (!action.database) break;
+            return instance.drop_database(*action.database);
+    }
+    return Error{ErrorCode::invalid_argument,
+                 "action " + action.id + " does not say what it is about"};
+}
+
+void Agent::tend(const std::string& incarnation, Instance& instance) {
+    const Status status = instance.tend();
+    const std::lock_guard lock(mutex_);
+    Member& member = members_[incarnation];
+    member.is_tend_queued = false;
+    if (status.ok()) {
+        member.crash_pause = kCrashPauseMin;
+        member.next_tend = clock_.now() + kTendEvery;
+        return;
+    }
+    log::warn("an instance could not be tended",
+              {{"incarnation", incarnation}, {"reason", status.error().describe()}});
+    member.next_tend = clock_.now() + member.crash_pause;
+    member.crash_pause = std::min(member.crash_pause * 2, kCrashPauseMax);
+}
+
+/// Waits for the end of any postmaster; queues instances that are due.
+void Agent::watch(std::stop_token stop) {
+    while (!stop.stop_requested()) {
+        std::vector<pollfd> fds;
+        std::vector<std::string> owners;
+        {
+            const std::lock_guard lock(mutex_);
+            for (auto& [incarnation, member] : members_) {
+                if (member.is_busy || member.is_tend_queued) continue;
+                if (clock_.now() >= member.next_tend) {
+                    queue_tend_locked(incarnation, member);
+                    continue;
+                }
+                const int fd = member.instance->view().watch_fd;
+                if (fd < 0) continue;
+                fds.push_back({fd, POLLIN, 0});
+                owners.push_back(incarnation);
+            }
+        }
+        const auto pause = std::chrono::duration_cast<std::chrono::milliseconds>(
+            fds.empty() ? kWatchPause / 5 : kWatchPause);
+        (void)::poll(fds.data(), fds.size(), static_cast<int>(pause.count()));
+        const std::lock_guard lock(mutex_);
+        for (std::size_t i = 0; i < fds.size(); ++i) {
+            if ((fds[i].revents & POLLIN) == 0) continue;
+            const auto found = members_.find(owners[i]);
+            if (found == members_.end() || found->second.is_busy) continue;
+            queue_tend_locked(owners[i], found->second);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Pool and engines
+
+void Agent::prepare(std::stop_token stop) {
+    Duration pause = kLinkPauseMin;
+    while (!stop.stop_requested()) {
+        bool failed = false;
+        for (const InstalledEngine& engine : machine_.engines()) {
+            {
+                const std::lock_guard lock(mutex_);
+                const bool surveyed =
+                    std::any_of(surveys_.begin(), surveys_.end(),
+                                [&](const auto& each) { return each.version == engine.version; });
+                if (surveyed && pool_.count(engine.major) >= static_cast<std::size_t>(pool_size_))
+                    continue;
+            }
+            const Status surveyed = survey(engine);
+            Status made = ok_status();
+            for (int i = 0; made.ok() && !stop.stop_requested() && i < kPoolMax &&
+                            pool_.count(engine.major) < static_cast<std::size_t>(pool_size_);
+                 ++i) {
+                made = pool_.make(engine, /*is_background=*/true);
+            }
+            for (const Status& status : {surveyed, made}) {
+                if (status.ok()) continue;
+                failed = true;
+                log::error("a data directory could not be prepared",
+                           {{"major", engine.major}, {"reason", status.error().describe()}});
+            }
+        }
+        pause = failed ? std::min(pause * 2, kCrashPauseMax) : kIdlePause;
+        std::unique_lock lock(mutex_);
+        is_pool_low_ = false;
+        (void)has_news_.wait_for(lock, stop, pause, [&] { return is_pool_low_ && !failed; });
+    }
+}
+
+/// Asks an engine once for its parameters and extensions, with a server made for that.
+Status Agent::survey(const InstalledEngine& engine) {
+    {
+        const std::lock_guard lock(mutex_);
+        for (const model::Engine& each : surveys_) {
+            if (each.version == engine.version) return ok_status();
+        }
+    }
+    const std::string id = ids_.uuid();
+    const InstancePaths paths = {machine_.layout().prepared() + "/half-survey-" + id,
+                                 machine_.layout().sockets() + "/" + id.substr(0, 8)};
+    HD_TRY(const std::string user_name, pool_.claim(engine, paths.folder));
+    HD_TRY(const auto user, ServerUsers::find(user_name));
+    HD_CHECK(os::make_folders(machine_.layout().sockets(), 0711));
+    HD_CHECK(os::make_folders(paths.socket_folder, 0700));
+    if (user) HD_CHECK(os::change_owner(paths.socket_folder, {user->uid, user->gid}));
+    // PostgreSQL's own defaults are asked for, so nothing but the place of its socket is set.
+    const model::InstanceSpec nothing;
+    const RenderInput input{
+        .spec = nothing, .config_folder = paths.config(), .agent_user = machine_.user_name()};
+    const std::string conf = fmt::format(
+        "listen_addresses = ''\nport = 5432\nunix_socket_directories = '{}'\nhba_file = "
+        "'{}/pg_hba.conf'\n"
+        "ident_file = '{}/pg_ident.conf'\nlc_messages = 'C'\n",
+        paths.socket_folder, paths.config(), paths.config());
+    const std::pair<std::string, std::string> files[] = {{"postgresql.conf", conf},
+                                                         {"pg_hba.conf", pg_hba_conf(input)},
+                                                         {"pg_ident.conf", pg_ident_conf(input)}};
+    for (const auto& [name, content] : files) {
+        const std::string path = paths.config() + "/" + name;
+        HD_CHECK(os::write_file_atomic(path, content, 0600));
+        if (user) HD_CHECK(os::change_owner(path, {user->uid, user->gid}));
+    }
+    Postmaster postmaster({engine.programs + "/postgres", paths, user, {}}, clock_);
+    HD_CHECK(postmaster.start());
+    auto found = survey_engine(engine, paths.socket_folder, 5432);
+    HD_CHECK(postmaster.stop());
+    (void)os::remove_tree(paths.folder);
+    (void)os::remove_tree(paths.socket_folder);
+    (void)ServerUsers::remove(user_name);
+    HD_CHECK(found);
+    found->collations = find_collations();
+    HD_CHECK(save_survey(machine_.layout(), *found));
+    log::info("surveyed an engine", {{"version", engine.version}});
+    const std::lock_guard lock(mutex_);
+    surveys_.push_back(std::move(*found));
+    is_host_report_due_ = true;
+    has_news_.notify_all();
+    return ok_status();
+}
+
+// ---------------------------------------------------------------------------------------------
+// Routes
+
+void Agent::view_changed(const std::string& incarnation) {
+    publish_routes();
+    const std::lock_guard lock(mutex_);
+    const auto found = members_.find(incarnation);
+    if (found == members_.end()) return;
+    ++found->second.version;
+    has_news_.notify_all();
+}
+
+void Agent::publish_routes() {
+    const std::lock_guard routes_lock(routes_mutex_);
+    model::RouteTable table;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [incarnation, member] : members_) {
+            if (!member.instance || member.instance->is_deleting()) continue;
+            model::Route route = member.instance->view().route;
+            if (!route.server_id.empty()) table.routes.push_back(std::move(route));
+        }
+    }
+    std::string text = model::to_json(table);
+    if (text == routes_text_) return;
+    table.revision = routes_revision_ + 1;
+    HD_FAILPOINT("agent.routes.before_publish");
+    const Status written =
+        os::write_file_atomic(machine_.layout().routes(), model::to_json(table), 0600);
+    if (!written.ok()) {
+        log::error("the routes cannot be published", {{"reason", written.error().describe()}});
+        return;
+    }
+    HD_FAILPOINT("agent.routes.after_publish");
+    routes_revision_ = table.revision;
+    routes_text_ = std::move(text);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Link
+
+std::optional<http::Client> Agent::make_client() const {
+    const auto ca = os::read_file(link_.ca_path, 1 << 20);
+    const auto certificate = os::read_file(link_.certificate_path, 1 << 20);
+    const auto key = os::read_file(link_.key_path, 1 << 20);
+    if (!ca.ok() || !certificate.ok() || !key.ok()) {
+        log::error("the agent's certificate cannot be read", {{"path", link_.certificate_path}});
+        return std::nullopt;
+    }
+    return http::Client({.ca_pem = *ca, .certificate_pem = *certificate, .key_pem = Secret(*key)});
+}
+
+Result<model::PollResponse> Agent::poll(http::Client& client, const model::PollRequest& request) {
+    HD_TRY(const http::Response response,
+           client.call(
+               {.method = "POST",
+                .url = link_.url + "/agent/v1/poll",
+                .headers = {{"content-type", "application/json"}},
+                .body = model::to_json(request),
+                .timeout = std::chrono::milliseconds(request.wait_ms) + std::chrono::seconds(10)}));
+    if (response.status != 200) {
+        return Error{ErrorCode::unavailable,
+                     fmt::format("the control plane answers {}: {}", response.status,
+                                 response.body.substr(0, 300))};
+    }
+    return model::from_json<model::PollResponse>(response.body);
+}
+
+void Agent::take_response(const model::PollResponse& response) {
+    const Status forgotten = journal_.forget(response.acknowledged);
+    if (!forgotten.ok())
+        log::error("the journal cannot be written", {{"reason", forgotten.error().describe()}});
+    if (response.want_host_report) {
+        const std::lock_guard lock(mutex_);
+        is_host_report_due_ = true;
+        for (auto& [incarnation, member] : members_) member.sent_version = 0;
+        has_news_.notify_all();
+    }
+    for (const model::Action& action : response.actions) (void)accept(action);
+}
+
+void Agent::pull(std::stop_token stop) {
+    auto client = make_client();
+    if (!client) return;
+    const std::stop_callback wake(stop, [&] { client->cancel(); });
+    Duration pause = kLinkPauseMin;
+    while (!stop.stop_requested()) {
+        model::PollRequest request{.host = machine_.options().host_id, .epoch = epoch_};
+        request.wait_ms = std::chrono::duration_cast<std::chrono::milliseconds>(kPollWait).count();
+        {
+            const std::lock_guard lock(mutex_);
+            request.running.assign(running_.begin(), running_.end());
+        }
+        // Results that wait to be acknowledged are as good as running: not to be done again.
+        for (const model::ActionResult& each : journal_.results())
+            request.running.push_back(each.action_id);
+        const auto response = poll(*client, request);
+        if (response.ok()) {
+            pause = kLinkPauseMin;
+            take_response(*response);
+            continue;
+        }
+        log::debug("the control plane cannot be reached",
+                   {{"reason", response.error().describe()}});
+        std::unique_lock lock(mutex_);
+        (void)has_job_.wait_for(lock, stop, pause, [] { return false; });
+        pause = std::min(pause * 2, kLinkPauseMax);
+    }
+}
+
+void Agent::push(std::stop_token stop) {
+    auto client = make_client();
+    if (!client) return;
+    const std::stop_callback wake(stop, [&] { client->cancel(); });
+    Duration pause = kLinkPauseMin;
+    while (!stop.stop_requested()) {
+        model::PollRequest request{.host = machine_.options().host_id, .epoch = epoch_};
+        std::map<std::string, std::uint64_t> versions;
+        {
+            std::unique_lock lock(mutex_);
+            (void)has_news_.wait(lock, stop, [&] {
+                if (is_host_report_due_ && !surveys_.empty()) return true;
+                if (has_new_result_) return true;
+                return std::any_of(members_.begin(), members_.end(), [](const auto& each) {
+                    return each.second.version != each.second.sent_version;
+                });
+            });
+            if (stop.stop_requested()) return;
+            for (auto& [incarnation, member] : members_) {
+                if (member.version == member.sent_version) continue;
+                versions[incarnation] = member.version;
+                request.reports.push_back(member.instance->view().report);
+            }
+            if (is_host_report_due_ && !surveys_.empty())
+                request.host_report = machine_.report(surveys_);
+            is_host_report_due_ = false;
+            has_new_result_ = false;
+        }
+        request.results = journal_.results();
+        const auto response = poll(*client, request);
+        if (response.ok()) {
+            pause = kLinkPauseMin;
+            {
+                const std::lock_guard lock(mutex_);
+                for (const auto& [incarnation, version] : versions) {
+                    const auto found = members_.find(incarnation);
+                    if (found != members_.end()) found->second.sent_version = version;
+                }
+            }
+            take_response(*response);
+            continue;
+        }
+        std::unique_lock lock(mutex_);
+        is_host_report_due_ = is_host_report_due_ || request.host_report.has_value();
+        has_new_result_ = true;
+        (void)has_job_.wait_for(lock, stop, pause, [] { return false; });
+        pause = std::min(pause * 2, kLinkPauseMax);
+    }
+}
+
+}  // namespace howdah::agent

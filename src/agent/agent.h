@@ -1,0 +1,115 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "agent/config/render.h"
+#include "agent/instance.h"
+#include "agent/journal.h"
+#include "agent/machine.h"
+#include "agent/prepared.h"
+#include "http/client.h"
+#include "model/records.h"
+
+namespace howdah::agent {
+
+struct LinkOptions {
+    std::string url;  ///< of the fleet: "https://127.0.0.1:9443"
+    std::string ca_path;
+    std::string certificate_path;
+    std::string key_path;
+};
+
+/// The agent of one machine: its instances, the actions that wait for them, the journal of what
+/// was done, the routes for the gateway, and the link to the control plane.
+///
+/// It makes no threads. Run work() in a few (one instance is worked on by one at a time), and
+/// watch(), prepare(), pull() and push() in one each. Destroying it leaves PostgreSQL running.
+class Agent {
+  public:
+    static constexpr int kPoolMax = 64;
+    static constexpr std::size_t kQueuedActionsMax = 1000;  ///< of one instance
+    static constexpr Duration kTendEvery = std::chrono::seconds(60);
+    static constexpr Duration kCrashPauseMin = std::chrono::milliseconds(100);
+    static constexpr Duration kCrashPauseMax = std::chrono::seconds(30);
+    static constexpr Duration kPollWait = std::chrono::seconds(25);
+    static constexpr Duration kLinkPauseMin = std::chrono::milliseconds(50);
+    static constexpr Duration kLinkPauseMax = std::chrono::seconds(2);
+
+    Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
+          IdSource& ids, int pool_size);
+    ~Agent();
+
+    /// Reads every instance from disk, takes over what runs, publishes the routes.
+    Status load();
+
+    void work(std::stop_token stop);     ///< carries out actions
+    void watch(std::stop_token stop);    ///< notices ended postmasters, asks for refreshes
+    void prepare(std::stop_token stop);  ///< fills the pool, surveys engines
+    void pull(std::stop_token stop);     ///< waits for actions
+    void push(std::stop_token stop);     ///< sends reports and results as they come
+
+  private:
+    struct Job {
+        std::optional<model::Action> action;  ///< none: tend
+    };
+    struct Member {
+        std::unique_ptr<Instance> instance;
+        std::deque<Job> jobs;
+        bool is_busy = false;
+        bool is_tend_queued = false;
+        std::uint64_t version = 0;       ///< grows when its view changes
+        std::uint64_t sent_version = 0;  ///< newest one that the control plane has
+        Duration crash_pause = kCrashPauseMin;
+        Instant next_tend{};
+    };
+
+    Member& member_locked(const std::string& incarnation);
+    bool accept(model::Action action);
+    void queue_tend_locked(const std::string& incarnation, Member& member);
+    std::optional<std::pair<std::string, Job>> take_job(std::stop_token stop);
+    void finish_job(const std::string& incarnation, bool is_removed);
+    void carry_out(Instance& instance, const model::Action& action);
+    Status execute(Instance& instance, const model::Action& action);
+    void tend(const std::string& incarnation, Instance& instance);
+    void view_changed(const std::string& incarnation);
+    void publish_routes();
+    Status survey(const InstalledEngine& engine);
+
+    std::optional<http::Client> make_client() const;
+    Result<model::PollResponse> poll(http::Client& client, const model::PollRequest& request);
+    void take_response(const model::PollResponse& response);
+
+    const Machine& machine_;
+    const LinkOptions link_;
+    Journal journal_;
+    const Clock& clock_;
+    IdSource& ids_;
+    const int pool_size_;
+    const std::string epoch_;
+    PreparedPool pool_;
+
+    std::mutex mutex_;
+    std::condition_variable_any has_job_;
+    std::condition_variable_any has_news_;
+    std::map<std::string, Member> members_;  ///< guarded by mutex_; by incarnation
+    std::set<std::string> running_;          ///< guarded by mutex_; ids of accepted actions
+    std::vector<model::Engine> surveys_;     ///< guarded by mutex_
+    bool is_host_report_due_ = true;         ///< guarded by mutex_
+    bool has_new_result_ = false;            ///< guarded by mutex_
+    bool is_pool_low_ = true;                ///< guarded by mutex_
+
+    std::mutex routes_mutex_;
+    std::int64_t routes_revision_ = 0;  ///< guarded by routes_mutex_
+    std::string routes_text_;           ///< guarded by routes_mutex_; what was published last
+};
+
+}  // namespace howdah::agent

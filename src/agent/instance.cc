@@ -1,0 +1,596 @@
+#include "agent/instance.h"
+
+#include <arpa/inet.h>
+#include <fmt/core.h>
+#include <sys/socket.h>
+
+#include <thread>
+
+#include "agent/config/render.h"
+#include "base/failpoint.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "model/json.h"
+#include "os/fd.h"
+#include "os/file.h"
+
+namespace howdah::agent {
+namespace {
+
+/// A plan that does not end within this many steps is a bug; the error says where it stood.
+constexpr int kStepsMax = 16;
+constexpr Duration kReloadMax = std::chrono::seconds(10);
+constexpr Duration kReloadPoll = std::chrono::milliseconds(5);
+constexpr Duration kDatabaseMax = std::chrono::minutes(5);
+constexpr int kPortTries = 32;
+
+constexpr std::string_view kSelectFileErrors =
+    "SELECT coalesce(f.name, ''), coalesce(f.error, '') FROM pg_catalog.pg_file_settings f "
+    "LEFT JOIN pg_catalog.pg_settings s ON lower(s.name) = lower(f.name) "
+    "WHERE f.error IS NOT NULL AND s.context IS DISTINCT FROM 'postmaster'";
+constexpr std::string_view kSelectHbaErrors =
+    "SELECT line_number::text, error FROM pg_catalog.pg_hba_file_rules WHERE error IS NOT NULL";
+constexpr std::string_view kSelectLoadTime =
+    "SELECT pg_catalog.date_part('epoch', pg_catalog.pg_conf_load_time())::text";
+constexpr std::string_view kSelectDatabases =
+    "SELECT datname, pg_catalog.pg_encoding_to_char(encoding), datcollate "
+    "FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname";
+constexpr std::string_view kSelectPending =
+    "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name";
+
+bool is_port_free(std::int64_t port) {
+    const os::Fd socket_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const int one = 1;
+    (void)setsockopt(socket_fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    return bind(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+/// Below the ports that the kernel gives to outgoing connections, so that one of those does not
+/// take it while the server is stopped.
+std::int64_t find_free_port(std::string_view incarnation) {
+    constexpr std::int64_t kFirst = 10240;
+    constexpr std::int64_t kCount = 9000;
+    std::uint64_t seed = 1469598103934665603ULL;
+    for (const char c : incarnation)
+        seed = (seed ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    for (int i = 0; i < kPortTries; ++i) {
+        const std::int64_t port =
+            kFirst + static_cast<std::int64_t>((seed + 977U * static_cast<unsigned>(i)) % kCount);
+        if (is_port_free(port)) return port;
+    }
+    return 0;
+}
+
+model::InstanceSpec without_secrets(model::InstanceSpec spec) {
+    spec.administrator_verifier.clear();
+    spec.tls = {};
+    return spec;
+}
+
+}  // namespace
+
+model::Route make_route(const model::InstanceSpec& spec, std::string_view state,
+                        std::int64_t backend_port, std::int64_t postmaster_pid) {
+    model::Route route{.server_id = spec.server_id,
+                       .server_name = spec.server_name,
+                       .host_names = spec.host_names,
+                       .port = spec.port,
+                       .backend_port = backend_port,
+                       .postmaster_pid = postmaster_pid,
+                       .public_access = spec.public_access,
+                       .firewall_rules = spec.firewall_rules};
+    for (std::string& name : route.host_names) name = to_lower(name);
+    route.major = parse_integer(spec.major, 1, 99).value_or(0);
+    const auto tls = spec.parameters.find("require_secure_transport");
+    route.require_tls = tls == spec.parameters.end() || tls->second != "off";
+    if (state == "running") {
+        route.state = "open";
+    } else if (state == "stopped" || state == "stopping") {
+        route.state = "closed";
+        route.reason = "the server is stopped";
+    } else if (state == "absent") {
+        route.state = "closed";
+        route.reason = "the server is being deleted";
+    } else if (state == "failed") {
+        route.state = "closed";
+        route.reason = "the server could not be started";
+    } else {
+        route.state = "hold";
+        route.reason = "the server is starting";
+    }
+    return route;
+}
+
+Instance::Instance(const Machine& machine, PreparedPool& pool, const Clock& clock,
+                   std::string incarnation, std::function<void()> changed)
+    : machine_(machine),
+      pool_(pool),
+      clock_(clock),
+      incarnation_(std::move(incarnation)),
+      paths_(instance_paths(machine.layout(), incarnation_)),
+      changed_(std::move(changed)) {}
+
+InstanceView Instance::view() const {
+    const std::lock_guard lock(mutex_);
+    return view_;
+}
+
+bool Instance::is_deleting() const {
+    const std::lock_guard lock(mutex_);
+    return view_.report.state == "absent";
+}
+
+void Instance::publish(std::string_view state, std::string_view detail) {
+    const auto id = postmaster_ ? postmaster_->id() : std::nullopt;
+    const bool runs = postmaster_ && postmaster_->is_running();
+    {
+        const std::lock_guard lock(mutex_);
+        model::InstanceReport& report = view_.report;
+        report.server_id = state_.spec.server_id;
+        report.incarnation = incarnation_;
+        report.term = state_.term;
+        report.observed_generation = state_.observed_generation;
+        report.state = state;
+        report.detail = detail;
+        report.postmaster_pid = runs && id ? id->pid : 0;
+        report.backend_port = state_.backend_port;
+        report.minor_version = state_.minor_version;
+        view_.route = make_route(state_.spec, state, state_.backend_port, report.postmaster_pid);
+        view_.watch_fd = runs ? postmaster_->watch_fd() : -1;
+    }
+    changed_();
+}
+
+Status Instance::save() {
+    return os::write_file_atomic(paths_.state(), model::to_json(state_), 0600);
+}
+
+Status Instance::check_term(model::Term term) {
+    if (term >= state_.term) return ok_status();
+    return Error{ErrorCode::conflict,
+                 fmt::format("an action of term {} is older than term {} of the instance", term,
+                             state_.term)};
+}
+
+Result<pg::Connection> Instance::connect(const std::string& database) const {
+    return postmaster_->connect(database, static_cast<int>(state_.backend_port));
+}
+
+Status Instance::load() {
+    HD_TRY(const std::string text, os::read_file(paths_.state(), 8 << 20));
+    HD_TRY(state_, model::from_json<model::InstanceState>(text));
+    const InstalledEngine* engine = machine_.engine(state_.spec.major);
+    if (engine == nullptr) {
+        return Error{ErrorCode::not_found,
+                     "PostgreSQL " + state_.spec.major + " is not installed any more", "",
+                     "install postgresql-" + state_.spec.major};
+    }
+    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    postmaster_.emplace(Postmaster::Options{engine->programs + "/postgres", paths_, user, {}},
+                        clock_);
+    is_configured_ = state_.observed_generation > 0;
+    if (postmaster_->adopt()) {
+        log::info("adopted a running PostgreSQL",
+                  {{"server", state_.spec.server_id}, {"pid", postmaster_->id()->pid}});
+        publish("running", "");
+        return refresh();
+    }
+    publish(state_.spec.running ? "starting" : "stopped", "");
+    return ok_status();
+}
+
+core::InstanceFacts Instance::facts() const {
+    core::InstanceFacts facts;
+    facts.has_directory = postmaster_.has_value() && os::exists(paths_.state());
+    facts.is_running = postmaster_ && postmaster_->is_running();
+    facts.wants_running = state_.spec.running;
+    facts.is_configured = is_configured_;
+    facts.is_loaded = is_loaded_;
+    facts.is_restart_due = state_.restart_token != restart_token();
+    facts.has_administrator = state_.password_version >= state_.spec.password_version;
+    return facts;
+}
+
+std::string Instance::restart_token() const {
+    return fmt::format("{}/{}/{}", state_.spec.restart_sequence, state_.spec.vcores,
+                       state_.spec.memory_mb);
+}
+
+Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
+    HD_CHECK(check_term(term));
+    if (spec.generation < state_.observed_generation) return ok_status();
+    const model::InstanceState before = state_;
+    state_.term = term;
+    state_.spec = without_secrets(spec);
+    verifier_ = spec.administrator_verifier;
+    key_pem_ = spec.tls.key_pem;
+    certificate_pem_ = spec.tls.certificate_pem;
+    is_configured_ = false;
+    for (int i = 0; i < kStepsMax; ++i) {
+        const core::InstanceStep next = core::next_step(facts());
+        if (next == core::InstanceStep::done) {
+            state_.observed_generation = spec.generation;
+            HD_CHECK(save());
+            return refresh();
+        }
+        const Status status = step(next);
+        if (status.ok()) continue;
+        log::warn("a step of an instance failed", {{"server", spec.server_id},
+                                                   {"step", core::to_string(next)},
+                                                   {"reason", status.error().describe()}});
+        // The last spec that was in force stays the one this instance is tended by.
+        if (before.observed_generation > 0) {
+            const model::InstanceState now = state_;
+            state_ = before;
+            state_.term = term;
+            state_.backend_port = now.backend_port;
+            state_.restart_token = now.restart_token;
+            state_.password_version = now.password_version;
+            (void)save();
+        }
+        (void)refresh();
+        return status.error().in(std::string(core::describe(next)));
+    }
+    return Error{ErrorCode::internal, "the instance does not settle: " +
+                                          std::string(core::to_string(core::next_step(facts())))};
+}
+
+Status Instance::step(core::InstanceStep step) {
+    using core::InstanceStep;
+    const auto say = [&](std::string_view state) { publish(state, core::describe(step)); };
+    const bool runs = postmaster_ && postmaster_->is_running();
+    switch (step) {
+        case InstanceStep::claim:
+            say("preparing");
+            return claim();
+        case InstanceStep::configure:
+            say(runs ? "running" : "preparing");
+            return configure();
+        case InstanceStep::start:
+            say("starting");
+            return start();
+        case InstanceStep::stop:
+            say("stopping");
+            return stop();
+        case InstanceStep::restart:
+            return restart();
+        case InstanceStep::load:
+            say("running");
+            return load_configuration();
+        case InstanceStep::administrator:
+            say("running");
+            return set_administrator();
+        case InstanceStep::done:
+            return ok_status();
+    }
+    return ok_status();
+}
+
+Status Instance::claim() {
+    const InstalledEngine* engine = machine_.engine(state_.spec.major);
+    if (engine == nullptr) {
+        return Error{ErrorCode::not_supported,
+                     "PostgreSQL " + state_.spec.major + " is not installed on this machine",
+                     "version",
+                     "install postgresql-" + state_.spec.major + ", or ask for another version"};
+    }
+    HD_CHECK(os::make_folders(machine_.layout().instances(), 0711));
+    HD_TRY(state_.os_user, pool_.claim(*engine, paths_.folder));
+    HD_FAILPOINT("agent.instance.claimed");
+    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    postmaster_.emplace(Postmaster::Options{engine->programs + "/postgres", paths_, user, {}},
+                        clock_);
+    (void)postmaster_->adopt();
+    return save();
+}
+
+Result<Instance::Files> Instance::render() const {
+    const InstalledEngine* engine = machine_.engine(state_.spec.major);
+    if (engine == nullptr)
+        return Error{ErrorCode::not_supported, "PostgreSQL " + state_.spec.major + " is gone"};
+    const RenderInput input{.spec = state_.spec,
+                            .data_folder = paths_.data(),
+                            .config_folder = paths_.config(),
+                            .socket_folder = paths_.socket_folder,
+                            .log_folder = paths_.log(),
+                            .certificate_path = paths_.certificate(),
+                            .key_path = paths_.key(),
+                            .backend_port = static_cast<int>(state_.backend_port),
+                            .guard_path = machine_.guard_path(state_.spec.major),
+                            .libraries = engine->libraries,
+                            .agent_user = machine_.user_name()};
+    return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input), certificate_pem_,
+                 key_pem_};
+}
+
+Status Instance::write_files(const Files& files) {
+    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    const std::pair<std::string, const std::string*> all[] = {
+        {paths_.config() + "/postgresql.conf", &files.conf},
+        {paths_.config() + "/pg_hba.conf", &files.hba},
+        {paths_.config() + "/pg_ident.conf", &files.ident},
+        {paths_.certificate(), &files.certificate},
+        {paths_.key(), &files.key}};
+    for (const auto& [path, content] : all) {
+        const auto present = os::read_file(path);
+        if (present.ok() && *present == *content) continue;
+        if (user)
+            HD_CHECK(os::write_file_atomic(path, *content, 0600, {user->uid, user->gid}));
+        else
+            HD_CHECK(os::write_file_atomic(path, *content, 0600));
+    }
+    return ok_status();
+}
+
+Result<Instance::Files> Instance::read_files() const {
+    Files files;
+    HD_TRY(files.conf, os::read_file(paths_.config() + "/postgresql.conf"));
+    HD_TRY(files.hba, os::read_file(paths_.config() + "/pg_hba.conf"));
+    HD_TRY(files.ident, os::read_file(paths_.config() + "/pg_ident.conf"));
+    HD_TRY(files.certificate, os::read_file(paths_.certificate()));
+    HD_TRY(files.key, os::read_file(paths_.key()));
+    return files;
+}
+
+Status Instance::choose_port() {
+    const bool runs = postmaster_ && postmaster_->is_running();
+    if (state_.backend_port != 0 && (runs || is_port_free(state_.backend_port))) return ok_status();
+    state_.backend_port = find_free_port(incarnation_);
+    if (state_.backend_port == 0)
+        return Error{ErrorCode::resource_exhausted, "no free port for PostgreSQL"};
+    return save();
+}
+
+Status Instance::configure() {
+    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    HD_CHECK(os::make_folders(machine_.layout().sockets(), 0711));
+    HD_CHECK(os::make_folders(paths_.socket_folder, 0700));
+    if (user) HD_CHECK(os::change_owner(paths_.socket_folder, {user->uid, user->gid}));
+    HD_CHECK(choose_port());
+    HD_CHECK(apply_limits());
+    HD_TRY(const Files files, render());
+    const auto present = read_files();
+    last_good_.reset();
+    if (present.ok() && state_.observed_generation > 0) last_good_ = *present;
+    HD_CHECK(write_files(files));
+    HD_FAILPOINT("agent.instance.configured");
+    is_configured_ = true;
+    is_loaded_ = false;
+    return ok_status();
+}
+
+Status Instance::apply_limits() {
+    const os::Cgroups* cgroups = machine_.cgroups();
+    if (cgroups == nullptr || state_.spec.vcores == 0) return ok_status();
+    const Status applied =
+        cgroups->apply(group_name(), {.cpus = static_cast<double>(state_.spec.vcores),
+                                      .memory_bytes = state_.spec.memory_mb << 20,
+                                      .io_per_second = state_.spec.iops,
+                                      .path = paths_.data()});
+    if (!applied.ok()) return applied.error().in("setting the limits of the SKU");
+    postmaster_->set_cgroup_files(cgroups->join_files(group_name()));
+    return ok_status();
+}
+
+/// Asks PostgreSQL what it thinks of the files before it takes them.
+Status Instance::check_files() {
+    HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
+    HD_TRY(const pg::Rows settings, session.query(kSelectFileErrors));
+    if (!settings.rows.empty()) {
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("PostgreSQL refuses the value of '{}': {}", settings.at(0, 0),
+                                 settings.at(0, 1)),
+                     settings.at(0, 0), "set another value"};
+    }
+    HD_TRY(const pg::Rows hba, session.query(kSelectHbaErrors));
+    if (!hba.rows.empty()) {
+        return Error{ErrorCode::internal,
+                     fmt::format("PostgreSQL refuses line {} of pg_hba.conf: {}", hba.at(0, 0),
+                                 hba.at(0, 1))};
+    }
+    return ok_status();
+}
+
+Status Instance::load_configuration() {
+    const Status checked = check_files();
+    if (!checked.ok()) {
+        if (last_good_) (void)write_files(*last_good_);
+        return checked;
+    }
+    HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
+    HD_TRY(const pg::Rows before, session.query(kSelectLoadTime));
+    HD_CHECK(postmaster_->reload());
+    const Instant deadline = clock_.now() + kReloadMax;
+    for (;;) {
+        // A new session has what the postmaster has; an old one may be late.
+        HD_TRY(auto fresh, connect(std::string(kMaintenanceDatabase)));
+        HD_TRY(const pg::Rows after, fresh.query(kSelectLoadTime));
+        if (after.at(0, 0) != before.at(0, 0)) break;
+        if (clock_.now() > deadline)
+            return Error{ErrorCode::timeout, "PostgreSQL does not reload its configuration"};
+        std::this_thread::sleep_for(kReloadPoll);
+    }
+    is_loaded_ = true;
+    return ok_status();
+}
+
+Status Instance::start() {
+    if (!is_port_free(state_.backend_port)) {
+        HD_CHECK(choose_port());
+        HD_TRY(const Files files, render());
+        HD_TRY(Files present, read_files());
+        present.conf = files.conf;
+        HD_CHECK(write_files(present));
+    }
+    (void)os::remove_tree(paths_.start_log());
+    HD_CHECK(apply_limits());
+    const Status started = postmaster_->start();
+    if (!started.ok()) {
+        if (!last_good_) return started;
+        log::warn(
+            "PostgreSQL does not start with the new configuration; the last good one is put back",
+            {{"server", state_.spec.server_id}, {"reason", started.error().describe()}});
+        HD_CHECK(write_files(*last_good_));
+        last_good_.reset();
+        const Status again = postmaster_->start();
+        if (again.ok()) state_.restart_token = restart_token();
+        return started;
+    }
+    HD_FAILPOINT("agent.instance.started");
+    state_.restart_token = restart_token();
+    is_loaded_ = true;
+    return save();
+}
+
+Status Instance::stop() {
+    HD_FAILPOINT("agent.instance.before_stop");
+    HD_CHECK(postmaster_->stop());
+    HD_FAILPOINT("agent.instance.after_stop");
+    return ok_status();
+}
+
+/// A restart is done when another postmaster runs than the one that was there when it was begun:
+/// written down before, so that a crash in between does not restart twice.
+Status Instance::restart() {
+    const PostmasterId current = postmaster_->id().value_or(PostmasterId{});
+    const bool is_done = state_.restart_begun == restart_token() &&
+                         current != PostmasterId{state_.restart_pid, state_.restart_ticks};
+    if (is_done) {
+        state_.restart_token = restart_token();
+        return save();
+    }
+    state_.restart_begun = restart_token();
+    state_.restart_pid = current.pid;
+    state_.restart_ticks = current.start_ticks;
+    HD_CHECK(save());
+    publish("restarting", core::describe(core::InstanceStep::restart));
+    HD_FAILPOINT("agent.instance.before_restart");
+    HD_CHECK(postmaster_->stop());
+    HD_CHECK(start());
+    HD_FAILPOINT("agent.instance.after_restart");
+    return ok_status();
+}
+
+Status Instance::set_administrator() {
+    const bool is_new = state_.password_version == 0;
+    HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
+    HD_CHECK(session.execute(administrator_sql(state_.spec.administrator_login, verifier_)));
+    if (is_new)
+        HD_FAILPOINT("agent.instance.bootstrapped");
+    else
+        HD_FAILPOINT("agent.password.changed");
+    state_.password_version = state_.spec.password_version;
+    return save();
+}
+
+Status Instance::create_database(const model::DatabaseSpec& database) {
+    if (!postmaster_ || !postmaster_->is_running())
+        return Error{ErrorCode::invalid_state, "the server is not running"};
+    HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
+    HD_TRY(const pg::Rows present,
+           session.query("SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate "
+                         "FROM pg_catalog.pg_database WHERE datname = $1",
+                         {database.name}));
+    if (!present.rows.empty()) {
+        const bool same = iequals(present.at(0, 0), database.charset) &&
+                          iequals(present.at(0, 1), database.collation);
+        if (same) return refresh();
+        return Error{ErrorCode::conflict,
+                     fmt::format("database '{}' exists with charset {} and collation {}",
+                                 database.name, present.at(0, 0), present.at(0, 1)),
+                     "name", "choose another name, or delete the database first"};
+    }
+    HD_CHECK(session.execute(create_database_sql(database), kDatabaseMax));
+    HD_FAILPOINT("agent.database.created");
+    return refresh();
+}
+
+Status Instance::drop_database(const model::DatabaseSpec& database) {
+    if (!postmaster_ || !postmaster_->is_running())
+        return Error{ErrorCode::invalid_state, "the server is not running"};
+    for (const std::string_view reserved : kSystemDatabases) {
+        if (database.name == reserved) {
+            return Error{ErrorCode::invalid_argument,
+                         fmt::format("database '{}' is the system's", database.name)};
+        }
+    }
+    HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
+    HD_CHECK(session.execute(drop_database_sql(database.name), kDatabaseMax));
+    HD_FAILPOINT("agent.database.dropped");
+    return refresh();
+}
+
+Status Instance::remove(model::Term term) {
+    HD_CHECK(check_term(term));
+    publish("absent", "deleting the server");
+    HD_FAILPOINT("agent.instance.before_delete");
+    if (os::exists(paths_.state())) {
+        state_.deleting = true;
+        HD_CHECK(save());
+    }
+    if (!postmaster_) {
+        // Claimed and not begun: the folder knows whose it is.
+        state_.os_user = os::read_file(paths_.folder + "/user", 64).value_or("");
+        postmaster_.emplace(Postmaster::Options{"", paths_, std::nullopt, {}}, clock_);
+        (void)postmaster_->adopt();
+    }
+    HD_CHECK(postmaster_->stop());
+    HD_CHECK(os::remove_tree(paths_.data()));
+    HD_FAILPOINT("agent.instance.half_deleted");
+    HD_CHECK(os::remove_tree(paths_.socket_folder));
+    if (const os::Cgroups* cgroups = machine_.cgroups(); cgroups != nullptr) {
+        HD_CHECK(cgroups->remove(group_name()));
+    }
+    HD_CHECK(ServerUsers::remove(state_.os_user));
+    return os::remove_tree(paths_.folder);
+}
+
+Status Instance::tend() {
+    if (state_.deleting || !postmaster_) return ok_status();
+    if (state_.observed_generation == 0) return ok_status();
+    if (postmaster_->is_running()) return refresh();
+    if (!state_.spec.running) return ok_status();
+    log::warn("PostgreSQL is not running and is started", {{"server", state_.spec.server_id}});
+    publish("starting", "PostgreSQL had ended and is started again");
+    const Status started = start();
+    if (!started.ok()) {
+        publish("failed", started.error().message);
+        return started;
+    }
+    return refresh();
+}
+
+/// Reads what PostgreSQL says of itself and publishes it.
+Status Instance::refresh() {
+    if (!postmaster_ || !postmaster_->is_running()) {
+        publish(state_.spec.running ? "failed" : "stopped", "");
+        return ok_status();
+    }
+    auto session = connect(std::string(kMaintenanceDatabase));
+    if (session.ok()) HD_CHECK(read_facts(*session));
+    publish("running", "");
+    return session.ok() ? ok_status() : Status(session.error());
+}
+
+Status Instance::read_facts(pg::Connection& session) {
+    HD_TRY(const pg::Rows version, session.query("SHOW server_version"));
+    state_.minor_version = split(version.at(0, 0), ' ').front();
+    HD_TRY(const pg::Rows databases, session.query(kSelectDatabases));
+    HD_TRY(const pg::Rows pending, session.query(kSelectPending));
+    const std::lock_guard lock(mutex_);
+    view_.report.databases.clear();
+    for (const pg::Row& row : databases.rows) {
+        view_.report.databases.push_back(
+            {row[0].value_or(""), row[1].value_or(""), row[2].value_or("")});
+    }
+    view_.report.pending_restart.clear();
+    for (const pg::Row& row : pending.rows)
+        view_.report.pending_restart.push_back(row[0].value_or(""));
+    return ok_status();
+}
+
+}  // namespace howdah::agent

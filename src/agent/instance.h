@@ -1,0 +1,107 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "agent/machine.h"
+#include "agent/postmaster.h"
+#include "agent/prepared.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "core/plan/instance_plan.h"
+#include "model/records.h"
+
+namespace howdah::agent {
+
+/// What others may know about an instance at any time.
+struct InstanceView {
+    model::InstanceReport report;
+    model::Route route;
+    int watch_fd = -1;  ///< readable when the postmaster has ended; valid until the next change
+};
+
+/// One server on this machine: its folder, its PostgreSQL, its state. Brings the spec about step
+/// by step (core::next_step) and writes down what is in force after each, so that the agent may be
+/// killed anywhere. One thread at a time works on an instance; view() may be called by any.
+class Instance {
+  public:
+    /// `changed` is called, on the working thread, whenever view() has changed; it must return
+    /// only when the new route is published.
+    Instance(const Machine& machine, PreparedPool& pool, const Clock& clock,
+             std::string incarnation, std::function<void()> changed);
+
+    /// Reads state.json and takes over a running PostgreSQL. not_found: there is no such instance.
+    Status load();
+
+    /// ErrorCode::conflict for a term lower than one seen before.
+    Status ensure(const model::InstanceSpec& spec, model::Term term);
+    Status create_database(const model::DatabaseSpec& database);
+    Status drop_database(const model::DatabaseSpec& database);
+    /// Removes every trace. Repeatable.
+    Status remove(model::Term term);
+
+    /// Starts PostgreSQL again if it died and shall run; refreshes what is reported.
+    Status tend();
+
+    InstanceView view() const;
+    const std::string& incarnation() const { return incarnation_; }
+    bool is_deleting() const;
+
+  private:
+    struct Files {
+        std::string conf, hba, ident, certificate, key;
+    };
+
+    Status step(core::InstanceStep step);
+    core::InstanceFacts facts() const;
+    Status claim();
+    Status configure();
+    Status load_configuration();
+    Status start();
+    Status stop();
+    Status restart();
+    Status set_administrator();
+
+    Result<Files> render() const;
+    Status write_files(const Files& files);
+    Result<Files> read_files() const;
+    Status check_files();
+    Status apply_limits();
+    Status choose_port();
+    Status refresh();
+    Status read_facts(pg::Connection& session);
+    std::string restart_token() const;
+    Status check_term(model::Term term);
+    Status save();
+    void publish(std::string_view state, std::string_view detail);
+    Result<pg::Connection> connect(const std::string& database) const;
+    std::string group_name() const { return incarnation_; }
+
+    const Machine& machine_;
+    PreparedPool& pool_;
+    const Clock& clock_;
+    const std::string incarnation_;
+    const InstancePaths paths_;
+    const std::function<void()> changed_;
+
+    model::InstanceState state_;
+    std::string verifier_;  ///< of the spec being brought about; not kept
+    std::string key_pem_;   ///< likewise
+    std::string certificate_pem_;
+    std::optional<Postmaster> postmaster_;
+    bool is_configured_ = false;
+    bool is_loaded_ = false;
+    std::optional<Files> last_good_;  ///< what the running PostgreSQL accepted
+
+    mutable std::mutex mutex_;
+    InstanceView view_;  ///< guarded by mutex_
+};
+
+/// The route of a server from its spec and what its instance does. Pure.
+model::Route make_route(const model::InstanceSpec& spec, std::string_view state,
+                        std::int64_t backend_port, std::int64_t postmaster_pid);
+
+}  // namespace howdah::agent

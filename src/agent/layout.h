@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+
+namespace howdah::agent {
+
+/// Where the agent keeps what. The agent's folder and `instances` can be passed through by every
+/// user, because PostgreSQL runs as another one; what is below belongs to that one alone.
+struct Layout {
+    std::string home;
+
+    std::string root() const { return home + "/agent"; }
+    std::string instances() const { return root() + "/instances"; }
+    std::string prepared() const { return root() + "/prepared"; }
+    std::string engines() const { return root() + "/engines"; }
+    std::string journal() const { return root() + "/journal.json"; }
+    /// Sockets have paths of at most 107 bytes, so they live apart, under a short name.
+    std::string sockets() const { return root() + "/s"; }
+    std::string routes() const { return home + "/gateway/routes.json"; }
+    std::string lock() const { return home + "/run/agent.lock"; }
+};
+
+/// The files of one instance, or of a prepared directory, which has the same shape.
+struct InstancePaths {
+    std::string folder;
+    std::string socket_folder;
+
+    std::string data() const { return folder + "/data"; }
+    std::string config() const { return folder + "/config"; }
+    std::string log() const { return folder + "/log"; }
+    std::string lock() const { return folder + "/data.lock"; }
+    std::string state() const { return folder + "/state.json"; }
+    std::string start_log() const { return folder + "/start.log"; }
+    std::string certificate() const { return config() + "/server.pem"; }
+    std::string key() const { return config() + "/server.key"; }
+};
+
+inline InstancePaths instance_paths(const Layout& layout, const std::string& incarnation) {
+    return {layout.instances() + "/" + incarnation,
+            layout.sockets() + "/" + incarnation.substr(0, 8)};
+}
+
+}  // namespace howdah::agent

@@ -1,0 +1,108 @@
+#include "agent/machine.h"
+
+#include <pwd.h>
+#include <unistd.h>
+
+#include <array>
+#include <thread>
+
+#include "base/log.h"
+#include "os/file.h"
+#include "os/process.h"
+
+namespace howdah::agent {
+namespace {
+
+constexpr std::int64_t kMegabyte = 1 << 20;
+constexpr std::int64_t kGigabyte = 1 << 30;
+
+std::string name_of_user(uid_t user) {
+    std::array<char, 4096> buffer{};
+    passwd entry{};
+    passwd* found = nullptr;
+    if (getpwuid_r(user, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr)
+        return "";
+    return entry.pw_name;
+}
+
+std::string host_name() {
+    std::array<char, 256> buffer{};
+    return gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "";
+}
+
+}  // namespace
+
+Machine::Machine(MachineOptions options)
+    : options_(std::move(options)), engines_(find_engines()), user_name_(name_of_user(geteuid())) {
+    auto detected = os::Cgroups::detect("howdah");
+    if (detected.ok())
+        cgroups_ = std::move(*detected);
+    else
+        cgroups_reason_ = detected.error().describe();
+    for (const model::Capability& each : capabilities()) {
+        if (!each.available) {
+            log::warn("this machine lacks a capability",
+                      {{"capability", each.name}, {"reason", each.reason}});
+        }
+    }
+}
+
+const InstalledEngine* Machine::engine(const std::string& major) const {
+    for (const InstalledEngine& each : engines_) {
+        if (each.major == major) return &each;
+    }
+    return nullptr;
+}
+
+std::string Machine::guard_path(const std::string& major) const {
+    const std::string path = options_.guard_folder + "/howdah_guard-" + major + ".so";
+    return !options_.guard_folder.empty() && os::exists(path) ? path : "";
+}
+
+std::vector<model::Capability> Machine::capabilities() const {
+    std::vector<model::Capability> all;
+    const auto add = [&](const char* name, bool available, const std::string& reason) {
+        all.push_back({name, available, available ? "" : reason});
+    };
+    add("engines", !engines_.empty(),
+        "no PostgreSQL is installed: install the package postgresql-15");
+    add("cgroup-limits", cgroups_.has_value(), cgroups_reason_);
+    if (cgroups_) {
+        const Status io = cgroups_->io_support(options_.layout.root());
+        add("io-limits", io.ok(), io.ok() ? "" : io.error().describe());
+    } else {
+        add("io-limits", false, cgroups_reason_);
+    }
+    add("per-server-users", os::is_root(),
+        "the agent does not run as root: all servers run as its own user");
+    bool guarded = !engines_.empty();
+    for (const InstalledEngine& each : engines_)
+        guarded = guarded && !guard_path(each.major).empty();
+    add("reserved-role-guard", guarded,
+        "howdah_guard-<major>.so is missing beside the programs: build with "
+        "postgresql-server-dev-<major>");
+    add("client-addresses", false,
+        "PostgreSQL sees the gateway's address; the gateway's session log tells whose session it "
+        "is");
+    return all;
+}
+
+model::HostReport Machine::report(std::vector<model::Engine> surveys) const {
+    model::HostReport report{.host = options_.host_id,
+                             .name = host_name(),
+                             .zone = options_.zone,
+                             .address = options_.gateway_address,
+                             .gateway_port = options_.gateway_port};
+    report.cpus = static_cast<std::int64_t>(std::thread::hardware_concurrency());
+    report.memory_mb = sysconf(_SC_PHYS_PAGES) / (kMegabyte / sysconf(_SC_PAGESIZE));
+    const auto space = os::disk_space(options_.layout.root());
+    if (space.ok()) {
+        report.disk_gb = space->total_bytes / kGigabyte;
+        report.disk_free_gb = space->free_bytes / kGigabyte;
+    }
+    report.engines = std::move(surveys);
+    report.capabilities = capabilities();
+    return report;
+}
+
+}  // namespace howdah::agent

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/engines.h"
+#include "agent/layout.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "model/records.h"
+#include "os/cgroup.h"
+
+namespace howdah::agent {
+
+struct MachineOptions {
+    Layout layout;
+    std::string host_id;
+    std::string zone = "1";
+    std::string gateway_address = "127.0.0.1";
+    std::int64_t gateway_port = 0;
+    std::string guard_folder;  ///< holds howdah_guard-<major>.so; may be empty
+};
+
+/// What this machine has: engines, limits, users. Found once; then immutable and thread-safe.
+class Machine {
+  public:
+    explicit Machine(MachineOptions options);
+
+    const MachineOptions& options() const { return options_; }
+    const Layout& layout() const { return options_.layout; }
+    const std::vector<InstalledEngine>& engines() const { return engines_; }
+    const InstalledEngine* engine(const std::string& major) const;
+    /// Absolute path of the guard module for a major; empty if there is none.
+    std::string guard_path(const std::string& major) const;
+    const os::Cgroups* cgroups() const { return cgroups_ ? &*cgroups_ : nullptr; }
+    const std::string& user_name() const { return user_name_; }  ///< whom the agent runs as
+    /// `surveys` are the engines that were surveyed so far.
+    model::HostReport report(std::vector<model::Engine> surveys) const;
+
+  private:
+    std::vector<model::Capability> capabilities() const;
+
+    MachineOptions options_;
+    std::vector<InstalledEngine> engines_;
+    std::optional<os::Cgroups> cgroups_;
+    std::string cgroups_reason_;
+    std::string user_name_;
+};
+
+}  // namespace howdah::agent

@@ -1,0 +1,100 @@
+// howdah-agent: runs the PostgreSQL servers of one machine. This file is wiring.
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <thread>
+
+#include "agent/agent.h"
+#include "base/log.h"
+#include "os/file.h"
+#include "os/process.h"
+
+namespace howdah::agent {
+namespace {
+
+constexpr int kWorkers = 4;
+constexpr int kExitUsage = 2;
+
+struct Options {
+    std::string home;
+    MachineOptions machine;
+    LinkOptions link;
+    int pool_size = 2;
+    std::string log_level = "info";
+};
+
+Result<os::FileLock> lock_home(const std::string& path) {
+    HD_TRY(auto lock, os::FileLock::try_lock(path));
+    const std::string pid = std::to_string(getpid()) + "\n";
+    if (ftruncate(lock.fd().get(), 0) != 0 ||
+        pwrite(lock.fd().get(), pid.data(), pid.size(), 0) < 0) {
+        return Error{ErrorCode::io, "cannot write " + path};
+    }
+    return lock;
+}
+
+Status serve(const Options& options, const os::Fd& termination) {
+    HD_TRY(const auto lock, lock_home(options.machine.layout.lock()));
+    const SystemClock clock;
+    SystemIdSource ids;
+    const Machine machine(options.machine);
+    HD_TRY(Journal journal, Journal::open(machine.layout().journal()));
+    Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size);
+    HD_CHECK(agent.load());
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kWorkers; ++i) {
+        threads.emplace_back([&](std::stop_token stop) { agent.work(stop); });
+    }
+    threads.emplace_back([&](std::stop_token stop) { agent.watch(stop); });
+    threads.emplace_back([&](std::stop_token stop) { agent.prepare(stop); });
+    threads.emplace_back([&](std::stop_token stop) { agent.pull(stop); });
+    threads.emplace_back([&](std::stop_token stop) { agent.push(stop); });
+    log::info("howdah-agent is up", {{"home", machine.layout().home}});
+    pollfd fd{termination.get(), POLLIN, 0};
+    while (poll(&fd, 1, -1) < 0) {
+    }
+    log::info("howdah-agent stops; PostgreSQL goes on");
+    for (std::jthread& each : threads) each.request_stop();
+    return ok_status();
+}
+
+int run(int argc, char** argv) {
+    Options options;
+    CLI::App app{"howdah-agent: runs the PostgreSQL servers of one machine"};
+    app.set_version_flag("--version", HOWDAH_VERSION);
+    app.add_option("--home", options.machine.layout.home, "folder of all data")->required();
+    app.add_option("--url", options.link.url, "where the control plane answers agents")->required();
+    app.add_option("--ca", options.link.ca_path, "file of the certificate authority")->required();
+    app.add_option("--certificate", options.link.certificate_path,
+                   "file of the agent's certificate")
+        ->required();
+    app.add_option("--key", options.link.key_path, "file of its key")->required();
+    app.add_option("--host-id", options.machine.host_id, "id of this machine")->required();
+    app.add_option("--zone", options.machine.zone, "availability zone of this machine");
+    app.add_option("--gateway-address", options.machine.gateway_address,
+                   "where its gateway listens");
+    app.add_option("--gateway-port", options.machine.gateway_port, "and on which port");
+    app.add_option("--guard-folder", options.machine.guard_folder, "folder of howdah_guard-*.so");
+    app.add_option("--pool-size", options.pool_size, "prepared data directories of each major")
+        ->check(CLI::Range(0, Agent::kPoolMax));
+    app.add_option("--log-level", options.log_level, "debug or info")
+        ->check(CLI::IsMember({"debug", "info"}));
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& problem) {
+        return app.exit(problem) == 0 ? 0 : kExitUsage;
+    }
+    log::init("howdah-agent", options.log_level == "debug" ? log::Level::debug : log::Level::info);
+    const auto termination = os::termination_fd();
+    Status status = termination.ok() ? serve(options, *termination) : Status(termination.error());
+    if (status.ok()) return 0;
+    log::error("howdah-agent cannot go on", {{"reason", status.error().describe()}});
+    return 1;
+}
+
+}  // namespace
+}  // namespace howdah::agent
+
+int main(int argc, char** argv) { return howdah::agent::run(argc, argv); }

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <string_view>
+
+namespace howdah::core {
+
+/// What is known about an instance when the agent asks what to do next.
+struct InstanceFacts {
+    bool has_directory = false;
+    bool is_running = false;
+    bool wants_running = false;
+    bool is_configured = false;      ///< the files on disk are those the spec asks for
+    bool is_loaded = false;          ///< a running PostgreSQL has read these files
+    bool is_restart_due = false;     ///< a restart was asked for, or the size changed
+    bool has_administrator = false;  ///< with the password of the spec
+};
+
+enum class InstanceStep { claim, configure, stop, restart, start, load, administrator, done };
+
+/// A step's name for logs, and what it means in one sentence of the progress line.
+std::string_view to_string(InstanceStep step);
+std::string_view describe(InstanceStep step);
+
+/// The one step that brings an instance closer to its spec. Asked again after every step, so that
+/// a crash between two steps is only a later question. Pure.
+///
+/// GUARANTEES: never starts an instance that shall be stopped; never touches roles of one that is
+/// not running; ends in `done` after at most as many steps as there are kinds, if steps do what
+/// their names say.
+InstanceStep next_step(const InstanceFacts& facts);
+
+}  // namespace howdah::core
