@@ -25,6 +25,9 @@ namespace {
 
 constexpr int kReconcileThreads = 2;
 constexpr int kExitUsage = 2;
+/// How long the first report of this machine's agent is waited for before addresses are published.
+constexpr Duration kReadyMax = std::chrono::seconds(60);
+constexpr Duration kReadyPoll = std::chrono::milliseconds(20);
 
 struct Options {
     std::string home;
@@ -231,7 +234,10 @@ class Daemon {
             Instant next = now + std::chrono::seconds(60);
             if (beside) {
                 next = beside->step(now);
-                if (beside->gateway_port() != 0 && beside->gateway_port() != published_port_) {
+                const bool is_due = beside->gateway_port() != published_port_;
+                if (is_due && !is_ready(now)) {
+                    next = std::min(next, now + kReadyPoll);
+                } else if (is_due) {
                     publish(beside->gateway_port());
                 }
             }
@@ -242,6 +248,14 @@ class Daemon {
             (void)poll(fds, 3, static_cast<int>(std::clamp<long long>(pause.count(), 0, 60'000)));
             if ((fds[0].revents & POLLIN) != 0) return ok_status();
         }
+    }
+
+    /// Whether a machine has said what it can do; without that no server can be made. A machine
+    /// that never does is not waited for for ever.
+    bool is_ready(Instant now) {
+        if (ready_deadline_ == Instant{}) ready_deadline_ = now + kReadyMax;
+        const auto hosts = store_->list("/host/", {.limit = 1});
+        return now > ready_deadline_ || (hosts.ok() && !hosts->empty());
     }
 
     void publish(std::uint16_t gateway_port) {
@@ -274,6 +288,7 @@ class Daemon {
     std::string base_url_;
     bool agent_is_stale_ = false;
     std::uint16_t published_port_ = 0;
+    Instant ready_deadline_{};
     std::optional<control::Operations> operations_;
     std::optional<api::Api> api_;
     std::optional<control::AuthorityCertificates> certificates_;
