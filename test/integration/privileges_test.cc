@@ -179,8 +179,8 @@ constexpr Attack kAttacks[] = {
     // The catalogs.
     {"UPDATE pg_authid SET rolsuper = true WHERE rolname = 'ada'"},
     {"SELECT rolpassword FROM pg_authid"},
-    {"INSERT INTO pg_auth_members VALUES (4571, 10, 10, true)"},
-    {"GRANT SELECT ON pg_authid TO ada"},
+    {"INSERT INTO pg_auth_members(roleid, member, grantor) VALUES (4571, 10, 10)"},
+    {"GRANT SELECT ON pg_authid TO ada; SELECT rolpassword FROM pg_authid"},
     {"ALTER FUNCTION pg_reload_conf() OWNER TO ada"},
     {"CREATE TABLE pg_catalog.mine(a int)"},
     // The server's databases.
@@ -220,7 +220,7 @@ TEST_F(Privileges, no_attack_of_an_administrator_works) {
     EXPECT_EQ(
         ask_superuser("SELECT string_agg(r.rolname, ',') FROM pg_auth_members m "
                       "JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles u ON u.oid = m.member "
-                      "WHERE u.rolname IN ('ada', 'bob', 'mallory')"),
+                      "WHERE u.rolname IN ('ada', 'bob', 'mallory') AND r.rolname <> 'bob'"),
         "azure_pg_admin");
     EXPECT_EQ(ask_superuser("SELECT count(*) FROM pg_roles WHERE rolname = 'mallory'"), "0");
 }
@@ -238,6 +238,22 @@ TEST_F(Privileges, a_refusal_says_what_to_do) {
     ASSERT_FALSE(result.ok());
     EXPECT_THAT(result.error().message, HasSubstr("extension \"citext\" is not allowed"));
     EXPECT_EQ(ask_superuser("SELECT count(*) FROM pg_extension WHERE extname = 'citext'"), "0");
+}
+
+TEST_F(Privileges, an_extension_is_allowed_and_forbidden_by_a_reload) {
+    const std::string more = std::string(kAllowed) + ",citext";
+    ASSERT_TRUE(server_->reconfigure({{"azure.extensions", more}}).ok());
+    for (int attempt = 0; attempt < 200 && ask_superuser("SHOW azure.extensions") != more;)
+        ++attempt;
+    auto session = administrator("sales");
+    const Status made = session.execute("CREATE EXTENSION citext");
+    EXPECT_TRUE(made.ok()) << made.error().describe();
+    EXPECT_TRUE(session.execute("DROP EXTENSION citext").ok());
+    ASSERT_TRUE(server_->reconfigure({{"azure.extensions", kAllowed}}).ok());
+    for (int attempt = 0; attempt < 200 && ask_superuser("SHOW azure.extensions") == more;)
+        ++attempt;
+    session = administrator("sales");
+    EXPECT_FALSE(session.execute("CREATE EXTENSION citext").ok());
 }
 
 TEST_F(Privileges, nobody_becomes_the_superuser_through_dblink_and_the_socket) {
@@ -341,7 +357,7 @@ TEST_F(Privileges, the_administrator_is_set_anew_as_often_as_wanted) {
         ask_superuser("SELECT rolpassword FROM pg_authid WHERE rolname = 'ada'");
     auto session = administrator();
     ASSERT_TRUE(session.execute("REVOKE azure_pg_admin FROM ada").ok());
-    ASSERT_TRUE(session.execute("ALTER ROLE ada NOCREATEDB CONNECTION LIMIT 0").ok());
+    ASSERT_TRUE(superuser->execute("ALTER ROLE ada NOCREATEDB CONNECTION LIMIT 0").ok());
     for (int round = 0; round < 2; ++round) {
         const Status done = superuser->execute(agent::administrator_sql("ada", verifier));
         ASSERT_TRUE(done.ok()) << done.error().describe();

@@ -68,6 +68,7 @@ constexpr ParameterRule kRules[] = {
     {"min_dynamic_shared_memory", read_only, "", "", ""},
     {"huge_page_size", hidden, "", "", ""},
     {"io_method", read_only, "", "", ""},
+    {"io_max_concurrency", read_only, "", "", ""},
     {"max_files_per_process", read_only, "", "", ""},
     {"autovacuum_worker_slots", read_only, "", "", ""},
     // PostgreSQL 17 wants multiples of 16 and refuses to start with anything else.
