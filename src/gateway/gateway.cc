@@ -40,6 +40,10 @@ std::int64_t parent_of_process(std::int64_t pid) {
     return facts ? facts->parent : 0;
 }
 
+bool process_exists(std::int64_t pid) {
+    return kill(static_cast<pid_t>(pid), 0) == 0 || errno != ESRCH;
+}
+
 }  // namespace
 
 Result<os::Fd> gateway_signals() {
@@ -63,7 +67,8 @@ Gateway::Gateway(GatewayOptions options, const Clock& clock)
       shared_{.clock = clock,
               .limits = options_.limits,
               .journal = journal_,
-              .parent_of = parent_of_process} {}
+              .parent_of = parent_of_process,
+              .exists = process_exists} {}
 
 Gateway::~Gateway() {
     stop_workers();
@@ -150,6 +155,8 @@ void Gateway::start_workers() {
     HD_ASSERT(threads_.empty(), "the workers run already");
     int index = 0;
     for (const auto& worker : workers_) {
+        // The table must be in force before the first client is.
+        worker->take_mail();
         threads_.emplace_back([each = worker.get(), index] {
             pthread_setname_np(pthread_self(), fmt::format("gateway-{}", index).c_str());
             each->run();

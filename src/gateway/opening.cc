@@ -170,6 +170,13 @@ std::optional<Refusal> Worker::objection(const Session& session, const Route& ro
     return std::nullopt;
 }
 
+bool Worker::is_reachable(const Route& route) const {
+    // A table whose postmaster has died is out of date: what listens on that port now may not be
+    // ready, or may not be meant to be reached yet. The next table will tell.
+    const std::int64_t pid = route.backend.postmaster_pid;
+    return route.state == RouteState::open && (pid == 0 || shared_.exists(pid));
+}
+
 void Worker::place(Session& session, bool released) {
     if (session.over_limit) return refuse(session, Refusal::too_many_sessions);
     const Route* route = find_route(session);
@@ -185,7 +192,7 @@ void Worker::place(Session& session, bool released) {
                       *refusal == Refusal::closed ? route->reason : std::string());
     const auto waiting = waiting_.find(route->counters.get());
     const bool queue = waiting != waiting_.end() && !released;
-    if (route->state == RouteState::hold || queue) return hold(session, released);
+    if (!is_reachable(*route) || queue) return hold(session, released);
     connect_backend(session, *route);
 }
 
@@ -237,7 +244,7 @@ void Worker::release_waiting() {
 void Worker::release_from(Waiting& waiting, const Counters* server) {
     const Route* route = routes_->by_id(server->server_id);
     const bool hopeless = route == nullptr || route->state == RouteState::closed;
-    const bool open = route != nullptr && route->state == RouteState::open;
+    const bool open = route != nullptr && is_reachable(*route);
     std::size_t left = waiting.sessions.size();  // those that come back wait for the next round
     while (left-- > 0) {
         Session& first = waiting.sessions.front();
@@ -263,8 +270,7 @@ std::optional<Instant> Worker::next_release() const {
     for (const auto& [server, waiting] : waiting_) {
         Instant due = waiting.sessions.front().held_since + shared_.limits.hold;
         const Route* route = routes_->by_id(server->server_id);
-        if (route != nullptr && route->state == RouteState::open)
-            due = std::min(due, waiting.gate.next());
+        if (route != nullptr && is_reachable(*route)) due = std::min(due, waiting.gate.next());
         if (!next || due < *next) next = due;
     }
     return next;

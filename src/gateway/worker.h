@@ -48,6 +48,8 @@ struct Shared {
     Journal& journal;
     /// The parent of a process of this machine; 0 if there is none.
     std::function<std::int64_t(std::int64_t)> parent_of;
+    /// False only if this machine certainly has no such process.
+    std::function<bool(std::int64_t)> exists;
     Counters nowhere;  ///< sessions that found no server
     std::atomic<std::int64_t> sessions{0};
     std::atomic<std::int64_t> sockets{0};
@@ -147,6 +149,7 @@ class Worker {
     /// Lets the session go on to its server, wait or go, by the table as it is now.
     void place(Session& session, bool released);
     std::optional<Refusal> objection(const Session& session, const Route& route) const;
+    bool is_reachable(const Route& route) const;
     void hold(Session& session, bool to_front);
     void release_waiting();
     void release_from(Waiting& waiting, const Counters* server);

@@ -472,6 +472,17 @@ TEST(hold, a_server_that_closes_before_its_answer_is_waited_for) {
     expect_relay(client, kHello);
 }
 
+TEST(hold, a_table_whose_postmaster_is_dead_is_waited_out) {
+    OneServer one;
+    one.change([](model::Route& route) { route.postmaster_pid = 1 << 30; });
+    Client client(one.own_port());
+    client.send(startup_message());
+    ASSERT_TRUE(eventually([&] { return one.gateway.server_stats("/servers/one").held == 1; }));
+    EXPECT_EQ(one.backend.connections(), 0) << "whoever listens there now may not be ready";
+    one.change([](model::Route& route) { route.postmaster_pid = getpid(); });
+    expect_relay(client, startup_message());
+}
+
 TEST(hold, ends_with_a_refusal_after_its_time) {
     GatewayOptions options;
     options.limits.hold = std::chrono::milliseconds(100);
@@ -545,7 +556,7 @@ TEST(hold, a_firewall_rule_taken_away_meanwhile_counts) {
 
 TEST(table, sessions_of_a_replaced_postgresql_are_closed_at_once) {
     OneServer one;
-    one.change([](model::Route& route) { route.postmaster_pid = 100; });
+    one.change([](model::Route& route) { route.postmaster_pid = getppid(); });
     Client client(one.own_port());
     client.send(startup_message());
     expect_relay(client, startup_message());
@@ -555,7 +566,7 @@ TEST(table, sessions_of_a_replaced_postgresql_are_closed_at_once) {
     EXPECT_EQ(client.read(4), "pong") << "PostgreSQL ends its sessions itself";
     one.change([](model::Route& route) {
         route.state = "open";
-        route.postmaster_pid = 101;
+        route.postmaster_pid = getpid();
     });
     EXPECT_EQ(client.read_to_end(), "");
     Client next(one.own_port());
