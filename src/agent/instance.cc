@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "agent/config/extension_files.h"
 #include "agent/config/render.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -323,7 +324,7 @@ Status Instance::write_files(const Files& files) {
         else
             HD_CHECK(os::write_file_atomic(path, *content, 0600));
     }
-    return ok_status();
+    return write_extension_scripts(paths_.config(), user);
 }
 
 Result<Instance::Files> Instance::read_files() const {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "agent/config/extension_files.h"
 #include "agent/config/render.h"
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -111,6 +112,7 @@ Status PreparedPool::build(const InstalledEngine& engine, const std::string& fol
         HD_CHECK(os::make_folders(each, 0700));
         if (user) HD_CHECK(os::change_owner(each, {user->uid, user->gid}));
     }
+    HD_CHECK(write_extension_scripts(paths.config(), user));
     os::Command initdb{.arguments = {engine.programs + "/initdb", "--pgdata=" + paths.data(),
                                      "--username=" + std::string(kSuperuser), "--encoding=UTF8",
                                      "--locale=" + cluster_locale(), "--data-checksums",

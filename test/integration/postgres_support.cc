@@ -11,6 +11,7 @@
 
 #include <array>
 
+#include "agent/config/extension_files.h"
 #include "agent/config/render.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -153,10 +154,7 @@ Status PostgresServer::configure() {
     HD_CHECK(write("postgresql.conf", agent::postgresql_conf(input)));
     HD_CHECK(write("pg_hba.conf", agent::pg_hba_conf(input)));
     HD_CHECK(write("pg_ident.conf", agent::pg_ident_conf(input)));
-    for (const auto& [path, text] : agent::extension_scripts()) {
-        HD_CHECK(os::make_folders(folder("config/" + path.substr(0, path.rfind('/')))));
-        HD_CHECK(write(path, text));
-    }
+    HD_CHECK(agent::write_extension_scripts(folder("config"), user_));
     if (user_) HD_CHECK(os::change_owner_tree(folder_, user_->uid, user_->gid));
     return ok_status();
 }
