@@ -776,7 +776,7 @@ class Home:
                     return found
             return None
 
-        return search(self.stats())
+        return search(self.stats().get("servers", []))
 
     def own_port(self, server):
         """The server's own port at the gateway, for clients without SNI."""

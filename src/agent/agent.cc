@@ -4,16 +4,20 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "model/json.h"
 #include "os/file.h"
+#include "os/unix_socket.h"
 
 namespace howdah::agent {
 namespace {
 
 constexpr Duration kWatchPause = std::chrono::milliseconds(500);
+constexpr Duration kGatewayMax = std::chrono::milliseconds(250);
+constexpr Duration kGatewayPause = std::chrono::milliseconds(1);
 constexpr Duration kIdlePause = std::chrono::seconds(2);
 
 model::ActionResult result_of(const model::Action& action, const Status& status) {
@@ -28,6 +32,18 @@ model::ActionResult result_of(const model::Action& action, const Status& status)
             model::Failure{std::string(to_string(error.code)), error.message, error.hint};
     }
     return result;
+}
+
+/// Asks the gateway until it has this revision in force, but not for long.
+void wait_for_gateway(const std::string& path, std::int64_t revision, const Clock& clock) {
+    const Instant deadline = clock.now() + kGatewayMax;
+    while (clock.now() < deadline) {
+        const auto answer = os::ask_unix_socket(path, "stats\n", kGatewayMax);
+        if (!answer.ok()) return;
+        const auto stats = model::from_json<model::GatewayStats>(*answer);
+        if (!stats.ok() || stats->table_revision >= revision) return;
+        std::this_thread::sleep_for(kGatewayPause);
+    }
 }
 
 }  // namespace
@@ -386,6 +402,21 @@ void Agent::publish_routes() {
     HD_FAILPOINT("agent.routes.after_publish");
     routes_revision_ = table.revision;
     routes_text_ = std::move(text);
+    const bool closes = closes_a_route_locked(table);
+    open_routes_.clear();
+    for (const model::Route& route : table.routes) {
+        if (route.state == "open") open_routes_.insert(route.server_id);
+    }
+    // PostgreSQL is about to be stopped: new sessions should be held before, not be refused by it.
+    // Nothing depends on it: a gateway that is not there has no new sessions.
+    if (closes) wait_for_gateway(machine_.layout().gateway_socket(), table.revision, clock_);
+}
+
+/// Whether a server that was open is not open in this table.
+bool Agent::closes_a_route_locked(const model::RouteTable& table) const {
+    return std::any_of(table.routes.begin(), table.routes.end(), [this](const model::Route& route) {
+        return route.state != "open" && open_routes_.contains(route.server_id);
+    });
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class Agent {
   public:
     static constexpr int kPoolMax = 64;
     static constexpr std::size_t kQueuedActionsMax = 1000;  ///< of one instance
-    static constexpr Duration kTendEvery = std::chrono::seconds(60);
+    static constexpr Duration kTendEvery = std::chrono::seconds(10);
     static constexpr Duration kCrashPauseMin = std::chrono::milliseconds(100);
     static constexpr Duration kCrashPauseMax = std::chrono::seconds(30);
     static constexpr Duration kPollWait = std::chrono::seconds(25);
@@ -82,6 +82,7 @@ class Agent {
     void tend(const std::string& incarnation, Instance& instance);
     void view_changed(const std::string& incarnation);
     void publish_routes();
+    bool closes_a_route_locked(const model::RouteTable& table) const;
     Status survey(const InstalledEngine& engine);
 
     std::optional<http::Client> make_client() const;
@@ -108,8 +109,9 @@ class Agent {
     bool is_pool_low_ = true;                ///< guarded by mutex_
 
     std::mutex routes_mutex_;
-    std::int64_t routes_revision_ = 0;  ///< guarded by routes_mutex_
-    std::string routes_text_;           ///< guarded by routes_mutex_; what was published last
+    std::int64_t routes_revision_ = 0;   ///< guarded by routes_mutex_
+    std::string routes_text_;            ///< guarded by routes_mutex_; what was published last
+    std::set<std::string> open_routes_;  ///< guarded by routes_mutex_; ids of open servers
 };
 
 }  // namespace howdah::agent

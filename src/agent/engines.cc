@@ -17,7 +17,8 @@ constexpr int kOldestMajor = 13;
 
 constexpr std::string_view kSelectParameters =
     "SELECT name, vartype, coalesce(unit, ''), coalesce(min_val, ''), coalesce(max_val, ''), "
-    "coalesce(array_to_string(enumvals, E'\\n'), ''), coalesce(boot_val, ''), context, category, "
+    "coalesce(array_to_string(enumvals, E'\\n'), ''), CASE context WHEN 'internal' THEN setting "
+    "ELSE coalesce(boot_val, '') END, context, category, "
     "short_desc FROM pg_catalog.pg_settings ORDER BY name";
 constexpr std::string_view kSelectExtensions =
     "SELECT name FROM pg_catalog.pg_available_extensions ORDER BY name";

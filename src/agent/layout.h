@@ -17,6 +17,8 @@ struct Layout {
     /// Sockets have paths of at most 107 bytes, so they live apart, under a short name.
     std::string sockets() const { return root() + "/s"; }
     std::string routes() const { return home + "/gateway/routes.json"; }
+    /// Where the gateway answers questions about itself.
+    std::string gateway_socket() const { return home + "/gateway/gateway.sock"; }
     std::string lock() const { return home + "/run/agent.lock"; }
 };
 

@@ -241,7 +241,7 @@ TEST(bootstrap, the_first_start_makes_a_tenant_a_subscription_and_an_administrat
     ASSERT_TRUE(entry);
     EXPECT_NE(entry->value.find("Mine"), std::string::npos);
     EXPECT_TRUE(secret_fits(find_principal(*store, made.client_id).value(), *made.client_secret,
-                            format_iso8601(clock.wall())));
+                            format_iso8601(clock.wall()), secrets));
 }
 
 TEST(bootstrap, a_second_start_finds_what_the_first_one_made) {

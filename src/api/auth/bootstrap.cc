@@ -44,12 +44,13 @@ Status create(store::Store& store, const store::SecretBox& secrets, const Clock&
     const std::string now = format_iso8601(clock.wall());
     const Secret secret(base64url_encode(ids.random_bytes(kSecretBytes)));
     HD_TRY(const std::string verifier, pg::scram_verifier(secret, ids.random_bytes(kSaltBytes)));
+    const std::string sealed = seal_verifier(secrets, identity.client_id, Secret(verifier));
     HD_TRY(const http::SigningKey key, http::SigningKey::generate(ids.uuid()));
 
     model::Subscription subscription{identity.subscription_id, options.subscription_name,
                                      identity.tenant_id};
     Principal principal{identity.client_id, ids.uuid(), options.principal_name,
-                        identity.tenant_id, now,        {{ids.uuid(), verifier, now, ""}}};
+                        identity.tenant_id, now,        {{ids.uuid(), sealed, now, ""}}};
     const Secret key_text(dump({{"id", key.id},
                                 {"private", key.private_key_pem.reveal()},
                                 {"public", key.public_key_pem}}));

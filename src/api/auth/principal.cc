@@ -21,13 +21,20 @@ std::string text_of(const Json& object, const char* name) {
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+std::string seal_name(std::string_view client_id) { return "principal:" + std::string(client_id); }
+
 }  // namespace
+
+std::string seal_verifier(const store::SecretBox& secrets, std::string_view client_id,
+                          const Secret& verifier) {
+    return secrets.seal(seal_name(client_id), verifier);
+}
 
 std::string principal_to_text(const Principal& principal) {
     Json credentials = Json::array();
     for (const Principal::Credential& each : principal.credentials)
         credentials.push_back({{"id", each.id},
-                               {"verifier", each.verifier},
+                               {"sealed_verifier", each.sealed_verifier},
                                {"created_at", each.created_at},
                                {"expires_at", each.expires_at}});
     const Json record = {
@@ -47,7 +54,7 @@ Result<Principal> principal_from_text(std::string_view text) {
     if (credentials != record.end() && credentials->is_array()) {
         for (const Json& each : *credentials) {
             if (!each.is_object()) continue;
-            principal.credentials.push_back({text_of(each, "id"), text_of(each, "verifier"),
+            principal.credentials.push_back({text_of(each, "id"), text_of(each, "sealed_verifier"),
                                              text_of(each, "created_at"),
                                              text_of(each, "expires_at")});
         }
@@ -64,7 +71,7 @@ Result<std::optional<Principal>> find_principal(store::Store& store, std::string
 }
 
 bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
-                 std::string_view now) {
+                 std::string_view now, const store::SecretBox& secrets) {
     if (!principal || principal->credentials.empty()) {
         (void)pg::scram_matches(secret, kNobodysVerifier);
         return false;
@@ -72,7 +79,9 @@ bool secret_fits(const std::optional<Principal>& principal, const Secret& secret
     bool fits = false;
     for (const Principal::Credential& each : principal->credentials) {
         const bool expired = !each.expires_at.empty() && each.expires_at <= now;
-        if (pg::scram_matches(secret, each.verifier) && !expired) fits = true;
+        const auto verifier = secrets.unseal(seal_name(principal->client_id), each.sealed_verifier);
+        if (!verifier.ok()) continue;
+        if (pg::scram_matches(secret, verifier->reveal()) && !expired) fits = true;
     }
     return fits;
 }

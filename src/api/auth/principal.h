@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/secret.h"
+#include "store/secret_box.h"
 #include "store/store.h"
 
 namespace howdah::api {
@@ -14,7 +15,7 @@ namespace howdah::api {
 struct Principal {
     struct Credential {
         std::string id;
-        std::string verifier;  ///< as pg::scram_verifier makes it
+        std::string sealed_verifier;  ///< of pg::scram_verifier, sealed; see seal_verifier
         std::string created_at;
         std::string expires_at;  ///< empty: never
     };
@@ -35,6 +36,8 @@ Result<std::optional<Principal>> find_principal(store::Store& store, std::string
 /// True if one of the principal's unexpired credentials fits. Takes as long without a principal as
 /// with one, so that an attacker does not learn which exist.
 bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
-                 std::string_view now);
+                 std::string_view now, const store::SecretBox& secrets);
+std::string seal_verifier(const store::SecretBox& secrets, std::string_view client_id,
+                          const Secret& verifier);
 
 }  // namespace howdah::api

@@ -174,7 +174,7 @@ http::Response TokenService::token(const http::Request& request, std::string_vie
     if (!principal.ok())
         return refuse(503, "temporarily_unavailable", 90033, "a transient error has occurred");
     const std::string now = format_iso8601(context_.clock.wall());
-    if (!secret_fits(*principal, grant.client_secret, now)) {
+    if (!secret_fits(*principal, grant.client_secret, now, context_.secrets)) {
         failures_.record_failure(who);
         log::warn("login refused",
                   {{"client", grant.client_id.substr(0, 64)}, {"address", request.client_address}});
