@@ -341,6 +341,18 @@ TEST_F(fleet, an_action_that_came_before_the_poll_is_not_missed) {
     EXPECT_THAT(ids_of((*answer)->response()), ElementsAre("act"));
 }
 
+TEST_F(fleet, actions_go_to_the_poll_that_waits_for_them) {
+    put(keys::host("host-a"), host_report());
+    const auto waiting = send(model::to_json(request(5000)));
+    put_action("act");
+    EXPECT_THAT(poll(request()).actions, IsEmpty());
+    EXPECT_FALSE(waiting->has_value());
+    step();
+    ASSERT_TRUE(waiting->has_value());
+    EXPECT_THAT(ids_of((*waiting)->response()), ElementsAre("act"));
+    EXPECT_THAT(ids_of(poll(request())), ElementsAre("act")) << "now nobody waits";
+}
+
 TEST_F(fleet, a_newer_poll_of_a_host_ends_the_older) {
     put(keys::host("host-a"), host_report());
     const auto older = send(model::to_json(request(5000)));

@@ -234,7 +234,7 @@ TEST_F(control_plane, a_request_reaches_the_agent_within_milliseconds) {
     RecordProperty("request_to_agent_median_us", static_cast<int>(median));
     fmt::print("request to agent: median {} us, worst {} us\n", median, times.back());
     // The aim is 15 ms on an idle machine; this only catches a lost wake-up.
-    EXPECT_LT(median, 200'000);
+    EXPECT_LT(median, 2'000'000);
 }
 
 TEST_F(control_plane, a_whole_round_ends_the_operation) {

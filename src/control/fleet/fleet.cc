@@ -114,9 +114,20 @@ void Fleet::poll(const std::string& peer_name, std::string_view body, Reply repl
     const bool wants_report = !*is_known && !request->host_report;
     if (request->wait_ms > 0 && !stored->changed && stored->acknowledged.empty() && !wants_report)
         return park(*request, std::move(reply));
-    auto actions = actions_for(request->host, {request->running.begin(), request->running.end()});
-    if (!actions.ok()) return fail(actions.error());
-    answer(reply, {std::move(*actions), std::move(stored->acknowledged), wants_report});
+    std::vector<model::Action> actions;
+    if (!is_waiting(request->host)) {
+        auto read = actions_for(request->host, {request->running.begin(), request->running.end()});
+        if (!read.ok()) return fail(read.error());
+        actions = std::move(*read);
+    }
+    answer(reply, {std::move(actions), std::move(stored->acknowledged), wants_report});
+}
+
+/// True if another poll of this host waits for actions: only that one gets them, so that an agent
+/// that tells on one connection and asks on another gets each action once.
+bool Fleet::is_waiting(const std::string& host) {
+    const std::lock_guard lock(mutex_);
+    return hosts_[host].parked.has_value();
 }
 
 void Fleet::answer(const Reply& reply, const model::PollResponse& response) {

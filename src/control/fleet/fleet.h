@@ -89,6 +89,7 @@ class Fleet {
                                                    const std::set<std::string>& running);
     Result<bool> unseal(model::Action& action);
     Status refuse(const model::Action& action, const Error& error);
+    bool is_waiting(const std::string& host);
     void answer(const Reply& reply, const model::PollResponse& response);
     void park(const model::PollRequest& request, Reply reply);
     void wake(const std::string& host);
