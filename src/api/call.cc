@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/assert.h"
@@ -12,9 +13,10 @@
 namespace howdah::api {
 
 const std::string& Call::parameter(std::string_view name) const {
-    for (const auto& [key, value] : parameters)
-        if (key == name) return value;
-    HD_ASSERT(false, "the route has no such parameter");
+    const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                    [&](const auto& each) { return each.first == name; });
+    HD_ASSERT(found != parameters.end(), "the route has no such parameter");
+    return found->second;
 }
 
 std::string Call::link(std::string_view path) const {

@@ -96,7 +96,8 @@ function __howdah_path
     echo $path
 end
 function __howdah_at
-    test (__howdah_path | string collect -a) = "$argv[1]"
+    set -l path (__howdah_path)
+    test "$path" = "$argv[1]"
 end
 complete -c howdah -f
 complete -c howdah -s o -l output -x -a "{}"

@@ -107,16 +107,18 @@ std::string newest_version(const std::vector<std::string>& versions) {
 }
 
 Secret generate_password(IdSource& ids) {
-    for (int attempt = 0; attempt < kPasswordAttempts; ++attempt) {
-        std::string text = base64url_encode(ids.random_bytes(kPasswordLength));
+    const auto is_good = [](const std::string& text) {
+        return text.size() == kPasswordLength && has_any(text, 'a', 'z') &&
+               has_any(text, 'A', 'Z') && has_any(text, '0', '9');
+    };
+    std::string text;
+    for (int attempt = 0; attempt < kPasswordAttempts && !is_good(text); ++attempt) {
+        text = base64url_encode(ids.random_bytes(kPasswordLength));
         std::erase_if(text, [](char c) { return c == '-' || c == '_'; });
         text.resize(std::min(text.size(), kPasswordLength));
-        if (text.size() == kPasswordLength && has_any(text, 'a', 'z') && has_any(text, 'A', 'Z') &&
-            has_any(text, '0', '9')) {
-            return Secret(std::move(text));
-        }
     }
-    HD_ASSERT(false, "the source of random bytes gives the same ones again and again");
+    HD_ASSERT(is_good(text), "the source of random bytes gives the same ones again and again");
+    return Secret(std::move(text));
 }
 
 std::string conninfo_quote(const std::string& value) {
