@@ -396,7 +396,7 @@ TEST(server_plan, a_duplicate_of_an_old_failure_changes_nothing) {
     EXPECT_THAT(world.view.results, IsEmpty());
 }
 
-TEST(server_plan, an_action_without_an_answer_ends_the_operation_in_the_end) {
+TEST(server_plan, an_operation_without_an_answer_ends_but_what_is_wanted_stays_wanted) {
     World world;
     world.create();
     world.decide();
@@ -404,7 +404,26 @@ TEST(server_plan, an_action_without_an_answer_ends_the_operation_in_the_end) {
     world.decide();
     EXPECT_EQ(world.ended.at("op1").status, "Failed");
     EXPECT_EQ(world.ended.at("op1").failure->code, to_string(ErrorCode::timeout));
-    EXPECT_THAT(world.view.actions, IsEmpty());
+    EXPECT_EQ(world.state(), "Inaccessible");
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-1-ensure_instance"));
+    world.finish();  // the host is back
+    world.decide();
+    EXPECT_EQ(world.state(), "Ready");
+    EXPECT_FALSE(world.view.status->failure.has_value());
+}
+
+TEST(server_plan, a_deletion_without_an_answer_still_happens_when_the_host_is_back) {
+    World world;
+    world.create_and_run();
+    world.view.spec->deleting = true;
+    world.change("DeleteServer");
+    world.decide();
+    world.now += kOperationDeadline + seconds(1);
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Failed");
+    EXPECT_FALSE(world.decide().remove_server);
+    world.finish();
+    EXPECT_TRUE(world.decide().remove_server);
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -669,6 +688,23 @@ TEST(server_plan, a_renewal_that_fails_is_given_up_after_its_retries) {
     }
     EXPECT_EQ(sent, 1 + kRetriesMax);
     EXPECT_EQ(world.state(), "Ready");
+}
+
+TEST(server_plan, a_renewal_that_succeeds_at_the_second_attempt_is_done) {
+    World world;
+    world.create_and_run();
+    world.now = *world.view.certificate_end - kCertificateRenewal + seconds(1);
+    world.decide();
+    world.finish(failure(ErrorCode::io));
+    world.decide();
+    world.now += kRetryPauseMax;
+    world.decide();
+    ASSERT_EQ(world.view.actions.size(), 1U);
+    world.finish();
+    world.decide();
+    world.now += kRetryPauseMax;
+    world.decide();
+    EXPECT_THAT(world.view.actions, IsEmpty());
 }
 
 TEST(server_plan, silence_of_the_host_and_missing_capabilities_are_conditions) {

@@ -111,6 +111,7 @@ class Planner {
     // What is to be done.
     void plan_instance();
     bool place();
+    void give_up_waiting();
     void renew_certificate();
     void put_server_action(ActionKind kind, const std::string& subject);
     void plan_deletion();
@@ -207,9 +208,9 @@ void Planner::take_server_results() {
             take_failure(result);
         } else if (is_ours && result.kind == ActionKind::delete_instance) {
             instance_is_gone_ = true;
-        } else if (is_ours && result.generation > status_.observed_generation) {
+        } else if (is_ours && result.generation >= status_.observed_generation) {
             status_.observed_generation = result.generation;
-            if (status_.failed_generation < result.generation) status_.failure.reset();
+            if (status_.failed_generation <= result.generation) status_.failure.reset();
             forget_retries();
         }
         consume(result.action_id);
@@ -273,12 +274,7 @@ void Planner::plan_instance() {
         std::find_if(remaining_.begin(), remaining_.end(),
                      [&](const Action& each) { return each.kind == ActionKind::ensure_instance; });
     if (current != remaining_.end()) {
-        if (!is_overdue(kOperationDeadline)) return;
-        fail_generation(spec_.generation,
-                        failure_of(ErrorCode::timeout,
-                                   fmt::format("host '{}' has not answered in time", status_.host),
-                                   "check howdah-agent on that host, then repeat the request"));
-        return drop_action(current->id);
+        return give_up_waiting();
     }
     if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
         return ask_again_in(pause);
@@ -320,6 +316,16 @@ bool Planner::place() {
     return true;
 }
 
+/// Operations do not wait for ever. The action stays: what is wanted is still wanted, and comes
+/// about when the host answers again.
+void Planner::give_up_waiting() {
+    if (!is_overdue(kOperationDeadline)) return;
+    fail_generation(spec_.generation,
+                    failure_of(ErrorCode::timeout,
+                               fmt::format("host '{}' has not answered in time", status_.host),
+                               "check howdah-agent on that host"));
+}
+
 void Planner::renew_certificate() {
     const bool is_busy = std::any_of(remaining_.begin(), remaining_.end(), [](const Action& each) {
         return each.kind == ActionKind::ensure_instance;
@@ -356,19 +362,14 @@ void Planner::plan_deletion() {
     const bool was_never_placed = status_.host.empty();
     if (was_never_placed || instance_is_gone_) return plan_removal();
     for (const Action& each : std::vector<Action>(remaining_)) {
-        const bool stays = each.kind == ActionKind::delete_instance &&
-                           each.generation == spec_.generation && !is_settled();
+        const bool stays =
+            each.kind == ActionKind::delete_instance && each.generation == spec_.generation;
         if (!stays) drop_action(each.id);
     }
     if (is_settled()) return;
     if (status_.retry_generation != spec_.generation) forget_retries();
     if (!remaining_.empty()) {
-        if (!is_overdue(kOperationDeadline)) return;
-        fail_generation(spec_.generation,
-                        failure_of(ErrorCode::timeout,
-                                   fmt::format("host '{}' has not answered in time", status_.host),
-                                   "check howdah-agent on that host, then delete again"));
-        return drop_action(std::string(remaining_.front().id));
+        return give_up_waiting();
     }
     if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
         return ask_again_in(pause);
@@ -504,8 +505,7 @@ void Planner::fail_database(Operation& operation, Failure failure) {
     const bool exists =
         id.ok() && std::any_of(status_.databases.begin(), status_.databases.end(),
                                [&](const auto& each) { return each.name == id->name(); });
-    if (operation.kind == "CreateDatabase" && !exists)
-        remove_database(operation.resource_id);
+    if (operation.kind == "CreateDatabase" && !exists) remove_database(operation.resource_id);
     end(operation, "Failed", std::move(failure));
 }
 

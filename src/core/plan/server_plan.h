@@ -57,7 +57,7 @@ inline constexpr std::size_t kOperationsPerDecision = 16;
 inline constexpr std::int64_t kRetriesMax = 3;
 inline constexpr std::chrono::milliseconds kRetryPauseFirst = std::chrono::milliseconds(500);
 inline constexpr std::chrono::milliseconds kRetryPauseMax = std::chrono::seconds(30);
-/// An operation whose action has no result after this time ends Failed.
+/// An operation whose action has no result after this time ends Failed; the action stays.
 inline constexpr std::chrono::milliseconds kOperationDeadline = std::chrono::hours(1);
 /// A database operation waits no longer for its server to run.
 inline constexpr std::chrono::milliseconds kDatabaseDeadline = std::chrono::minutes(15);
