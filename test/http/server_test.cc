@@ -224,7 +224,7 @@ TEST_F(ServerTest, a_request_whose_end_is_not_clear_is_refused_and_the_connectio
                          "\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n");
         const std::string answer = connection->receive_answer();
         EXPECT_TRUE(has_status(answer, "400") || has_status(answer, "413")) << fields << answer;
-        EXPECT_TRUE(connection->is_cut_within(seconds(5))) << fields;
+        EXPECT_TRUE(connection->is_cut_within(seconds(15))) << fields;
     }
 }
 
@@ -260,7 +260,7 @@ TEST_F(ServerTest, garbage_never_reaches_the_handler) {
 
 class SlowClients : public ServerTest {
   protected:
-    SlowClients() { options.idle_timeout = seconds(1); }
+    SlowClients() { options.idle_timeout = seconds(2); }
 
     /// Sends a byte every 50 ms; how long the server puts up with it.
     static milliseconds endures(TlsPeer* connection, const std::string& text) {
@@ -277,8 +277,8 @@ class SlowClients : public ServerTest {
 TEST_F(SlowClients, a_header_sent_byte_by_byte_is_cut) {
     start_echo();
     const auto connection = peer();
-    EXPECT_LT(endures(connection.get(), "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(200, 'x')),
-              seconds(4));
+    EXPECT_LT(endures(connection.get(), "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(600, 'x')),
+              seconds(15));
     EXPECT_TRUE(connection->ended());
 }
 
@@ -286,7 +286,7 @@ TEST_F(SlowClients, a_body_sent_byte_by_byte_is_cut) {
     start_echo();
     const auto connection = peer();
     connection->send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n");
-    EXPECT_LT(endures(connection.get(), std::string(200, 'x')), seconds(4));
+    EXPECT_LT(endures(connection.get(), std::string(600, 'x')), seconds(15));
     EXPECT_TRUE(connection->ended());
 }
 
@@ -295,7 +295,7 @@ TEST_F(SlowClients, an_idle_connection_is_closed) {
     const auto connection = peer();
     connection->send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     EXPECT_TRUE(has_status(connection->receive_answer(), "200"));
-    EXPECT_TRUE(connection->is_cut_within(seconds(4)));
+    EXPECT_TRUE(connection->is_cut_within(seconds(15)));
 }
 
 TEST_F(SlowClients, a_client_that_does_not_take_its_answer_is_cut) {
@@ -309,7 +309,7 @@ TEST_F(SlowClients, a_client_that_does_not_take_its_answer_is_cut) {
     std::unique_lock lock(mutex);
     std::condition_variable pause;
     std::size_t taken = 0;
-    for (int i = 0; i < 50; ++i) {
+    for (int i = 0; i < 80; ++i) {
         taken += connection->receive(seconds(1)).size();
         pause.wait_for(lock, milliseconds(50));
     }
@@ -323,7 +323,7 @@ TEST_F(SlowClients, a_request_that_we_think_about_is_never_cut) {
     const auto connection = peer();
     connection->send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     ASSERT_TRUE(parking.wait_for(1));
-    EXPECT_FALSE(connection->is_cut_within(milliseconds(2500)));
+    EXPECT_FALSE(connection->is_cut_within(milliseconds(4500)));
     for (Responder& each : parking.take()) each.send({.body = "late"});
     EXPECT_NE(connection->receive_answer().find("\r\n\r\nlate"), std::string::npos);
 }
@@ -342,7 +342,7 @@ TEST_F(ServerTest, a_thousand_idle_connections_disturb_nobody) {
                    static_cast<int>((resident_bytes() - before) / 1024 / 1000));
     const auto begin = steady_clock::now();
     EXPECT_TRUE(has_status(exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n"), "200"));
-    EXPECT_LT(steady_clock::now() - begin, seconds(5));
+    EXPECT_LT(steady_clock::now() - begin, seconds(10));
     for (const auto& each : idle) ASSERT_TRUE(each->send("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     for (const auto& each : idle) ASSERT_TRUE(has_status(each->receive_answer(), "200"));
 }
@@ -420,13 +420,20 @@ TEST_F(ServerTest, requests_beyond_the_queue_get_503_and_a_time_to_retry) {
         others.push_back(peer());
         others.back()->send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     }
-    int refused = 0;
-    for (const auto& each : others) {
-        if (each->receive(milliseconds(500)).starts_with("HTTP/1.1 503")) ++refused;
+    std::vector<TlsPeer*> waiting;
+    for (const auto& each : others) waiting.push_back(each.get());
+    const auto deadline = steady_clock::now() + seconds(30);
+    while (waiting.size() > 2 && steady_clock::now() < deadline) {
+        std::erase_if(waiting, [](TlsPeer* each) {
+            const std::string answer = each->receive(milliseconds(10));
+            EXPECT_TRUE(answer.empty() || has_status(answer, "503")) << answer;
+            return !answer.empty();
+        });
     }
-    EXPECT_EQ(refused, 3);
+    EXPECT_EQ(waiting.size(), 2U);
     release.count_down();
     EXPECT_TRUE(has_status(blocking->receive_answer(), "200"));
+    for (TlsPeer* each : waiting) EXPECT_TRUE(has_status(each->receive_answer(), "200"));
 }
 
 TEST_F(ServerTest, a_client_that_goes_away_harms_nobody) {
@@ -464,7 +471,7 @@ TEST_F(ServerTest, stopping_ends_while_clients_are_in_every_state) {
     half_body->send("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc");
     server = nullptr;
     for (TlsPeer* each : {idle.get(), half_header.get(), half_body.get()}) {
-        EXPECT_TRUE(each->is_cut_within(seconds(5)));
+        EXPECT_TRUE(each->is_cut_within(seconds(15)));
     }
 }
 
