@@ -22,7 +22,7 @@
 namespace howdah::test {
 namespace {
 
-constexpr Duration kStartTimeout = std::chrono::seconds(30);
+constexpr Duration kStartTimeout = std::chrono::seconds(60);
 
 std::string user_name(uid_t uid) {
     const passwd* entry = getpwuid(uid);  // NOLINT(concurrency-mt-unsafe): one thread
