@@ -832,8 +832,9 @@ class Home:
     # -- the store, as far as its records' contract goes --------------------------------------
 
     def stored_operations(self):
-        """Every operation record in the embedded store, found by its fields alone."""
-        found = []
+        """Every operation record in the embedded store, found by its fields alone. The store keeps
+        its history too: of one operation the newest record counts, and ended is newer."""
+        found = {}
         path = os.path.join(self.dir, "howdahd", "store.db")
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
         try:
@@ -851,10 +852,12 @@ class Home:
                             continue
                         if isinstance(value, dict) and {"kind", "status", "start_time"} <= set(
                                 value):
-                            found.append(value)
+                            known = found.get(value["id"])
+                            if known is None or known["status"] == "InProgress":
+                                found[value["id"]] = value
         finally:
             connection.close()
-        return found
+        return list(found.values())
 
 
 def cgroup_folders(pid):

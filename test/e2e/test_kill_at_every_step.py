@@ -369,7 +369,10 @@ class KillAtEveryStep(Case):
         def open_ones():
             return [o for o in HOME.stored_operations() if o["status"] == "InProgress"]
 
-        wait_until("no operation is in progress", lambda: not open_ones(), 30)
+        try:
+            wait_until("no operation is in progress", lambda: not open_ones(), 30)
+        except AssertionError as problem:
+            raise AssertionError(f"still in progress: {open_ones()}") from problem
         for each in HOME.stored_operations():
             if each["status"] == "Failed":
                 failure = each.get("failure") or {}
