@@ -314,6 +314,9 @@ void Worker::move(Session& session, Phase phase, bool to_front) {
 
 void Worker::close_side(Session& session, Side side) {
     if (session.fds[side] < 0) return;
+    // Closing alone is not enough: while a child is being started it has a copy of the descriptor,
+    // and epoll would go on to report events of a session that is gone.
+    epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, session.fds[side], nullptr);
     close(session.fds[side]);
     session.fds[side] = -1;
     shared_.sockets.fetch_sub(1, std::memory_order_relaxed);

@@ -134,29 +134,28 @@ class Bench:
             ["pgbench", "-n", "-S", "-c", str(clients), "-j", str(min(clients, 2)), "-T", str(self.arguments.seconds),
              "-l", "--log-prefix", str(logs / "t"), *extra, self.conninfo(side, tls)],
             capture_output=True, text=True)
-        if done.returncode != 0:
-            raise SystemExit(f"pgbench through {side} failed: {done.stderr.strip()}")
+        rates = [float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps =")]
+        if done.returncode != 0 or not rates:
+            raise SystemExit(f"pgbench through {side} failed ({done.returncode}): {done.stderr} {done.stdout}")
         cpu = self.cpu_ns(side) - before
         latencies = []
         for path in logs.iterdir():
             with open(path) as lines:
                 latencies.extend(int(line.split(" ", 3)[2]) for line in lines)
         latencies.sort()
-        rate = next(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("tps ="))
-        return {"rate": rate, "p99": latencies[len(latencies) * 99 // 100] / 1000, "cpu": cpu / 1000 / len(latencies)}
+        return {"rate": rates[0], "p99": latencies[len(latencies) * 99 // 100] / 1000, "cpu": cpu / 1000 / len(latencies)}
 
     def in_turns(self, tls, clients, extra=()):
+        """The runs of each side. The sides take turns, and each round begins with another."""
         runs = {side: [] for side in SIDES}
         for round_number in range(self.arguments.rounds):
             turn = round_number % len(SIDES)
             for side in SIDES[turn:] + SIDES[:turn]:
                 runs[side].append(self.pgbench(side, tls, clients, extra))
-        result = {side: {key: statistics.median(run[key] for run in runs[side]) for key in ("rate", "p99", "cpu")}
-                  for side in SIDES}
         for side in SIDES:
-            say(f"  {side:8} {result[side]['rate']:10.0f}/s  p99 {result[side]['p99']:8.3f} ms  "
-                f"cpu {result[side]['cpu']:6.2f} us")
-        return result
+            say(f"  {side:8} {median(runs, side, 'rate'):10.0f}/s  p99 {median(runs, side, 'p99'):8.3f} ms  "
+                f"cpu {median(runs, side, 'cpu'):6.2f} us")
+        return runs
 
     def close(self):
         for child in reversed(self.children):
@@ -170,14 +169,23 @@ class Bench:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def row(what, ratio, at_least=None, at_most=None, against="HAProxy"):
+def median(runs, side, key):
+    return statistics.median(run[key] for run in runs[side])
+
+
+def row(what, runs, key, unit, at_least=None, at_most=None, against="haproxy"):
+    """The ratio is the median of the rounds' ratios: both sides of a round met the same machine."""
+    ratio = statistics.median(ours[key] / theirs[key] for ours, theirs in zip(runs["gateway"], runs[against]))
     met = None
     reach = ""
     if at_least is not None:
         met, reach = ratio >= at_least, f"at least {at_least}"
     if at_most is not None:
         met, reach = ratio <= at_most, f"at most {at_most}"
-    return {"name": "gateway", "what": what, "against": against, "ratio": round(ratio, 3), "reach": reach, "met": met}
+    ours, theirs = median(runs, "gateway", key), median(runs, against, key)
+    return {"name": "gateway", "what": what, "against": {"haproxy": "HAProxy"}.get(against, against),
+            "ratio": round(ratio, 3), "reach": reach, "met": met,
+            "measured": f"{ours:.4g} / {theirs:.4g} {unit}"}
 
 
 def measure(bench):
@@ -185,29 +193,30 @@ def measure(bench):
     for tls in (False, True):
         kind = "TLS" if tls else "plain"
         for clients in bench.arguments.clients:
-            say(f"select-only, {clients} clients, {kind}")
-            seen = bench.in_turns(tls, clients)
-            ours, theirs = seen["gateway"], seen["haproxy"]
             label = f"{clients} client{'s' if clients > 1 else ''}, {kind}"
-            rows.append(row(f"transactions a second, {label}", ours["rate"] / theirs["rate"], at_least=1.0))
-            rows.append(row(f"transactions a second, {label}", ours["rate"] / seen["direct"]["rate"], against="direct"))
-            rows.append(row(f"99th percentile of latency, {label}", ours["p99"] / theirs["p99"], at_most=1.0))
+            say(f"select-only, {label}")
+            runs = bench.in_turns(tls, clients)
+            rows.append(row(f"transactions a second, {label}", runs, "rate", "/s", at_least=1.0))
+            rows.append(row(f"transactions a second, {label}", runs, "rate", "/s", against="direct"))
+            rows.append(row(f"99th percentile of latency, {label}", runs, "p99", "ms", at_most=1.0))
             reach = {"at_most": 0.9} if clients == 16 else {}
-            rows.append(row(f"CPU per transaction, {label}", ours["cpu"] / theirs["cpu"], **reach))
-    for tls in (False, True):
+            rows.append(row(f"CPU per transaction, {label}", runs, "cpu", "us", **reach))
+    for tls in (False, True) if bench.arguments.connections else ():
         kind = "TLS" if tls else "plain"
         say(f"new connections, {kind}")
-        seen = bench.in_turns(tls, 4, ("-C",))
-        rows.append(row(f"new connections a second, {kind}", seen["gateway"]["rate"] / seen["haproxy"]["rate"], at_least=1.0))
+        runs = bench.in_turns(tls, 4, ("-C",))
+        rows.append(row(f"new connections a second, {kind}", runs, "rate", "/s", at_least=1.0))
     return rows
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", required=True, help="folder with the release programs")
-    parser.add_argument("--seconds", type=int, default=5, help="length of one run")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of which the median is taken")
+    parser.add_argument("--seconds", type=int, default=3, help="length of one run")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of which the median is taken")
     parser.add_argument("--threads", type=int, default=2, help="threads of the gateway and of HAProxy")
+    parser.add_argument("--no-connections", dest="connections", action="store_false",
+                        help="leave out the new connections a second")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 16, 64])
     arguments = parser.parse_args()
     for program in ("haproxy", "pgbench", "openssl"):
