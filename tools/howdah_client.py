@@ -319,7 +319,7 @@ class Home:
                 str(self.api_port), "--gateway-port", str(self.gateway_port), "--pool-size",
                 str(self.pool_size)]
 
-    def start(self, timeout=60):
+    def start(self, timeout=120):
         """Starts howdahd and waits until it is ready."""
         environment = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -74,7 +74,6 @@ Status Agent::load() {
         if (!is_uuid(name)) continue;
         const std::lock_guard lock(mutex_);
         Member& member = members_[name];
-        // Not told of changes while it loads: everything is published once, below.
         member.instance = std::make_unique<Instance>(machine_, pool_, clock_, name,
                                                      [this, name] { view_changed(name); });
     }
@@ -86,6 +85,10 @@ Status Agent::load() {
                       {{"incarnation", name}, {"reason", loaded.error().describe()}});
         }
         queue_tend_locked(name, member);
+    }
+    {
+        const std::lock_guard lock(routes_mutex_);
+        is_loaded_ = true;
     }
     publish_routes();
     for (const InstalledEngine& engine : machine_.engines()) {
@@ -380,6 +383,7 @@ void Agent::view_changed(const std::string& incarnation) {
 
 void Agent::publish_routes() {
     const std::lock_guard routes_lock(routes_mutex_);
+    if (!is_loaded_) return;
     model::RouteTable table;
     {
         const std::lock_guard lock(mutex_);

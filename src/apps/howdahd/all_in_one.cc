@@ -1,6 +1,7 @@
 #include "apps/howdahd/all_in_one.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/log.h"
 #include "model/json.h"
@@ -11,6 +12,13 @@ namespace {
 
 /// How often to look for the gateway's first word about its port.
 constexpr Duration kStatusPoll = std::chrono::milliseconds(10);
+
+/// Daemons inherit nothing but this: tests arm failpoints (base/failpoint.h) in all of them.
+std::vector<std::string> daemon_environment() {
+    const char* failpoints = getenv("HOWDAH_FAILPOINTS");
+    if (failpoints == nullptr) return {};
+    return {std::string("HOWDAH_FAILPOINTS=") + failpoints};
+}
 
 }  // namespace
 
@@ -42,7 +50,9 @@ os::Daemon AllInOne::gateway_daemon() const {
                                           "--lock",
                                           home.run() + "/gateway.lock"};
     if (options_.gateway_port_may_differ) arguments.emplace_back("--port-fallback");
-    return {.arguments = std::move(arguments), .log_path = home.log() + "/howdah-gateway.log"};
+    return {.arguments = std::move(arguments),
+            .environment = daemon_environment(),
+            .log_path = home.log() + "/howdah-gateway.log"};
 }
 
 os::Daemon AllInOne::agent_daemon() const {
@@ -71,6 +81,7 @@ os::Daemon AllInOne::agent_daemon() const {
                           options_.programs,
                           "--pool-size",
                           std::to_string(options_.prepared_directories)},
+            .environment = daemon_environment(),
             .log_path = home.log() + "/howdah-agent.log"};
 }
 
