@@ -84,8 +84,10 @@ class Plain:
 
 def prepared(home):
     """The number of prepared data directories that are ready."""
-    return len([n for n in os.listdir(os.path.join(home.dir, "agent", "prepared"))
-                if not n.startswith(".") and not n.endswith((".new", ".tmp"))])
+    folder = os.path.join(home.dir, "agent", "prepared")
+    if not os.path.isdir(folder):
+        return 0
+    return len([n for n in os.listdir(folder) if not n.startswith("half-")])
 
 
 def by_howdah(home):
@@ -103,9 +105,13 @@ def by_howdah(home):
                                      "endIpAddress": "127.0.0.1"}}, token=token)
     if rule.status not in (200, 201, 202):
         raise SystemExit(f"PUT of a firewall rule: {rule!r}")
-    while home.psql(name, "select 1", check=False).returncode != 0:
+    while True:
+        asked = home.psql(name, "select 1", check=False)
+        if asked.returncode == 0:
+            break
         if time.monotonic() - begin > WAIT_MAX:
-            raise SystemExit("the server did not answer:\n" + home.log_tail())
+            raise SystemExit(f"the server did not answer: {asked.stderr}\n"
+                             f"{home.get(home.server_path(name)).body!r}\n{home.log_tail()}")
         time.sleep(0.01)
     taken = time.monotonic() - begin
     home.finish(put)
