@@ -147,6 +147,8 @@ Status Postmaster::stop() {
 
 /// After a postmaster was killed its children may live on; a new one must not meet them.
 Status Postmaster::end_leftovers() {
+    // A dead child that nobody has collected still counts as a process for PostgreSQL.
+    if (id_ && !is_running()) os::reap({static_cast<pid_t>(id_->pid)});
     if (!os::exists(options_.paths.lock()) || is_proved_stopped()) return ok_status();
     const Instant deadline = clock_.now() + kKillMax;
     // Children of a dead postmaster end by themselves; they get a moment to do so.
