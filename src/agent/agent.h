@@ -111,7 +111,7 @@ class Agent {
     std::mutex routes_mutex_;
     /// Routes are published only when every instance is known: one that is left out for a moment
     /// would lose its sessions at the gateway.
-    bool is_loaded_ = false;            ///< guarded by routes_mutex_
+    bool is_loaded_ = false;             ///< guarded by routes_mutex_
     std::int64_t routes_revision_ = 0;   ///< guarded by routes_mutex_
     std::string routes_text_;            ///< guarded by routes_mutex_; what was published last
     std::set<std::string> open_routes_;  ///< guarded by routes_mutex_; ids of open servers

@@ -391,6 +391,7 @@ void fields(V& visit, GatewaySession& record) {
 template <typename V>
 void fields(V& visit, InstanceState& record) {
     HD_F(spec);
+    HD_F(previous);
     HD_F(observed_generation);
     HD_F(term);
     HD_F(os_user);

@@ -342,13 +342,14 @@ struct PollResponse {
 /// agent/instances/<incarnation>/state.json: all an agent needs to run an instance without the
 /// control plane. Holds no secret: the verifier and the TLS key are left out of `spec`.
 struct InstanceState {
-    InstanceSpec spec;                  ///< the newest one that was begun
-    Generation observed_generation = 0; ///< the newest one that is in force
+    InstanceSpec spec;                     ///< the newest one that was begun
+    std::optional<InstanceSpec> previous;  ///< the one in force before, while `spec` is not yet
+    Generation observed_generation = 0;    ///< the newest one that is in force
     Term term = 0;
-    std::string os_user;                ///< whom PostgreSQL runs as; empty: the agent's own user
+    std::string os_user;  ///< whom PostgreSQL runs as; empty: the agent's own user
     std::int64_t backend_port = 0;
     std::int64_t password_version = 0;  ///< in force
-    std::string restart_token;          ///< what the running postmaster was started for
+    std::string restart_token;          ///< what the postmaster was started for, or is next
     std::string minor_version;
     bool deleting = false;
     /// A restart that was begun: which postmaster it is to replace.
