@@ -64,6 +64,9 @@ function(howdah_module name)
   endif()
 endfunction()
 
+# What has to run beside each other: all programs and the guard.
+add_custom_target(programs)
+
 # howdah_program(NAME LINK lib...): src/apps/NAME.cc, with what src/apps/NAME/ holds, becomes the
 # program NAME.
 function(howdah_program name)
@@ -75,6 +78,7 @@ function(howdah_program name)
     target_link_libraries(${name} PRIVATE ${ARG_LINK} hd_flags)
     target_compile_definitions(${name} PRIVATE HOWDAH_VERSION="${PROJECT_VERSION}")
     install(TARGETS ${name} DESTINATION bin)
+    add_dependencies(programs ${name})
   endif()
 endfunction()
 
@@ -93,6 +97,7 @@ function(howdah_guard)
       LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
     target_include_directories(${target} SYSTEM PRIVATE ${dir})
     target_compile_options(${target} PRIVATE -Wall -Wextra -Werror -Wno-unused-parameter -O2)
+    add_dependencies(programs ${target})
   endforeach()
 endfunction()
 
@@ -132,12 +137,14 @@ function(howdah_fuzz_targets)
     return()
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/test/fuzz/*_fuzz.cc)
+  add_custom_target(fuzz_targets)
   foreach(source ${sources})
     get_filename_component(name ${source} NAME_WE)
     string(REPLACE "_fuzz" "" name ${name})
     add_executable(fuzz_${name} ${source})
     target_link_libraries(fuzz_${name} PRIVATE hd_api hd_control hd_gateway hd_cli hd_store hd_flags)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzz_targets fuzz_${name})
   endforeach()
 endfunction()
 

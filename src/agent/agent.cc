@@ -111,25 +111,45 @@ Agent::Member& Agent::member_locked(const std::string& incarnation) {
 // ---------------------------------------------------------------------------------------------
 // Jobs
 
-/// True if the action is now ours. One that is already queued, running or in the journal is not
-/// taken again; a newer ensure replaces a waiting older one, which then has no result of its own.
 bool Agent::accept(model::Action action) {
     if (journal_.contains(action.id) || !is_uuid(action.incarnation)) return false;
     const std::lock_guard lock(mutex_);
     if (running_.contains(action.id)) return false;
     Member& member = member_locked(action.incarnation);
     if (member.jobs.size() >= kQueuedActionsMax) return false;
-    if (action.kind == model::ActionKind::ensure_instance) {
-        std::erase_if(member.jobs, [&](const Job& job) {
-            const bool older = job.action && job.action->kind == model::ActionKind::ensure_instance;
-            if (older) running_.erase(job.action->id);
-            return older;
-        });
-    }
+    replace_waiting_locked(member, action);
     running_.insert(action.id);
     member.jobs.push_back({std::move(action)});
     has_job_.notify_one();
     return true;
+}
+
+void Agent::replace_waiting_locked(Member& member, const model::Action& action) {
+    const bool is_delete = action.kind == model::ActionKind::delete_instance;
+    if (!is_delete && action.kind != model::ActionKind::ensure_instance) return;
+    std::erase_if(member.jobs, [&](const Job& job) {
+        if (!job.action || job.action->term > action.term) return false;
+        const bool is_replaced = is_delete || job.action->kind == action.kind;
+        if (is_replaced) running_.erase(job.action->id);
+        return is_replaced;
+    });
+}
+
+std::optional<model::InstanceReport> Agent::report_of(const std::string& incarnation) {
+    const std::lock_guard lock(mutex_);
+    const auto found = members_.find(incarnation);
+    if (found == members_.end()) return std::nullopt;
+    return found->second.instance->view().report;
+}
+
+bool Agent::has_host_report_locked() const {
+    return are_engines_known_ || (surveys_.size() == machine_.engines().size());
+}
+
+std::optional<model::HostReport> Agent::host_report() {
+    const std::lock_guard lock(mutex_);
+    if (!has_host_report_locked()) return std::nullopt;
+    return machine_.report(surveys_);
 }
 
 void Agent::queue_tend_locked(const std::string& incarnation, Member& member) {
@@ -165,7 +185,11 @@ void Agent::finish_job(const std::string& incarnation, bool is_removed) {
         const std::lock_guard lock(mutex_);
         Member& member = members_[incarnation];
         member.is_busy = false;
-        if (is_removed && member.jobs.empty()) members_.erase(incarnation);
+        if (is_removed) {
+            removed_.push_back(incarnation);
+            if (removed_.size() > kRemovedMax) removed_.pop_front();
+            if (member.jobs.empty()) members_.erase(incarnation);
+        }
         has_job_.notify_all();
     }
     if (is_removed) publish_routes();
@@ -210,6 +234,7 @@ void Agent::carry_out(Instance& instance, const model::Action& action) {
     HD_FAILPOINT("agent.action.after_journal");
     const std::lock_guard lock(mutex_);
     running_.erase(action.id);
+    last_action_ = clock_.now();
     is_pool_low_ = true;
     has_new_result_ = true;
     has_news_.notify_all();
@@ -219,15 +244,23 @@ Status Agent::execute(Instance& instance, const model::Action& action) {
     switch (action.kind) {
         case model::ActionKind::ensure_instance:
             if (!action.instance) break;
+            {
+                // A late repetition must not bring a deleted server back.
+                const std::lock_guard lock(mutex_);
+                if (std::find(removed_.begin(), removed_.end(), action.incarnation) !=
+                    removed_.end()) {
+                    return Error{ErrorCode::conflict, "the server has been deleted", "server"};
+                }
+            }
             return instance.ensure(*action.instance, action.term);
         case model::ActionKind::delete_instance:
             return instance.remove(action.term);
         case model::ActionKind::create_database:
             if (!action.database) break;
-            return instance.create_database(*action.database);
+            return instance.create_database(*action.database, action.term);
         case model::ActionKind::drop_database:
             if (!action.database) break;
-            return instance.drop_database(*action.database);
+            return instance.drop_database(*action.database, action.term);
     }
     return Error{ErrorCode::invalid_argument,
                  "action " + action.id + " does not say what it is about"};
@@ -284,6 +317,18 @@ void Agent::watch(std::stop_token stop) {
 // ---------------------------------------------------------------------------------------------
 // Pool and engines
 
+/// False when it is time to end.
+bool Agent::wait_for_quiet(std::stop_token stop, const std::string& major) {
+    const Instant deadline = clock_.now() + kRefillMax;
+    std::unique_lock lock(mutex_);
+    while (!stop.stop_requested() && clock_.now() < deadline && pool_.count(major) > 0) {
+        const Instant quiet = last_action_ + kRefillQuiet;
+        if (running_.empty() && clock_.now() >= quiet) break;
+        (void)has_news_.wait_for(lock, stop, kRefillQuiet / 2, [] { return false; });
+    }
+    return !stop.stop_requested();
+}
+
 void Agent::prepare(std::stop_token stop) {
     Duration pause = kLinkPauseMin;
     while (!stop.stop_requested()) {
@@ -302,6 +347,7 @@ void Agent::prepare(std::stop_token stop) {
             for (int i = 0; made.ok() && !stop.stop_requested() && i < kPoolMax &&
                             pool_.count(engine.major) < static_cast<std::size_t>(pool_size_);
                  ++i) {
+                if (!wait_for_quiet(stop, engine.major)) return;
                 made = pool_.make(engine, /*is_background=*/true);
             }
             for (const Status& status : {surveyed, made}) {
@@ -313,6 +359,11 @@ void Agent::prepare(std::stop_token stop) {
         }
         pause = failed ? std::min(pause * 2, kCrashPauseMax) : kIdlePause;
         std::unique_lock lock(mutex_);
+        if (!are_engines_known_) {
+            // Also when it failed: the control plane is to hear what this machine lacks.
+            are_engines_known_ = true;
+            has_news_.notify_all();
+        }
         is_pool_low_ = false;
         (void)has_news_.wait_for(lock, stop, pause, [&] { return is_pool_low_ && !failed; });
     }
@@ -397,8 +448,9 @@ void Agent::publish_routes() {
     if (text == routes_text_) return;
     table.revision = routes_revision_ + 1;
     HD_FAILPOINT("agent.routes.before_publish");
+    // Not synced: after a power loss this is made anew before any gateway runs.
     const Status written =
-        os::write_file_atomic(machine_.layout().routes(), model::to_json(table), 0600);
+        os::replace_file(machine_.layout().routes(), model::to_json(table), 0600);
     if (!written.ok()) {
         log::error("the routes cannot be published", {{"reason", written.error().describe()}});
         return;
@@ -506,7 +558,7 @@ void Agent::push(std::stop_token stop) {
         {
             std::unique_lock lock(mutex_);
             (void)has_news_.wait(lock, stop, [&] {
-                if (is_host_report_due_ && !surveys_.empty()) return true;
+                if (is_host_report_due_ && has_host_report_locked()) return true;
                 if (has_new_result_) return true;
                 return std::any_of(members_.begin(), members_.end(), [](const auto& each) {
                     return each.second.version != each.second.sent_version;
@@ -518,9 +570,10 @@ void Agent::push(std::stop_token stop) {
                 versions[incarnation] = member.version;
                 request.reports.push_back(member.instance->view().report);
             }
-            if (is_host_report_due_ && !surveys_.empty())
+            if (is_host_report_due_ && has_host_report_locked()) {
                 request.host_report = machine_.report(surveys_);
-            is_host_report_due_ = false;
+                is_host_report_due_ = false;
+            }
             has_new_result_ = false;
         }
         request.results = journal_.results();

@@ -40,6 +40,11 @@ class Agent {
     static constexpr Duration kTendEvery = std::chrono::seconds(10);
     static constexpr Duration kCrashPauseMin = std::chrono::milliseconds(100);
     static constexpr Duration kCrashPauseMax = std::chrono::seconds(30);
+    /// A prepared directory that was taken is made anew when nothing else has been done for this
+    /// long, or in any case after the other: the server that took it is about to be used.
+    static constexpr Duration kRefillQuiet = std::chrono::seconds(1);
+    static constexpr Duration kRefillMax = std::chrono::seconds(15);
+    static constexpr std::size_t kRemovedMax = 1000;  ///< removed instances that are remembered
     static constexpr Duration kPollWait = std::chrono::seconds(25);
     static constexpr Duration kLinkPauseMin = std::chrono::milliseconds(50);
     static constexpr Duration kLinkPauseMax = std::chrono::seconds(2);
@@ -50,6 +55,19 @@ class Agent {
 
     /// Reads every instance from disk, takes over what runs, publishes the routes.
     Status load();
+
+    /// True if the action is now ours. One that is already queued, running or in the journal is not
+    /// taken again; a newer ensure replaces a waiting older one, and a delete replaces all that
+    /// waits: what is replaced has no result of its own.
+    bool accept(model::Action action);
+    /// Results that the control plane has not acknowledged.
+    std::vector<model::ActionResult> results() const { return journal_.results(); }
+    Status acknowledge(const std::vector<std::string>& action_ids) {
+        return journal_.forget(action_ids);
+    }
+    std::optional<model::InstanceReport> report_of(const std::string& incarnation);
+    /// None before the engines have been looked at.
+    std::optional<model::HostReport> host_report();
 
     void work(std::stop_token stop);     ///< carries out actions
     void watch(std::stop_token stop);    ///< notices ended postmasters, asks for refreshes
@@ -73,7 +91,9 @@ class Agent {
     };
 
     Member& member_locked(const std::string& incarnation);
-    bool accept(model::Action action);
+    void replace_waiting_locked(Member& member, const model::Action& action);
+    bool wait_for_quiet(std::stop_token stop, const std::string& major);
+    bool has_host_report_locked() const;
     void queue_tend_locked(const std::string& incarnation, Member& member);
     std::optional<std::pair<std::string, Job>> take_job(std::stop_token stop);
     void finish_job(const std::string& incarnation, bool is_removed);
@@ -104,6 +124,9 @@ class Agent {
     std::map<std::string, Member> members_;  ///< guarded by mutex_; by incarnation
     std::set<std::string> running_;          ///< guarded by mutex_; ids of accepted actions
     std::vector<model::Engine> surveys_;     ///< guarded by mutex_
+    std::deque<std::string> removed_;        ///< guarded by mutex_; incarnations, newest last
+    Instant last_action_{};                  ///< guarded by mutex_; when one ended
+    bool are_engines_known_ = false;         ///< guarded by mutex_; surveyed, or it failed
     bool is_host_report_due_ = true;         ///< guarded by mutex_
     bool has_new_result_ = false;            ///< guarded by mutex_
     bool is_pool_low_ = true;                ///< guarded by mutex_

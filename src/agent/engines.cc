@@ -1,5 +1,7 @@
 #include "agent/engines.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "agent/config/render.h"
@@ -13,6 +15,7 @@ namespace howdah::agent {
 namespace {
 
 constexpr std::string_view kEngineRoot = "/usr/lib/postgresql";
+constexpr std::string_view kShareRoot = "/usr/share/postgresql";
 constexpr int kOldestMajor = 13;
 
 constexpr std::string_view kSelectParameters =
@@ -51,6 +54,19 @@ std::vector<std::string> modules_in(const std::string& folder) {
             modules.push_back(name.substr(0, name.size() - 3));
     }
     return modules;
+}
+
+/// Names of the extensions that have a control file; "vector--0.8.control" is no name.
+std::vector<std::string> extensions_in(const std::string& folder) {
+    constexpr std::string_view kEnd = ".control";
+    std::vector<std::string> names;
+    const auto files = os::list_folder(folder);
+    if (!files.ok()) return names;
+    for (const std::string& file : *files) {
+        if (file.ends_with(kEnd) && file.find("--") == std::string::npos)
+            names.push_back(file.substr(0, file.size() - kEnd.size()));
+    }
+    return names;
 }
 
 }  // namespace
@@ -106,6 +122,10 @@ Result<model::Engine> load_survey(const Layout& layout, const InstalledEngine& e
     HD_TRY(model::Engine survey, model::from_json<model::Engine>(text));
     // What else is installed may have changed since.
     survey.collations = find_collations();
+    if (auto names = extensions_in(fmt::format("{}/{}/extension", kShareRoot, engine.major));
+        !names.empty()) {
+        survey.extensions = std::move(names);
+    }
     return survey;
 }
 

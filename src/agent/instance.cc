@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "agent/config/extension_files.h"
@@ -25,10 +26,20 @@ constexpr Duration kReloadPoll = std::chrono::milliseconds(5);
 constexpr Duration kDatabaseMax = std::chrono::minutes(5);
 constexpr int kPortTries = 32;
 
+/// One of a postmaster's own parameters that was changed is in error here too; the next query, in
+/// the same session, tells those that only wait for a restart.
 constexpr std::string_view kSelectFileErrors =
-    "SELECT coalesce(f.name, ''), coalesce(f.error, '') FROM pg_catalog.pg_file_settings f "
-    "LEFT JOIN pg_catalog.pg_settings s ON lower(s.name) = lower(f.name) "
-    "WHERE f.error IS NOT NULL AND s.context IS DISTINCT FROM 'postmaster'";
+    "SELECT coalesce(name, ''), error, coalesce(setting, '') FROM pg_catalog.pg_file_settings "
+    "WHERE error IS NOT NULL";
+/// The file's view does not say what is wrong with a value; setting it for a moment does.
+constexpr std::string_view kTrySetting = "SELECT pg_catalog.set_config($1, $2, true)";
+constexpr std::string_view kInvalidParameterValue = "22023";
+/// The verifier must not be in a log or in a statistics view, and what is confirmed must last.
+constexpr std::string_view kQuietSession =
+    "SET log_statement = 'none'; SET log_min_error_statement = 'panic'; "
+    "SET log_min_duration_statement = -1; SET log_duration = off; "
+    "SET pgaudit.log = 'none'; SET pg_stat_statements.track = 'none'; "
+    "SET synchronous_commit = 'on'";
 constexpr std::string_view kSelectHbaErrors =
     "SELECT line_number::text, error FROM pg_catalog.pg_hba_file_rules WHERE error IS NOT NULL";
 constexpr std::string_view kSelectLoadTime =
@@ -64,6 +75,33 @@ std::int64_t find_free_port(std::string_view incarnation) {
         if (is_port_free(port)) return port;
     }
     return 0;
+}
+
+/// "en_US.UTF-8" and "en_us.utf8" are one locale.
+std::string locale_key(std::string_view name) {
+    std::string key = to_lower(name);
+    std::erase(key, '-');
+    return key;
+}
+
+/// Whether PostgreSQL refuses a value of the file, and in which words.
+Result<std::vector<std::pair<std::string, std::string>>> refused_settings(pg::Connection& session) {
+    HD_TRY(const pg::Rows errors, session.query(kSelectFileErrors));
+    HD_TRY(const pg::Rows waiting, session.query(kSelectPending));
+    std::vector<std::pair<std::string, std::string>> refused;
+    for (const pg::Row& row : errors.rows) {
+        const std::string name = row[0].value_or("");
+        const bool waits =
+            std::any_of(waiting.rows.begin(), waiting.rows.end(),
+                        [&](const pg::Row& each) { return iequals(each[0].value_or(""), name); });
+        if (waits) continue;
+        std::string reason = row[1].value_or("");
+        const auto tried = session.query(kTrySetting, {name, row[2]});
+        if (!tried.ok() && tried.error().target == kInvalidParameterValue)
+            reason = tried.error().message;
+        refused.emplace_back(name, reason);
+    }
+    return refused;
 }
 
 model::InstanceSpec without_secrets(model::InstanceSpec spec) {
@@ -128,6 +166,7 @@ bool Instance::is_deleting() const {
 void Instance::publish(std::string_view state, std::string_view detail) {
     const auto id = postmaster_ ? postmaster_->id() : std::nullopt;
     const bool runs = postmaster_ && postmaster_->is_running();
+    bool is_news = false;
     {
         const std::lock_guard lock(mutex_);
         model::InstanceReport& report = view_.report;
@@ -142,19 +181,32 @@ void Instance::publish(std::string_view state, std::string_view detail) {
         report.minor_version = state_.minor_version;
         view_.route = make_route(state_.spec, state, state_.backend_port, report.postmaster_pid);
         view_.watch_fd = runs ? postmaster_->watch_fd() : -1;
+        std::string text = model::to_json(report) + model::to_json(view_.route);
+        is_news = text != published_text_;
+        published_text_ = std::move(text);
     }
-    changed_();
+    if (is_news) changed_();
 }
 
+/// Costs a sync, so it is left out when nothing changed.
 Status Instance::save() {
-    return os::write_file_atomic(paths_.state(), model::to_json(state_), 0600);
+    std::string text = model::to_json(state_);
+    if (text == saved_text_) return ok_status();
+    HD_CHECK(os::write_file_atomic(paths_.state(), text, 0600));
+    saved_text_ = std::move(text);
+    return ok_status();
 }
 
+/// A higher term is written down before anything is done under it.
 Status Instance::check_term(model::Term term) {
-    if (term >= state_.term) return ok_status();
-    return Error{ErrorCode::conflict,
-                 fmt::format("an action of term {} is older than term {} of the instance", term,
-                             state_.term)};
+    if (term < state_.term) {
+        return Error{ErrorCode::conflict,
+                     fmt::format("an action of term {} is older than term {} of the instance", term,
+                                 state_.term)};
+    }
+    if (term == state_.term) return ok_status();
+    state_.term = term;
+    return os::exists(paths_.state()) ? save() : ok_status();
 }
 
 Result<pg::Connection> Instance::connect(const std::string& database) const {
@@ -170,13 +222,13 @@ Status Instance::load() {
                      "PostgreSQL " + state_.spec.major + " is not installed any more", "",
                      "install postgresql-" + state_.spec.major};
     }
-    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
-    postmaster_.emplace(Postmaster::Options{engine->programs + "/postgres", paths_, user, {}},
-                        clock_);
+    if (state_.deleting) {
+        publish("absent", "deleting the server");
+        return ok_status();
+    }
+    HD_CHECK(use_directory(*engine));
     is_configured_ = state_.observed_generation > 0;
-    if (postmaster_->adopt()) {
-        log::info("adopted a running PostgreSQL",
-                  {{"server", state_.spec.server_id}, {"pid", postmaster_->id()->pid}});
+    if (postmaster_->is_ready()) {
         publish("running", "");
         return refresh();
     }
@@ -184,10 +236,26 @@ Status Instance::load() {
     return ok_status();
 }
 
+/// Makes the postmaster's object and takes over what runs.
+Status Instance::use_directory(const InstalledEngine& engine) {
+    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    const os::Cgroups* cgroups = machine_.cgroups();
+    postmaster_.emplace(Postmaster::Options{engine.programs + "/postgres", paths_, user,
+                                            cgroups == nullptr ? std::vector<std::string>{}
+                                                               : cgroups->join_files(group_name())},
+                        clock_);
+    if (postmaster_->adopt()) {
+        log::info("adopted a running PostgreSQL",
+                  {{"server", state_.spec.server_id}, {"pid", postmaster_->id()->pid}});
+    }
+    return ok_status();
+}
+
 core::InstanceFacts Instance::facts() const {
     core::InstanceFacts facts;
     facts.has_directory = postmaster_.has_value() && os::exists(paths_.state());
     facts.is_running = postmaster_ && postmaster_->is_running();
+    facts.is_ready = facts.is_running && postmaster_->is_ready();
     facts.wants_running = state_.spec.running;
     facts.is_configured = is_configured_;
     facts.is_loaded = is_loaded_;
@@ -203,18 +271,18 @@ std::string Instance::restart_token() const {
 
 Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
     HD_CHECK(check_term(term));
+    if (state_.deleting) return Error{ErrorCode::conflict, "the server is being deleted", "server"};
     if (spec.generation < state_.observed_generation) return ok_status();
-    const model::InstanceState before = state_;
-    state_.term = term;
+    if (state_.observed_generation > 0 && !state_.previous) state_.previous = state_.spec;
     state_.spec = without_secrets(spec);
     verifier_ = spec.administrator_verifier;
-    key_pem_ = spec.tls.key_pem;
-    certificate_pem_ = spec.tls.certificate_pem;
+    tls_pem_ = spec.tls.certificate_pem + spec.tls.key_pem;
     is_configured_ = false;
     for (int i = 0; i < kStepsMax; ++i) {
         const core::InstanceStep next = core::next_step(facts());
         if (next == core::InstanceStep::done) {
             state_.observed_generation = spec.generation;
+            state_.previous.reset();
             HD_CHECK(save());
             return refresh();
         }
@@ -223,21 +291,20 @@ Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
         log::warn("a step of an instance failed", {{"server", spec.server_id},
                                                    {"step", core::to_string(next)},
                                                    {"reason", status.error().describe()}});
-        // The last spec that was in force stays the one this instance is tended by.
-        if (before.observed_generation > 0) {
-            const model::InstanceState now = state_;
-            state_ = before;
-            state_.term = term;
-            state_.backend_port = now.backend_port;
-            state_.restart_token = now.restart_token;
-            state_.password_version = now.password_version;
-            (void)save();
-        }
-        (void)refresh();
+        fall_back_to_previous();
+        if (os::exists(paths_.state())) (void)save();
+        (void)refresh(status.error().message);
         return status.error().in(std::string(core::describe(next)));
     }
     return Error{ErrorCode::internal, "the instance does not settle: " +
                                           std::string(core::to_string(core::next_step(facts())))};
+}
+
+/// The last spec that was in force is again the one this instance is tended by.
+void Instance::fall_back_to_previous() {
+    if (!state_.previous) return;
+    state_.spec = std::move(*state_.previous);
+    state_.previous.reset();
 }
 
 Status Instance::step(core::InstanceStep step) {
@@ -282,10 +349,9 @@ Status Instance::claim() {
     HD_CHECK(os::make_folders(machine_.layout().instances(), 0711));
     HD_TRY(state_.os_user, pool_.claim(*engine, paths_.folder));
     HD_FAILPOINT("agent.instance.claimed");
-    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
-    postmaster_.emplace(Postmaster::Options{engine->programs + "/postgres", paths_, user, {}},
-                        clock_);
-    (void)postmaster_->adopt();
+    HD_CHECK(use_directory(*engine));
+    HD_CHECK(choose_port());
+    state_.restart_token = restart_token();
     return save();
 }
 
@@ -298,52 +364,59 @@ Result<Instance::Files> Instance::render() const {
                             .config_folder = paths_.config(),
                             .socket_folder = paths_.socket_folder,
                             .log_folder = paths_.log(),
-                            .certificate_path = paths_.certificate(),
-                            .key_path = paths_.key(),
+                            .certificate_path = paths_.tls(),
+                            .key_path = paths_.tls(),
                             .backend_port = static_cast<int>(state_.backend_port),
                             .guard_path = machine_.guard_path(state_.spec.major),
                             .libraries = engine->libraries,
                             .agent_user = machine_.user_name()};
-    return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input), certificate_pem_,
-                 key_pem_};
+    return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input)};
 }
 
-Status Instance::write_files(const Files& files) {
+/// As root: root's, for PostgreSQL only to read, so that a server that was broken into cannot
+/// change its own configuration.
+Result<std::optional<os::Owner>> Instance::file_owner() const {
     HD_TRY(const auto user, ServerUsers::find(state_.os_user));
-    const std::pair<std::string, const std::string*> all[] = {
-        {paths_.config() + "/postgresql.conf", &files.conf},
-        {paths_.config() + "/pg_hba.conf", &files.hba},
-        {paths_.config() + "/pg_ident.conf", &files.ident},
-        {paths_.certificate(), &files.certificate},
-        {paths_.key(), &files.key}};
-    for (const auto& [path, content] : all) {
+    if (!user) return std::optional<os::Owner>();
+    return std::optional<os::Owner>(os::Owner{0, user->gid});
+}
+
+/// Always the whole configuration, from the spec: it is also what mends files that a power loss
+/// took, which is why nothing waits for the disk here.
+Status Instance::write_configuration() {
+    HD_TRY(const Files files, render());
+    HD_TRY(const auto owner, file_owner());
+    const mode_t mode = owner ? 0640 : 0600;
+    const std::pair<const char*, const std::string*> all[] = {{"/postgresql.conf", &files.conf},
+                                                              {"/pg_hba.conf", &files.hba},
+                                                              {"/pg_ident.conf", &files.ident}};
+    for (const auto& [name, content] : all) {
+        const std::string path = paths_.config() + name;
         const auto present = os::read_file(path);
         if (present.ok() && *present == *content) continue;
-        if (user)
-            HD_CHECK(os::write_file_atomic(path, *content, 0600, {user->uid, user->gid}));
-        else
-            HD_CHECK(os::write_file_atomic(path, *content, 0600));
+        HD_CHECK(os::replace_file(path, *content, mode, owner));
     }
+    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
     return write_extension_scripts(paths_.config(), user);
 }
 
-Result<Instance::Files> Instance::read_files() const {
-    Files files;
-    HD_TRY(files.conf, os::read_file(paths_.config() + "/postgresql.conf"));
-    HD_TRY(files.hba, os::read_file(paths_.config() + "/pg_hba.conf"));
-    HD_TRY(files.ident, os::read_file(paths_.config() + "/pg_ident.conf"));
-    HD_TRY(files.certificate, os::read_file(paths_.certificate()));
-    HD_TRY(files.key, os::read_file(paths_.key()));
-    return files;
+/// Cannot be made anew from what this machine knows, so it is synced.
+Status Instance::write_tls() {
+    const auto present = os::read_file(paths_.tls());
+    if (tls_pem_.empty() || (present.ok() && *present == tls_pem_)) return ok_status();
+    HD_TRY(const auto owner, file_owner());
+    return owner ? os::write_file_atomic(paths_.tls(), tls_pem_, 0640, *owner)
+                 : os::write_file_atomic(paths_.tls(), tls_pem_, 0600);
 }
 
+/// The port stays the same for as long as it can.
 Status Instance::choose_port() {
     const bool runs = postmaster_ && postmaster_->is_running();
     if (state_.backend_port != 0 && (runs || is_port_free(state_.backend_port))) return ok_status();
     state_.backend_port = find_free_port(incarnation_);
     if (state_.backend_port == 0)
         return Error{ErrorCode::resource_exhausted, "no free port for PostgreSQL"};
-    return save();
+    return ok_status();
 }
 
 Status Instance::configure() {
@@ -351,41 +424,39 @@ Status Instance::configure() {
     HD_CHECK(os::make_folders(machine_.layout().sockets(), 0711));
     HD_CHECK(os::make_folders(paths_.socket_folder, 0700));
     if (user) HD_CHECK(os::change_owner(paths_.socket_folder, {user->uid, user->gid}));
-    HD_CHECK(choose_port());
-    HD_CHECK(apply_limits());
-    HD_TRY(const Files files, render());
-    const auto present = read_files();
-    last_good_.reset();
-    if (present.ok() && state_.observed_generation > 0) last_good_ = *present;
-    HD_CHECK(write_files(files));
+    // Memory is taken away only while PostgreSQL is down: what it has now may not fit any more.
+    const std::int64_t before = state_.previous ? state_.previous->memory_mb : 0;
+    const bool runs = postmaster_->is_running();
+    HD_CHECK(apply_limits(runs ? std::max(before, state_.spec.memory_mb) : state_.spec.memory_mb));
+    HD_CHECK(write_tls());
+    HD_CHECK(write_configuration());
     HD_FAILPOINT("agent.instance.configured");
     is_configured_ = true;
     is_loaded_ = false;
     return ok_status();
 }
 
-Status Instance::apply_limits() {
+Status Instance::apply_limits(std::int64_t memory_mb) {
     const os::Cgroups* cgroups = machine_.cgroups();
-    if (cgroups == nullptr || state_.spec.vcores == 0) return ok_status();
+    if (cgroups == nullptr) return ok_status();
     const Status applied =
         cgroups->apply(group_name(), {.cpus = static_cast<double>(state_.spec.vcores),
-                                      .memory_bytes = state_.spec.memory_mb << 20,
+                                      .memory_bytes = memory_mb << 20,
                                       .io_per_second = state_.spec.iops,
                                       .path = paths_.data()});
     if (!applied.ok()) return applied.error().in("setting the limits of the SKU");
-    postmaster_->set_cgroup_files(cgroups->join_files(group_name()));
     return ok_status();
 }
 
 /// Asks PostgreSQL what it thinks of the files before it takes them.
 Status Instance::check_files() {
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
-    HD_TRY(const pg::Rows settings, session.query(kSelectFileErrors));
-    if (!settings.rows.empty()) {
+    HD_TRY(const auto refused, refused_settings(session));
+    if (!refused.empty()) {
         return Error{ErrorCode::invalid_argument,
-                     fmt::format("PostgreSQL refuses the value of '{}': {}", settings.at(0, 0),
-                                 settings.at(0, 1)),
-                     settings.at(0, 0), "set another value"};
+                     fmt::format("PostgreSQL refuses the value of '{}': {}", refused.front().first,
+                                 refused.front().second),
+                     refused.front().first, "Set another value."};
     }
     HD_TRY(const pg::Rows hba, session.query(kSelectHbaErrors));
     if (!hba.rows.empty()) {
@@ -399,7 +470,9 @@ Status Instance::check_files() {
 Status Instance::load_configuration() {
     const Status checked = check_files();
     if (!checked.ok()) {
-        if (last_good_) (void)write_files(*last_good_);
+        // Before anybody makes PostgreSQL read them.
+        fall_back_to_previous();
+        (void)write_configuration();
         return checked;
     }
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
@@ -420,31 +493,39 @@ Status Instance::load_configuration() {
 }
 
 Status Instance::start() {
-    if (!is_port_free(state_.backend_port)) {
-        HD_CHECK(choose_port());
-        HD_TRY(const Files files, render());
-        HD_TRY(Files present, read_files());
-        present.conf = files.conf;
-        HD_CHECK(write_files(present));
-    }
-    (void)os::remove_tree(paths_.start_log());
-    HD_CHECK(apply_limits());
-    const Status started = postmaster_->start();
-    if (!started.ok()) {
-        if (!last_good_) return started;
-        log::warn(
-            "PostgreSQL does not start with the new configuration; the last good one is put back",
-            {{"server", state_.spec.server_id}, {"reason", started.error().describe()}});
-        HD_CHECK(write_files(*last_good_));
-        last_good_.reset();
-        const Status again = postmaster_->start();
-        if (again.ok()) state_.restart_token = restart_token();
-        return started;
-    }
+    HD_CHECK(start_or_fall_back());
     HD_FAILPOINT("agent.instance.started");
-    state_.restart_token = restart_token();
     is_loaded_ = true;
-    return save();
+    return ok_status();
+}
+
+/// If PostgreSQL does not start with a new configuration, it runs with the one before, and the
+/// error says why.
+Status Instance::start_or_fall_back() {
+    if (postmaster_->is_running()) return postmaster_->start();  // it recovers
+    HD_CHECK(choose_port());
+    HD_CHECK(apply_limits(state_.spec.memory_mb));
+    HD_CHECK(write_configuration());
+    (void)os::remove_tree(paths_.start_log());
+    // Before the start: a new postmaster is what the restart that is due asks for, even if the
+    // agent dies before it can say so.
+    state_.restart_token = restart_token();
+    HD_CHECK(save());
+    Status started = postmaster_->start();
+    if (started.ok() || started.error().code != ErrorCode::postgres || !state_.previous)
+        return started;
+    log::warn("PostgreSQL does not start with the new configuration; the one before is put back",
+              {{"server", state_.spec.server_id}, {"reason", started.error().describe()}});
+    fall_back_to_previous();
+    HD_CHECK(apply_limits(state_.spec.memory_mb));
+    HD_CHECK(write_configuration());
+    HD_CHECK(save());
+    if (!postmaster_->start().ok()) return started;
+    return Error{
+        ErrorCode::invalid_argument,
+        "PostgreSQL does not start with the new parameters and runs with the ones before: " +
+            started.error().message,
+        "", "Set other values."};
 }
 
 Status Instance::stop() {
@@ -479,18 +560,27 @@ Status Instance::restart() {
 Status Instance::set_administrator() {
     const bool is_new = state_.password_version == 0;
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
+    HD_CHECK(session.execute(kQuietSession));
     HD_CHECK(session.execute(administrator_sql(state_.spec.administrator_login, verifier_)));
     if (is_new)
         HD_FAILPOINT("agent.instance.bootstrapped");
     else
         HD_FAILPOINT("agent.password.changed");
+    // Written down with the generation: until then it is done again, which changes nothing.
     state_.password_version = state_.spec.password_version;
-    return save();
+    return ok_status();
 }
 
-Status Instance::create_database(const model::DatabaseSpec& database) {
-    if (!postmaster_ || !postmaster_->is_running())
+Status Instance::check_database_action(model::Term term) {
+    HD_CHECK(check_term(term));
+    if (state_.deleting) return Error{ErrorCode::conflict, "the server is being deleted", "server"};
+    if (!postmaster_ || !postmaster_->is_ready())
         return Error{ErrorCode::invalid_state, "the server is not running"};
+    return ok_status();
+}
+
+Status Instance::create_database(const model::DatabaseSpec& database, model::Term term) {
+    HD_CHECK(check_database_action(term));
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
     HD_TRY(const pg::Rows present,
            session.query("SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate "
@@ -498,7 +588,7 @@ Status Instance::create_database(const model::DatabaseSpec& database) {
                          {database.name}));
     if (!present.rows.empty()) {
         const bool same = iequals(present.at(0, 0), database.charset) &&
-                          iequals(present.at(0, 1), database.collation);
+                          locale_key(present.at(0, 1)) == locale_key(database.collation);
         if (same) return refresh();
         return Error{ErrorCode::conflict,
                      fmt::format("database '{}' exists with charset {} and collation {}",
@@ -510,9 +600,8 @@ Status Instance::create_database(const model::DatabaseSpec& database) {
     return refresh();
 }
 
-Status Instance::drop_database(const model::DatabaseSpec& database) {
-    if (!postmaster_ || !postmaster_->is_running())
-        return Error{ErrorCode::invalid_state, "the server is not running"};
+Status Instance::drop_database(const model::DatabaseSpec& database, model::Term term) {
+    HD_CHECK(check_database_action(term));
     for (const std::string_view reserved : kSystemDatabases) {
         if (database.name == reserved) {
             return Error{ErrorCode::invalid_argument,
@@ -534,12 +623,14 @@ Status Instance::remove(model::Term term) {
         HD_CHECK(save());
     }
     if (!postmaster_) {
-        // Claimed and not begun: the folder knows whose it is.
-        state_.os_user = os::read_file(paths_.folder + "/user", 64).value_or("");
-        postmaster_.emplace(Postmaster::Options{"", paths_, std::nullopt, {}}, clock_);
-        (void)postmaster_->adopt();
+        // Claimed and not begun, or half deleted: the folder knows whose it is.
+        if (state_.os_user.empty())
+            state_.os_user = os::read_file(paths_.folder + "/user", 64).value_or("");
+        if (!ServerUsers::find(state_.os_user).ok()) state_.os_user.clear();
+        HD_CHECK(use_directory({}));
     }
     HD_CHECK(postmaster_->stop());
+    postmaster_->remove_shared_memory();
     HD_CHECK(os::remove_tree(paths_.data()));
     HD_FAILPOINT("agent.instance.half_deleted");
     HD_CHECK(os::remove_tree(paths_.socket_folder));
@@ -553,27 +644,29 @@ Status Instance::remove(model::Term term) {
 Status Instance::tend() {
     if (state_.deleting || !postmaster_) return ok_status();
     if (state_.observed_generation == 0) return ok_status();
-    if (postmaster_->is_running()) return refresh();
-    if (!state_.spec.running) return ok_status();
-    log::warn("PostgreSQL is not running and is started", {{"server", state_.spec.server_id}});
+    if (postmaster_->is_ready() || (!state_.spec.running && !postmaster_->is_running()))
+        return refresh();
+    if (!state_.spec.running) return stop();
+    if (!postmaster_->is_running())
+        log::warn("PostgreSQL is not running and is started", {{"server", state_.spec.server_id}});
     publish("starting", "PostgreSQL had ended and is started again");
     const Status started = start();
-    if (!started.ok()) {
+    if (!started.ok() && !postmaster_->is_ready()) {
         publish("failed", started.error().message);
         return started;
     }
     return refresh();
 }
 
-/// Reads what PostgreSQL says of itself and publishes it.
-Status Instance::refresh() {
+/// Reads what PostgreSQL says of itself and publishes it. `detail`: why it is not as asked for.
+Status Instance::refresh(std::string_view detail) {
     if (!postmaster_ || !postmaster_->is_running()) {
-        publish(state_.spec.running ? "failed" : "stopped", "");
+        publish(state_.spec.running ? "failed" : "stopped", detail);
         return ok_status();
     }
     auto session = connect(std::string(kMaintenanceDatabase));
     if (session.ok()) HD_CHECK(read_facts(*session));
-    publish("running", "");
+    publish(postmaster_->is_ready() ? "running" : "starting", detail);
     return session.ok() ? ok_status() : Status(session.error());
 }
 

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "core/plan/instance_plan.h"
 #include "model/records.h"
+#include "os/file.h"
 
 namespace howdah::agent {
 
@@ -28,18 +29,20 @@ struct InstanceView {
 /// killed anywhere. One thread at a time works on an instance; view() may be called by any.
 class Instance {
   public:
-    /// `changed` is called, on the working thread, whenever view() has changed; it must return
-    /// only when the new route is published.
+    /// `changed` is called, on the working thread, whenever the report or the route has changed; it
+    /// must return only when the new route is published.
     Instance(const Machine& machine, PreparedPool& pool, const Clock& clock,
              std::string incarnation, std::function<void()> changed);
 
     /// Reads state.json and takes over a running PostgreSQL. not_found: there is no such instance.
     Status load();
 
-    /// ErrorCode::conflict for a term lower than one seen before.
+    /// Errors of this and all other actions: `conflict` for a term lower than one seen before, or
+    /// when the instance is being deleted. An error leaves the spec that was in force before in
+    /// force, as far as PostgreSQL allows.
     Status ensure(const model::InstanceSpec& spec, model::Term term);
-    Status create_database(const model::DatabaseSpec& database);
-    Status drop_database(const model::DatabaseSpec& database);
+    Status create_database(const model::DatabaseSpec& database, model::Term term);
+    Status drop_database(const model::DatabaseSpec& database, model::Term term);
     /// Removes every trace. Repeatable.
     Status remove(model::Term term);
 
@@ -52,7 +55,7 @@ class Instance {
 
   private:
     struct Files {
-        std::string conf, hba, ident, certificate, key;
+        std::string conf, hba, ident;
     };
 
     Status step(core::InstanceStep step);
@@ -61,22 +64,27 @@ class Instance {
     Status configure();
     Status load_configuration();
     Status start();
+    Status start_or_fall_back();
     Status stop();
     Status restart();
     Status set_administrator();
 
+    Status use_directory(const InstalledEngine& engine);
     Result<Files> render() const;
-    Status write_files(const Files& files);
-    Result<Files> read_files() const;
+    Status write_configuration();
+    Status write_tls();
     Status check_files();
-    Status apply_limits();
+    Status apply_limits(std::int64_t memory_mb);
     Status choose_port();
-    Status refresh();
+    Status refresh(std::string_view detail = "");
     Status read_facts(pg::Connection& session);
     std::string restart_token() const;
     Status check_term(model::Term term);
+    Status check_database_action(model::Term term);
+    void fall_back_to_previous();
     Status save();
     void publish(std::string_view state, std::string_view detail);
+    Result<std::optional<os::Owner>> file_owner() const;
     Result<pg::Connection> connect(const std::string& database) const;
     std::string group_name() const { return incarnation_; }
 
@@ -88,16 +96,16 @@ class Instance {
     const std::function<void()> changed_;
 
     model::InstanceState state_;
-    std::string verifier_;  ///< of the spec being brought about; not kept
-    std::string key_pem_;   ///< likewise
-    std::string certificate_pem_;
+    std::string saved_text_;  ///< of state.json
+    std::string verifier_;    ///< of the spec being brought about; not kept
+    std::string tls_pem_;     ///< certificate and key, likewise; empty: what is on disk
     std::optional<Postmaster> postmaster_;
     bool is_configured_ = false;
     bool is_loaded_ = false;
-    std::optional<Files> last_good_;  ///< what the running PostgreSQL accepted
 
     mutable std::mutex mutex_;
-    InstanceView view_;  ///< guarded by mutex_
+    InstanceView view_;           ///< guarded by mutex_
+    std::string published_text_;  ///< guarded by mutex_; what `changed` was last called for
 };
 
 /// The route of a server from its spec and what its instance does. Pure.

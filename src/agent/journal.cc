@@ -1,5 +1,6 @@
 #include "agent/journal.h"
 
+#include "base/log.h"
 #include "model/json.h"
 #include "os/file.h"
 
@@ -12,7 +13,14 @@ Result<Journal> Journal::open(const std::string& path) {
         if (text.error().code == ErrorCode::not_found) return journal;
         return text.error();
     }
-    HD_TRY(const auto stored, model::from_json<model::AgentJournal>(*text));
+    const auto read = model::from_json<model::AgentJournal>(*text);
+    if (!read.ok()) {
+        // A power loss may take what was not synced. Actions without a result come again.
+        log::warn("the journal cannot be read and begins anew",
+                  {{"path", path}, {"reason", read.error().describe()}});
+        return journal;
+    }
+    const model::AgentJournal& stored = *read;
     for (const model::ActionResult& each : stored.results) journal.results_[each.action_id] = each;
     return journal;
 }
@@ -45,7 +53,7 @@ Status Journal::forget(const std::vector<std::string>& action_ids) {
 Status Journal::save_locked() const {
     model::AgentJournal stored;
     for (const auto& [id, result] : results_) stored.results.push_back(result);
-    return os::write_file_atomic(path_, model::to_json(stored), 0600);
+    return os::replace_file(path_, model::to_json(stored), 0600);
 }
 
 }  // namespace howdah::agent

@@ -11,8 +11,10 @@
 
 namespace howdah::agent {
 
-/// The results of actions, on disk before they are reported, until the control plane has stored
-/// them: an action that comes again is answered from here, not done again. Thread-safe.
+/// The results of actions, in a file before they are reported, until the control plane has stored
+/// them: an action that comes again is answered from here, not done again. The file outlives the
+/// agent; it is not synced, because a power loss costs only the repetition of work that is
+/// idempotent. Thread-safe.
 class Journal {
   public:
     /// Reads what an earlier run of the agent left.

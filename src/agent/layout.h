@@ -33,8 +33,8 @@ struct InstancePaths {
     std::string lock() const { return folder + "/data.lock"; }
     std::string state() const { return folder + "/state.json"; }
     std::string start_log() const { return folder + "/start.log"; }
-    std::string certificate() const { return config() + "/server.pem"; }
-    std::string key() const { return config() + "/server.key"; }
+    /// Certificate and key in one file, so that they change together.
+    std::string tls() const { return config() + "/server.pem"; }
 };
 
 inline InstancePaths instance_paths(const Layout& layout, const std::string& incarnation) {

@@ -2,9 +2,14 @@
 
 #include <fmt/core.h>
 #include <signal.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <thread>
 
 #include "agent/config/render.h"
@@ -20,24 +25,57 @@ constexpr Duration kKillPoll = std::chrono::milliseconds(20);
 constexpr std::size_t kLogTailBytes = 2000;
 /// postmaster.pid has the pid in its first line and the state in its eighth.
 constexpr std::size_t kStatusLine = 7;
+constexpr std::size_t kSegmentLine = 6;
 
 std::vector<std::string> pid_file_lines(const std::string& data) {
     const auto text = os::read_file(data + "/postmaster.pid", 4096);
     return text.ok() ? split(*text, '\n') : std::vector<std::string>{};
 }
 
-/// Processes whose working directory is the data directory: postmaster and all its children.
-std::vector<pid_t> processes_in(const std::string& data) {
+/// Processes that have the file open: the postmaster and all it made inherit the lock's descriptor.
+std::vector<pid_t> holders_of(const std::string& path) {
     std::vector<pid_t> found;
     const auto names = os::list_folder("/proc");
     if (!names.ok()) return found;
     for (const std::string& name : *names) {
         const auto pid = parse_integer(name, 2, 1 << 30);
-        if (!pid.ok()) continue;
-        const auto facts = os::process_facts(static_cast<pid_t>(*pid));
-        if (facts && facts->folder == data) found.push_back(static_cast<pid_t>(*pid));
+        if (!pid.ok() || *pid == getpid()) continue;
+        const std::string folder = "/proc/" + name + "/fd";
+        const auto fds = os::list_folder(folder);
+        if (!fds.ok()) continue;  // gone, or not ours
+        for (const std::string& fd : *fds) {
+            std::error_code failed;
+            if (std::filesystem::read_symlink(folder + "/" + fd, failed) != path) continue;
+            found.push_back(static_cast<pid_t>(*pid));
+            break;
+        }
     }
     return found;
+}
+
+/// The System V segment that postmaster.pid names, if it is still that directory's: ids are used
+/// again after a boot, but a key is made from the directory's inode.
+struct Segment {
+    int id = -1;
+    std::uint64_t attachments = 0;
+    uid_t owner = 0;
+};
+
+std::optional<Segment> segment_of(const std::string& data) {
+    const auto lines = pid_file_lines(data);
+    if (lines.size() <= kSegmentLine) return std::nullopt;
+    // "     key        id"
+    const std::string_view line = trim(lines[kSegmentLine]);
+    const std::size_t gap = line.find(' ');
+    if (gap == std::string_view::npos) return std::nullopt;
+    const auto key = parse_integer(line.substr(0, gap), 0, std::numeric_limits<int>::max());
+    const auto id = parse_integer(trim(line.substr(gap)), 0, std::numeric_limits<int>::max());
+    shmid_ds facts{};
+    if (!key.ok() || !id.ok() || shmctl(static_cast<int>(*id), IPC_STAT, &facts) != 0 ||
+        facts.shm_perm.__key != static_cast<key_t>(*key)) {
+        return std::nullopt;
+    }
+    return Segment{static_cast<int>(*id), facts.shm_nattch, facts.shm_perm.uid};
 }
 
 }  // namespace
@@ -65,11 +103,57 @@ bool Postmaster::adopt() {
 
 bool Postmaster::is_running() const { return process_ && process_->is_alive(); }
 
+bool Postmaster::is_ready() const {
+    if (!is_running()) return false;
+    const auto lines = pid_file_lines(options_.paths.data());
+    return lines.size() > kStatusLine && trim(lines[0]) == std::to_string(id_->pid) &&
+           trim(lines[kStatusLine]) == "ready";
+}
+
+/// RULES, HA 10: nobody holds the lock, nobody is attached to the shared memory, and the control
+/// group is empty.
 bool Postmaster::is_proved_stopped() const {
-    return os::FileLock::try_lock(options_.paths.lock()).ok();
+    if (os::exists(options_.paths.lock()) && !os::FileLock::try_lock(options_.paths.lock()).ok()) {
+        return false;
+    }
+    const auto segment = segment_of(options_.paths.data());
+    if (segment && segment->attachments > 0) return false;
+    return std::none_of(
+        options_.cgroup_files.begin(), options_.cgroup_files.end(),
+        [](const std::string& file) { return !trim(os::read_file(file).value_or("")).empty(); });
+}
+
+/// What has to be gone before the directory is free.
+std::vector<pid_t> Postmaster::leftovers() const {
+    std::vector<pid_t> all = holders_of(options_.paths.lock());
+    for (const std::string& file : options_.cgroup_files) {
+        for (const std::string& line : split(os::read_file(file).value_or(""), '\n')) {
+            if (const auto pid = parse_integer(line, 2, 1 << 30); pid.ok())
+                all.push_back(static_cast<pid_t>(*pid));
+        }
+    }
+    return all;
+}
+
+void Postmaster::remove_shared_memory() const {
+    if (!options_.user) return;
+    const auto segment = segment_of(options_.paths.data());
+    if (segment && segment->attachments == 0 && segment->owner == options_.user->uid)
+        (void)shmctl(segment->id, IPC_RMID, nullptr);
+    // Named segments can be told apart only by their owner, who is this server's alone.
+    const std::string folder = "/dev/shm";
+    for (const std::string& name : os::list_folder(folder).value_or({})) {
+        struct stat file {};
+        const std::string path = folder + "/" + name;
+        if (name.starts_with("PostgreSQL.") && lstat(path.c_str(), &file) == 0 &&
+            file.st_uid == options_.user->uid) {
+            (void)unlink(path.c_str());
+        }
+    }
 }
 
 Status Postmaster::start() {
+    if (is_running()) return wait_ready();
     HD_CHECK(end_leftovers());
     HD_TRY(const auto lock, os::FileLock::try_lock(options_.paths.lock()));
     const os::Daemon daemon{
@@ -91,13 +175,8 @@ Status Postmaster::start() {
 
 Status Postmaster::wait_ready() {
     const Instant deadline = clock_.now() + kStartMax;
-    const std::string own_pid = std::to_string(id_->pid);
     for (;;) {
-        const auto lines = pid_file_lines(options_.paths.data());
-        if (lines.size() > kStatusLine && trim(lines[0]) == own_pid &&
-            trim(lines[kStatusLine]) == "ready") {
-            return ok_status();
-        }
+        if (is_ready()) return ok_status();
         if (process_->wait_exit(kReadyPoll)) {
             os::reap({static_cast<pid_t>(id_->pid)});
             process_.reset();
@@ -149,12 +228,12 @@ Status Postmaster::stop() {
 Status Postmaster::end_leftovers() {
     // A dead child that nobody has collected still counts as a process for PostgreSQL.
     if (id_ && !is_running()) os::reap({static_cast<pid_t>(id_->pid)});
-    if (!os::exists(options_.paths.lock()) || is_proved_stopped()) return ok_status();
+    if (is_proved_stopped()) return ok_status();
     const Instant deadline = clock_.now() + kKillMax;
     // Children of a dead postmaster end by themselves; they get a moment to do so.
     int signal = SIGQUIT;
     while (clock_.now() < deadline) {
-        for (const pid_t pid : processes_in(options_.paths.data())) {
+        for (const pid_t pid : leftovers()) {
             const auto handle = os::ProcessHandle::open(pid);
             if (handle.ok()) (void)handle->signal(signal);
             os::reap({pid});

@@ -41,16 +41,20 @@ class Postmaster {
 
     /// Takes over a postmaster that already runs here (RULES, HA 11). False if there is none.
     bool adopt();
-    /// Starts and waits until connections are accepted. Error `conflict` if processes of this
-    /// directory still live; `postgres` with the end of its log if it gave up.
+    /// Starts, or goes on with one that is starting, and waits until connections are accepted.
+    /// Errors: `conflict` if processes of this directory still live; `postgres` with the end of its
+    /// log if it gave up; `timeout` if it is still at it.
     Status start();
     /// Ends it, the hard way if need be; ok only when it is proved that nothing of it is left.
     Status stop();
     Status reload();
     bool is_running() const;
+    bool is_ready() const;  ///< running, and past its recovery
     std::optional<PostmasterId> id() const { return id_; }
     /// Readable when the postmaster has ended; -1: none.
     int watch_fd() const { return process_ ? process_->fd().get() : -1; }
+    /// Frees the shared memory a killed postmaster left behind. REQUIRES: proved stopped.
+    void remove_shared_memory() const;
     /// A session of the superuser through the unix socket.
     Result<pg::Connection> connect(const std::string& database, int port) const;
     void set_cgroup_files(std::vector<std::string> files) {
@@ -61,6 +65,7 @@ class Postmaster {
     Status wait_ready();
     Status end_leftovers();
     bool is_proved_stopped() const;
+    std::vector<pid_t> leftovers() const;
     std::string log_tail() const;
 
     Options options_;

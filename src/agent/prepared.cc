@@ -6,6 +6,7 @@
 
 #include "agent/config/extension_files.h"
 #include "agent/config/render.h"
+#include "agent/postmaster.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -66,12 +67,22 @@ Result<std::optional<os::User>> ServerUsers::find(const std::string& name) {
 Status PreparedPool::clean() {
     HD_CHECK(os::make_folders(layout_.prepared(), 0711));
     HD_TRY(const auto names, os::list_folder(layout_.prepared()));
+    const SystemClock clock;
     for (const std::string& name : names) {
         if (!name.starts_with(kHalf)) continue;
         const std::string folder = layout_.prepared() + "/" + name;
-        HD_CHECK(ServerUsers::remove(user_of(folder)));
-        HD_CHECK(os::remove_tree(folder));
-        log::info("removed a half-made data directory", {{"folder", folder}});
+        // A server that was only asked about its parameters may still run there.
+        Postmaster postmaster({"", {folder, ""}, std::nullopt, {}}, clock);
+        (void)postmaster.adopt();
+        Status done = postmaster.stop();
+        if (done.ok()) done = ServerUsers::remove(user_of(folder));
+        if (done.ok()) done = os::remove_tree(folder);
+        // Not worth refusing to serve: the next start of the agent tries again.
+        if (done.ok())
+            log::info("removed a half-made data directory", {{"folder", folder}});
+        else
+            log::warn("a half-made data directory cannot be removed",
+                      {{"folder", folder}, {"reason", done.error().describe()}});
     }
     return ok_status();
 }
@@ -108,10 +119,13 @@ Status PreparedPool::build(const InstalledEngine& engine, const std::string& fol
         os::write_file_atomic(folder + "/user", os::is_root() ? "howdah-" + id.substr(0, 8) : ""));
     HD_TRY(const std::string user_name, ServerUsers::create(id));
     HD_TRY(const std::optional<os::User> user, ServerUsers::find(user_name));
-    for (const std::string& each : {paths.data(), paths.log(), paths.config()}) {
+    for (const std::string& each : {paths.data(), paths.log()}) {
         HD_CHECK(os::make_folders(each, 0700));
         if (user) HD_CHECK(os::change_owner(each, {user->uid, user->gid}));
     }
+    // PostgreSQL reads its configuration and cannot change it.
+    HD_CHECK(os::make_folders(paths.config(), user ? 0750 : 0700));
+    if (user) HD_CHECK(os::change_owner(paths.config(), {0, user->gid}));
     HD_CHECK(write_extension_scripts(paths.config(), user));
     os::Command initdb{.arguments = {engine.programs + "/initdb", "--pgdata=" + paths.data(),
                                      "--username=" + std::string(kSuperuser), "--encoding=UTF8",

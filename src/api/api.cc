@@ -57,7 +57,7 @@ struct Api::Impl {
         : context(std::move(given)),
           tokens(context),
           router(all_routes()),
-          offers(context.store),
+          offers(context.store, context.clock),
           services{turnstile, offers} {}
 
     http::Response serve(const http::Request& request, Call& call);

@@ -1,9 +1,14 @@
 // howdah-agent: runs the PostgreSQL servers of one machine. This file is wiring.
 
+#include <fmt/core.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <condition_variable>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
 #include <thread>
 
 #include "agent/agent.h"
@@ -14,8 +19,12 @@
 namespace howdah::agent {
 namespace {
 
+/// A socket's path has at most 107 bytes: home, "/agent/s/", 8, "/.s.PGSQL.", 5.
+constexpr std::size_t kHomeBytesMax = 107 - 9 - 8 - 10 - 5;
 constexpr int kWorkers = 4;
 constexpr int kExitUsage = 2;
+/// Whoever is in the middle of something after this is cut off: the next agent goes on there.
+constexpr Duration kStopMax = std::chrono::seconds(5);
 
 struct Options {
     std::string home;
@@ -24,6 +33,30 @@ struct Options {
     int pool_size = 2;
     std::string log_level = "info";
 };
+
+/// How many threads still run.
+struct Ending {
+    std::mutex mutex;
+    std::condition_variable changed;
+    int running = 0;  ///< guarded by mutex
+};
+
+/// Processes are recognised by their folder, so it has one spelling only.
+Result<std::string> real_home(const std::string& home) {
+    HD_CHECK(os::make_folders(home, 0711));
+    std::error_code failed;
+    const auto real = std::filesystem::canonical(home, failed);
+    if (failed) return Error{ErrorCode::io, "cannot find " + home + ": " + failed.message()};
+    if (real.string().size() > kHomeBytesMax) {
+        return Error{
+            ErrorCode::invalid_argument,
+            fmt::format("the path '{}' is longer than {} bytes, the sockets below it would "
+                        "have no valid name",
+                        real.string(), kHomeBytesMax),
+            "--home", "Choose a shorter path."};
+    }
+    return real.string();
+}
 
 Result<os::FileLock> lock_home(const std::string& path) {
     HD_TRY(auto lock, os::FileLock::try_lock(path));
@@ -35,28 +68,40 @@ Result<os::FileLock> lock_home(const std::string& path) {
     return lock;
 }
 
-Status serve(const Options& options, const os::Fd& termination) {
-    HD_TRY(const auto lock, lock_home(options.machine.layout.lock()));
+Status serve(Options options, const os::Fd& termination) {
+    HD_TRY(options.machine.layout.home, real_home(options.machine.layout.home));
+    HD_TRY(const auto home_lock, lock_home(options.machine.layout.lock()));
     const SystemClock clock;
     SystemIdSource ids;
     const Machine machine(options.machine);
     HD_TRY(Journal journal, Journal::open(machine.layout().journal()));
     Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size);
     HD_CHECK(agent.load());
+    Ending ending;
     std::vector<std::jthread> threads;
-    for (int i = 0; i < kWorkers; ++i) {
-        threads.emplace_back([&](std::stop_token stop) { agent.work(stop); });
-    }
-    threads.emplace_back([&](std::stop_token stop) { agent.watch(stop); });
-    threads.emplace_back([&](std::stop_token stop) { agent.prepare(stop); });
-    threads.emplace_back([&](std::stop_token stop) { agent.pull(stop); });
-    threads.emplace_back([&](std::stop_token stop) { agent.push(stop); });
+    const auto run = [&](void (Agent::*loop)(std::stop_token)) {
+        ++ending.running;
+        threads.emplace_back([&ending, &agent, loop](std::stop_token stop) {
+            (agent.*loop)(std::move(stop));
+            const std::lock_guard lock(ending.mutex);
+            --ending.running;
+            ending.changed.notify_all();
+        });
+    };
+    for (int i = 0; i < kWorkers; ++i) run(&Agent::work);
+    for (const auto loop : {&Agent::watch, &Agent::prepare, &Agent::pull, &Agent::push}) run(loop);
     log::info("howdah-agent is up", {{"home", machine.layout().home}});
     pollfd fd{termination.get(), POLLIN, 0};
     while (poll(&fd, 1, -1) < 0) {
     }
     log::info("howdah-agent stops; PostgreSQL goes on");
     for (std::jthread& each : threads) each.request_stop();
+    std::unique_lock lock(ending.mutex);
+    if (!ending.changed.wait_for(lock, kStopMax, [&] { return ending.running == 0; })) {
+        log::info("howdah-agent does not wait for what it is doing");
+        std::_Exit(0);
+    }
+    lock.unlock();
     return ok_status();
 }
 

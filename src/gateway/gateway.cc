@@ -29,6 +29,8 @@ constexpr int kThreadsDefault = 2;
 constexpr int kThreadsMax = 64;
 constexpr Duration kTick = std::chrono::seconds(1);
 constexpr Duration kDrainTick = std::chrono::milliseconds(20);
+/// The log is written so long after the first of its events: one wake-up for many of them.
+constexpr Duration kJournalPause = std::chrono::milliseconds(20);
 constexpr Duration kPortsRetry = std::chrono::seconds(5);
 constexpr Duration kWorkerPatience = std::chrono::seconds(1);
 /// Descriptors beside those of sessions: ports, workers, files.
@@ -242,15 +244,13 @@ void Gateway::run(int signal_fd) {
     std::vector<pollfd> polled;
     while (true) {
         polled.clear();
-        for (const int fd : {wake_.get(), signal_fd, routes_file_->fd()}) {
+        for (const int fd : {journal_waits_ ? -1 : wake_.get(), signal_fd, routes_file_->fd()}) {
             if (fd >= 0) polled.push_back({fd, POLLIN, 0});
         }
         admin_->add_to(polled);
         poll(polled.data(), polled.size(), timeout_ms());
-        eventfd_t count = 0;
-        eventfd_read(wake_.get(), &count);
         const Instant now = clock_.now();
-        journal_.write(now);
+        step_journal(now);
         load_routes();
         if (!draining_ && listeners_->has_failed() && now >= ports_retry_) {
             ports_retry_ = now + kPortsRetry;
@@ -271,8 +271,19 @@ void Gateway::request_stop() {
     eventfd_write(wake_.get(), 1);
 }
 
+void Gateway::step_journal(Instant now) {
+    eventfd_t count = 0;
+    if (eventfd_read(wake_.get(), &count) == 0 && !journal_waits_) {
+        journal_waits_ = true;
+        journal_due_ = now + kJournalPause;
+    }
+    if (now < journal_due_) return;
+    journal_waits_ = false;
+    journal_.write(now);
+}
+
 int Gateway::timeout_ms() const {
-    const Duration tick = draining_ ? kDrainTick : kTick;
+    const Duration tick = draining_ ? kDrainTick : journal_waits_ ? kJournalPause : kTick;
     return static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(tick).count());
 }
 

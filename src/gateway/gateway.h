@@ -72,6 +72,7 @@ class Gateway {
     std::int64_t earlier_port() const;
 
     void read_signals(int signal_fd);
+    void step_journal(Instant now);
     void begin_drain();
     bool drained() const;
     int timeout_ms() const;
@@ -108,6 +109,8 @@ class Gateway {
     bool draining_ = false;
     Instant drain_deadline_{};
     Instant ports_retry_{};
+    bool journal_waits_ = false;  ///< there are events, and they are let gather for a moment
+    Instant journal_due_{};
 };
 
 /// Blocks the signals that the gateway reads from a descriptor, and returns that descriptor.

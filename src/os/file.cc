@@ -57,8 +57,10 @@ Status write_all(int fd, std::string_view content, const std::string& path) {
     return {};
 }
 
+enum class Durability { synced, eventual };
+
 Status write_atomic(const std::string& path, std::string_view content, mode_t mode,
-                    const Owner* owner) {
+                    const std::optional<Owner>& owner, Durability durability) {
     std::string temporary = path + ".new-XXXXXX";
     const Fd fd(mkostemp(temporary.data(), O_CLOEXEC));
     if (!fd.valid()) return file_error("make", temporary);
@@ -68,12 +70,13 @@ Status write_atomic(const std::string& path, std::string_view content, mode_t mo
     };
     if (const Status status = write_all(fd.get(), content, path); !status.ok())
         return give_up(status.error());
-    if (owner != nullptr && fchown(fd.get(), owner->user, owner->group) != 0)
+    if (owner && fchown(fd.get(), owner->user, owner->group) != 0)
         return give_up(file_error("change the owner of", temporary));
     if (fchmod(fd.get(), mode) != 0) return give_up(file_error("change the mode of", temporary));
-    if (fsync(fd.get()) != 0) return give_up(file_error("sync", temporary));
+    const bool is_synced = durability == Durability::synced;
+    if (is_synced && fsync(fd.get()) != 0) return give_up(file_error("sync", temporary));
     if (rename(temporary.c_str(), path.c_str()) != 0) return give_up(file_error("replace", path));
-    return sync_path(parent_of(path));
+    return is_synced ? sync_path(parent_of(path)) : ok_status();
 }
 
 /// What is done with an entry of a tree: `folder` is its parent's descriptor. A folder is visited
@@ -181,12 +184,17 @@ Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
 }
 
 Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode) {
-    return write_atomic(path, content, mode, nullptr);
+    return write_atomic(path, content, mode, std::nullopt, Durability::synced);
 }
 
 Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode,
                          Owner owner) {
-    return write_atomic(path, content, mode, &owner);
+    return write_atomic(path, content, mode, owner, Durability::synced);
+}
+
+Status replace_file(const std::string& path, std::string_view content, mode_t mode,
+                    const std::optional<Owner>& owner) {
+    return write_atomic(path, content, mode, owner, Durability::eventual);
 }
 
 Status make_folders(const std::string& path, mode_t mode) {

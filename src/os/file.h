@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +26,12 @@ Status write_file_atomic(const std::string& path, std::string_view content, mode
 struct Owner {
     uid_t user = 0;
     gid_t group = 0;
+    bool operator==(const Owner&) const = default;
 };
+/// As a whole or not at all as far as processes see, but without waiting for the disk (each sync
+/// costs milliseconds): for what is made anew after a power loss. `owner`: needs root.
+Status replace_file(const std::string& path, std::string_view content, mode_t mode = 0600,
+                    const std::optional<Owner>& owner = std::nullopt);
 /// The same, with an owner that is set before the file gets its name. REQUIRES: root.
 Status write_file_atomic(const std::string& path, std::string_view content, mode_t mode,
                          Owner owner);

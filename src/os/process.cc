@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -60,6 +61,7 @@ struct Launch {
     int error_output = -1;
     std::optional<User> user;
     bool own_session = false;
+    bool ends_with_parent = false;
     std::vector<int> keep_fds;
     std::optional<int> nice;
     std::vector<Fd> cgroup_fds;
@@ -113,6 +115,8 @@ void enter(const Launch& launch) {
     for (const int fd : launch.keep_fds)
         if (fcntl(fd, F_SETFD, 0) != 0) return;
     if (launch.user && !become(*launch.user)) return;
+    // After the change of user, which would clear it.
+    if (launch.ends_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return;
     if (chdir(launch.folder) != 0) return;
     umask(0077);
     execve(launch.argv[0], launch.argv.data(), launch.envp.data());
@@ -264,6 +268,7 @@ Result<Finished> run(const Command& command) {
     launch.output = output.write.get();
     launch.error_output = error_output.write.get();
     launch.user = command.user;
+    launch.ends_with_parent = true;
     launch.nice = command.nice;
     HD_TRY(const pid_t pid, launch_child(&launch));
 

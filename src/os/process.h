@@ -43,7 +43,8 @@ struct Finished {
     std::string describe() const;  ///< "exit code 2: last line of error output"
 };
 
-/// Runs to the end. Error only when it could not be started.
+/// Runs to the end, and no longer than the calling thread lives. Error only when it could not be
+/// started.
 Result<Finished> run(const Command& command);
 
 struct Daemon {

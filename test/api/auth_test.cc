@@ -4,6 +4,7 @@
 #include "api/api_support.h"
 #include "api/auth/failure_limit.h"
 #include "api/auth/principal.h"
+#include "api/auth/verified_tokens.h"
 #include "base/text.h"
 #include "http/client.h"
 #include "http/jwt.h"
@@ -177,6 +178,32 @@ TEST(auth, requests_without_a_good_token_are_refused_with_a_challenge) {
         EXPECT_EQ(reply.code(), code) << header.substr(0, 60);
         EXPECT_TRUE(reply.headers.at("www-authenticate").starts_with("Bearer authorization_uri="));
     }
+}
+
+TEST(auth, a_token_that_was_good_once_still_expires) {
+    World world;
+    http::Claims claims = claims_of(world);
+    claims.expires_at = world.clock.wall() + std::chrono::minutes(10);
+    const std::string header =
+        "Bearer " + http::sign_jwt(claims, world.boot.signing_keys.front()).value();
+    EXPECT_EQ(with_header(world, header).status, 200);
+    EXPECT_EQ(with_header(world, header).status, 200);
+    world.clock.advance(std::chrono::minutes(12));
+    EXPECT_EQ(with_header(world, header).code(), "ExpiredAuthenticationToken");
+}
+
+TEST(auth, the_memory_of_good_tokens_is_bounded) {
+    FakeClock clock;
+    VerifiedTokens tokens;
+    http::Claims claims;
+    claims.not_before = clock.wall();
+    claims.expires_at = clock.wall() + std::chrono::hours(1);
+    for (std::size_t i = 0; i < VerifiedTokens::kTokensMax + 10; ++i)
+        tokens.add(std::to_string(i), claims);
+    EXPECT_LE(tokens.size(), VerifiedTokens::kTokensMax);
+    EXPECT_TRUE(tokens.find(std::to_string(VerifiedTokens::kTokensMax + 9), clock.wall()));
+    EXPECT_FALSE(tokens.find("other", clock.wall()));
+    EXPECT_FALSE(tokens.find(std::to_string(VerifiedTokens::kTokensMax + 9), claims.expires_at));
 }
 
 TEST(auth, a_principal_that_is_gone_is_locked_out_at_once) {

@@ -49,6 +49,7 @@ Result<std::unique_ptr<store::Watch>> DyingStore::watch(std::string_view prefix,
     return inner_.watch(prefix, after);
 }
 Result<store::Revision> DyingStore::commit(const store::Transaction& transaction) {
+    if (before_commit) before_commit();
     if (dead_) return dead();
     if (commits_left_ < 0 || --commits_left_ > 0) return inner_.commit(transaction);
     commits_left_ = -1;
@@ -189,6 +190,17 @@ bool FakeAgent::work_one() {
     return true;
 }
 
+void FakeAgent::use_sql() {
+    for (auto& [incarnation, instance] : instances) {
+        if (!instance.spec.running || !chance(0.5)) continue;
+        if (chance(0.7))
+            instance.databases.erase("db0");
+        else
+            instance.databases.insert("db0");
+        dirty_ = true;
+    }
+}
+
 std::string FakeAgent::describe() const {
     std::string text = fmt::format("{} poll out", has_poll_out() ? "a" : "no");
     for (const auto& [id, action] : queue_) text += ", works on " + id;
@@ -270,7 +282,47 @@ Simulation::Simulation(std::uint64_t seed, int agent_count)
       store(*durable),
       secrets(store::SecretBox::with_key(std::string(32, 'k'), ids)) {
     for (int i = 0; i < agent_count; ++i) agents.emplace_back(fmt::format("host-{}", i), random);
+    store.before_commit = [this] { interfere(); };
     start_control();
+}
+
+/// Something that falls between the read and the commit of somebody else.
+void Simulation::interfere() {
+    if (is_interfering_ || fault_rate == 0 || pick(5) != 0) return;
+    is_interfering_ = true;
+    const Doing interrupted = doing_;
+    FakeAgent& agent = agents[pick(agents.size())];
+    switch (pick(3)) {
+        case 0:
+            random_request();
+            break;
+        case 1:
+            if (interrupted == Doing::reconciling) break;
+            (void)reconciler->feed(Duration::zero()).ok();
+            work_one();
+            break;
+        default:
+            if (interrupted == Doing::serving) break;
+            agent.work_one();
+            poll(agent);
+    }
+    doing_ = interrupted;
+    is_interfering_ = false;
+}
+
+bool Simulation::work_one() {
+    doing_ = Doing::reconciling;
+    const bool worked = reconciler->work_one();
+    doing_ = Doing::nothing;
+    return worked;
+}
+
+void Simulation::poll(FakeAgent& agent) {
+    doing_ = Doing::serving;
+    agent.poll([&](const std::string& body, Fleet::Reply reply) {
+        fleet->poll(agent.host(), body, std::move(reply));
+    });
+    doing_ = Doing::nothing;
 }
 
 void Simulation::start_control() {
@@ -361,14 +413,33 @@ bool Simulation::change_server(const std::string& name, const std::string& kind)
     return operations->commit(transaction).ok();
 }
 
+/// True if the opposite is being done to the database: the api refuses that.
+bool Simulation::is_contradicted(const model::ResourceId& database, bool create) {
+    const auto pending = store.list(keys::pending_of(database.parent().key()), {});
+    if (!pending.ok()) return true;
+    for (const store::Entry& each : *pending) {
+        const auto operation = read_record<model::Operation>(
+            store, keys::operation(each.key.substr(each.key.rfind('/') + 1)));
+        if (!operation.ok() || !operation->record) return true;
+        if (operation->record->kind == (create ? "DropDatabase" : "CreateDatabase") &&
+            iequals(operation->record->resource_id, database.to_string()))
+            return true;
+    }
+    return false;
+}
+
 bool Simulation::change_database(const std::string& server, const std::string& database,
                                  bool create) {
     const model::ResourceId id = server_id(server);
     const auto read = read_record<model::ServerSpec>(store, keys::server(id));
     if (!read.ok() || !read->record || read->record->deleting) return false;
     const model::ResourceId child = id.child("databases", database);
+    if (!read->record->running || is_contradicted(child, create)) return false;
+    const auto record = store.get(keys::database(child));
+    if (!record.ok()) return false;
     store::Transaction transaction;
     transaction.expect(keys::server(id), read->modified);
+    transaction.expect(keys::database(child), *record ? (*record)->modified : 0);
     if (create)
         transaction.put(keys::database(child),
                         model::to_json(model::DatabaseSpec{child.to_string(), database}));
@@ -412,10 +483,6 @@ void Simulation::random_request() {
     }
 }
 
-void Simulation::deliver(FakeAgent& agent, const std::string& body, Fleet::Reply reply) {
-    fleet->poll(agent.host(), body, std::move(reply));
-}
-
 void Simulation::one_random_step() {
     if (fault_rate > 0 && pick(1000) < static_cast<std::size_t>(fault_rate * 1000))
         store.die_at(static_cast<int>(pick(4)) + 1, pick(2) == 0);
@@ -429,21 +496,20 @@ void Simulation::one_random_step() {
             break;
         case 2:
         case 3:
-            reconciler->work_one();
+            work_one();
             break;
         case 4:
             (void)fleet->step(Duration::zero()).ok();
             break;
         case 5:
-            agent.poll([&](const std::string& body, Fleet::Reply reply) {
-                deliver(agent, body, std::move(reply));
-            });
+            poll(agent);
             break;
         case 6:
             agent.receive();
             break;
         case 7:
             agent.work_one();
+            if (pick(20) == 0) agent.use_sql();
             break;
         default:
             clock.advance(milliseconds(pick(1500)));
@@ -455,15 +521,13 @@ void Simulation::one_random_step() {
 bool Simulation::one_round() {
     bool busy = false;
     (void)reconciler->feed(Duration::zero()).ok();
-    for (int i = 0; i < 200 && reconciler->work_one(); ++i) busy = true;
+    for (int i = 0; i < 200 && work_one(); ++i) busy = true;
     (void)fleet->step(Duration::zero()).ok();
     for (FakeAgent& agent : agents) {
         busy |= !agent.is_idle();
         agent.receive();
         while (agent.work_one()) busy = true;
-        agent.poll([&](const std::string& body, Fleet::Reply reply) {
-            deliver(agent, body, std::move(reply));
-        });
+        poll(agent);
         agent.receive();
     }
     revive_if_dead();
@@ -525,6 +589,9 @@ std::string Simulation::check_leftovers() {
         if (operation.status == "InProgress") return "ended in progress: " + entry.value;
         if ((operation.status == "Succeeded") == operation.failure.has_value())
             return "ended without a reason: " + entry.value;
+        // The api refuses to drop what is being created, so nobody else may take its record away.
+        if (operation.failure && operation.failure->message == "the database's record is gone")
+            return "lost its record: " + entry.value;
     }
     std::set<std::string> incarnations;
     std::set<std::string> servers;

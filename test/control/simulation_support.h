@@ -15,6 +15,7 @@
 #include "control/reconcile/certificate_source.h"
 #include "control/reconcile/reconciler.h"
 #include "model/records.h"
+#include "model/resource_id.h"
 #include "store/secret_box.h"
 #include "store/store.h"
 
@@ -36,6 +37,8 @@ class DyingStore final : public store::Store {
     }
     bool is_dead() const { return dead_; }
     void revive() { dead_ = false; }
+    /// Called before each commit: what somebody else does between a read and a commit.
+    std::function<void()> before_commit;
 
     Result<std::optional<store::Entry>> get(std::string_view key) override;
     Result<std::vector<store::Entry>> list(std::string_view prefix,
@@ -93,6 +96,8 @@ class FakeAgent {
     /// Works on one action; may crash on the way.
     bool work_one();
     void crash();
+    /// Somebody drops or creates a database with SQL.
+    void use_sql();
     bool is_idle() const { return queue_.empty() && unacknowledged_.empty() && !dirty_; }
 
     std::string describe() const;
@@ -176,13 +181,19 @@ class Simulation {
   private:
     std::size_t pick(std::size_t count) { return random() % count; }
     void random_request();
-    void deliver(FakeAgent& agent, const std::string& body, Fleet::Reply reply);
+    bool is_contradicted(const model::ResourceId& database, bool create);
+    void interfere();
     void revive_if_dead();
     bool one_round();
     std::string check_server(const model::ServerSpec& spec);
     std::string check_leftovers();
+    /// Who is at work: nobody interferes with itself.
+    enum class Doing { nothing, reconciling, serving };
+    Doing doing_ = Doing::nothing;
+    bool work_one();
+    void poll(FakeAgent& agent);
+    bool is_interfering_ = false;
     int passwords_ = 0;
-    std::map<std::string, int> restarts_asked_;
 };
 
 }  // namespace howdah::control

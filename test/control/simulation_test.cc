@@ -101,6 +101,26 @@ TEST(simulation, a_group_whose_servers_cannot_be_deleted_stays_and_says_why) {
     EXPECT_TRUE(world.durable->list("/group/").value().empty());
 }
 
+TEST(simulation, a_port_that_somebody_else_takes_meanwhile_is_left_to_him) {
+    Simulation world(4);
+    world.create_group();
+    ASSERT_TRUE(world.create_server("pg0"));
+    bool was_taken = false;
+    world.store.before_commit = [&] {
+        if (was_taken || world.durable->list("/host/").value().empty()) return;
+        was_taken = true;
+        world.durable->commit(store::Transaction().put("/port/20001", "/somebody/else")).value();
+    };
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    ASSERT_TRUE(was_taken);
+    const auto port = world.durable->get("/port/20001").value();
+    EXPECT_EQ(port->value, "/somebody/else");
+    const auto id = model::ResourceId::server("sub", "Rg", "pg0");
+    const auto status =
+        read_record<model::ServerStatus>(*world.durable, store::keys::status(id.key())).value();
+    EXPECT_NE(status.record->port, 20001);
+}
+
 /// A fixed story; returns how often the control plane died in it.
 int live_through(Simulation& world, int dying_commit, bool after) {
     world.create_group();

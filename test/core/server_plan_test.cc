@@ -631,6 +631,23 @@ TEST(server_plan, a_failed_database_action_is_tried_again_and_then_fails) {
     EXPECT_THAT(world.view.databases, IsEmpty());
 }
 
+TEST(server_plan, a_failed_creation_leaves_the_record_to_a_later_request) {
+    World world;
+    world.create_and_run();
+    world.begin_database("CreateDatabase", "app");
+    world.decide();
+    world.begin_database("CreateDatabase", "app");
+    world.view.databases.pop_back();  // the later request wrote the same record
+    world.finish(failure(ErrorCode::invalid_argument));
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Failed");
+    EXPECT_EQ(world.view.databases.size(), 1U);
+    EXPECT_THAT(world.action_ids(), ElementsAre("inc1-0-create_database-op3"));
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op3").status, "Succeeded");
+}
+
 TEST(server_plan, a_database_that_was_dropped_by_sql_loses_its_record) {
     World world;
     world.create_and_run();

@@ -262,7 +262,25 @@ http::Response TokenService::keys() const {
     return {200, {}, *set};
 }
 
-Result<Caller> TokenService::authenticate(const http::Request& request) const {
+Result<http::Claims> TokenService::verify(std::string_view token) {
+    const Timestamp now = context_.clock.wall();
+    if (auto known = verified_.find(token, now)) return std::move(*known);
+    http::VerifyOptions options;
+    options.audiences = management_audiences(context_);
+    options.issuer = issuer();
+    auto claims = http::verify_jwt(token, context_.signing_keys, options, now);
+    if (claims.ok()) {
+        verified_.add(token, *claims);
+        return claims;
+    }
+    if (claims.error().code == ErrorCode::token_expired)
+        return Error{ErrorCode::token_expired,
+                     "the access token expiry UTC time is earlier than the current UTC time", "",
+                     "ask for a new token"};
+    return Error{ErrorCode::unauthenticated, "the access token is invalid"};
+}
+
+Result<Caller> TokenService::authenticate(const http::Request& request) {
     const std::string_view header = request.header("authorization");
     if (header.empty())
         return Error{ErrorCode::authentication_failed,
@@ -272,18 +290,8 @@ Result<Caller> TokenService::authenticate(const http::Request& request) const {
         return Error{ErrorCode::authentication_failed,
                      "authentication failed. The 'Authorization' header is provided in an invalid "
                      "format"};
-    http::VerifyOptions options;
-    options.audiences = management_audiences(context_);
-    options.issuer = issuer();
-    const auto claims = http::verify_jwt(trim(header.substr(kBearer.size())), context_.signing_keys,
-                                         options, context_.clock.wall());
-    if (!claims.ok()) {
-        if (claims.error().code == ErrorCode::token_expired)
-            return Error{ErrorCode::token_expired,
-                         "the access token expiry UTC time is earlier than the current UTC time",
-                         "", "ask for a new token"};
-        return Error{ErrorCode::unauthenticated, "the access token is invalid"};
-    }
+    const auto claims = verify(trim(header.substr(kBearer.size())));
+    if (!claims.ok()) return claims.error();
     if (!iequals(claims->tenant, context_.tenant_id))
         return Error{ErrorCode::wrong_tenant,
                      fmt::format("the access token is from the wrong tenant. It must match the "

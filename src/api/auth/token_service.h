@@ -6,6 +6,7 @@
 
 #include "api/api.h"
 #include "api/auth/failure_limit.h"
+#include "api/auth/verified_tokens.h"
 #include "api/call.h"
 
 namespace howdah::api {
@@ -26,7 +27,7 @@ class TokenService {
 
     /// Who sent the request. Errors: authentication_failed (no token), unauthenticated,
     /// token_expired, wrong_tenant.
-    Result<Caller> authenticate(const http::Request& request) const;
+    Result<Caller> authenticate(const http::Request& request);
     /// The WWW-Authenticate header of a 401.
     std::string challenge(const Error& error) const;
 
@@ -35,6 +36,7 @@ class TokenService {
   private:
     struct Grant;
     http::Response token(const http::Request& request, std::string_view tenant);
+    Result<http::Claims> verify(std::string_view token);
     Result<Grant> read_grant(const http::Request& request) const;
     Result<std::string> audience_of(const Grant& grant) const;
     http::Response issue(const Grant& grant, const std::string& audience,
@@ -46,6 +48,7 @@ class TokenService {
 
     const ApiContext& context_;
     FailureLimit failures_;
+    VerifiedTokens verified_;
 };
 
 /// GET /metadata/endpoints, in the three shapes that clients ask for.

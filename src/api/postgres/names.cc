@@ -31,19 +31,20 @@ Answer check_name(Call& call) {
         return Error{ErrorCode::invalid_argument,
                      fmt::format("the type '{}' is not known", type.substr(0, 128)), "type",
                      fmt::format("use '{}'", kServerType)};
-    Json answer = {{"nameAvailable", true}, {"message", ""}};
     const Status good = check_server_name(name);
-    HD_TRY(const auto owner, call.context.store.get(store::keys::server_name(name)));
+    std::optional<store::Entry> owner;
+    if (good.ok()) {
+        HD_TRY(owner, call.context.store.get(store::keys::server_name(name)));
+    }
+    Json answer = {{"nameAvailable", good.ok() && !owner}};
     if (!good.ok()) {
-        const std::string hint =
-            good.error().hint.empty() ? "" : " " + as_sentence(good.error().hint);
-        answer = {{"nameAvailable", false},
-                  {"reason", "Invalid"},
-                  {"message", as_sentence(good.error().message) + hint}};
-    } else if (owner) {
-        answer = {{"nameAvailable", false},
-                  {"reason", "AlreadyExists"},
-                  {"message", "Specified server name is already used."}};
+        const std::string& hint = good.error().hint;
+        answer["reason"] = "Invalid";
+        answer["message"] =
+            as_sentence(good.error().message) + (hint.empty() ? "" : " " + as_sentence(hint));
+    } else {
+        if (owner) answer["reason"] = "AlreadyExists";
+        answer["message"] = owner ? "Specified server name is already used." : "";
     }
     answer["name"] = name;
     answer["type"] = kServerType;

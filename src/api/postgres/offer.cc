@@ -85,13 +85,25 @@ const model::Engine* Offer::engine(std::string_view major, std::string_view host
     return found;
 }
 
+Result<std::shared_ptr<const Offer>> OfferCache::recent() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (offer_ != nullptr && clock_.now() < read_at_ + kRecent) return offer_;
+    }
+    return current();
+}
+
 Result<std::shared_ptr<const Offer>> OfferCache::current() {
+    const Instant now = clock_.now();
     HD_TRY(const auto entries, store_.list(store::keys::host("")));
     Versions versions;
     for (const store::Entry& entry : entries) versions.emplace_back(entry.key, entry.modified);
     {
         const std::lock_guard lock(mutex_);
-        if (offer_ != nullptr && versions == versions_) return offer_;
+        if (offer_ != nullptr && versions == versions_) {
+            read_at_ = now;
+            return offer_;
+        }
     }
     auto offer = std::make_shared<Offer>();
     for (const store::Entry& entry : entries) {
@@ -101,6 +113,7 @@ Result<std::shared_ptr<const Offer>> OfferCache::current() {
     const std::lock_guard lock(mutex_);
     offer_ = std::move(offer);
     versions_ = std::move(versions);
+    read_at_ = now;
     return offer_;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "core/sizing/sku.h"
 #include "model/records.h"
@@ -38,15 +39,22 @@ inline constexpr std::string_view kTiers[] = {"Burstable", "GeneralPurpose", "Me
 /// Reads the host reports from the store and keeps them decoded until one changes. Thread-safe.
 class OfferCache {
   public:
-    explicit OfferCache(store::Store& store) : store_(store) {}
+    static constexpr Duration kRecent = std::chrono::seconds(1);
+
+    OfferCache(store::Store& store, const Clock& clock) : store_(store), clock_(clock) {}
+    /// As the store has it now: for decisions.
     Result<std::shared_ptr<const Offer>> current();
+    /// At most kRecent old: for showing. Reports are large, and reads of servers are many.
+    Result<std::shared_ptr<const Offer>> recent();
 
   private:
     using Versions = std::vector<std::pair<std::string, store::Revision>>;
     store::Store& store_;
+    const Clock& clock_;
     std::mutex mutex_;
     std::shared_ptr<const Offer> offer_;  ///< guarded by mutex_
     Versions versions_;                   ///< guarded by mutex_
+    Instant read_at_{};                   ///< guarded by mutex_
 };
 
 }  // namespace howdah::api::postgres

@@ -131,7 +131,7 @@ Result<std::map<std::string, model::ServerStatus>> statuses_of(const Call& call,
 
 Answer list_servers(Call& call, const std::string& prefix) {
     HD_TRY(const Page page, read_page(call, prefix));
-    HD_TRY(const auto offer, call.services.offers.current());
+    HD_TRY(const auto offer, call.services.offers.recent());
     HD_TRY(auto statuses, statuses_of(call, page));
     Json values = Json::array();
     for (const store::Entry& entry : page.entries) {
@@ -160,7 +160,7 @@ Answer put_server(Call& call) {
 
 Answer get_server(Call& call) {
     HD_TRY(const ServerRecord server, load_server(call, server_id(call)));
-    HD_TRY(const auto offer, call.services.offers.current());
+    HD_TRY(const auto offer, call.services.offers.recent());
     return json_answer(200, server_json(call, server, *offer));
 }
 

@@ -24,7 +24,7 @@ InstanceStep next_step(const InstanceFacts& facts) {
     if (!facts.has_directory) return InstanceStep::claim;
     if (!facts.is_configured) return InstanceStep::configure;
     if (!facts.wants_running) return facts.is_running ? InstanceStep::stop : InstanceStep::done;
-    if (!facts.is_running) return InstanceStep::start;
+    if (!facts.is_running || !facts.is_ready) return InstanceStep::start;
     if (!facts.is_loaded) return InstanceStep::load;
     if (facts.is_restart_due) return InstanceStep::restart;
     if (!facts.has_administrator) return InstanceStep::administrator;

@@ -7,7 +7,8 @@ namespace howdah::core {
 /// What is known about an instance when the agent asks what to do next.
 struct InstanceFacts {
     bool has_directory = false;
-    bool is_running = false;
+    bool is_running = false;  ///< there is a postmaster
+    bool is_ready = false;    ///< and it accepts connections
     bool wants_running = false;
     bool is_configured = false;      ///< the files on disk are those the spec asks for
     bool is_loaded = false;          ///< a running PostgreSQL has read these files

@@ -505,8 +505,15 @@ void Planner::fail_database(Operation& operation, Failure failure) {
     const bool exists =
         id.ok() && std::any_of(status_.databases.begin(), status_.databases.end(),
                                [&](const auto& each) { return each.name == id->name(); });
-    if (operation.kind == "CreateDatabase" && !exists) remove_database(operation.resource_id);
     end(operation, "Failed", std::move(failure));
+    // A later request for the same database still needs the record.
+    const bool is_wanted =
+        std::any_of(operations_.begin(), operations_.end(), [&](const Operation& each) {
+            return each.end_time.empty() && is_database_operation(each) &&
+                   iequals(each.resource_id, operation.resource_id);
+        });
+    if (operation.kind == "CreateDatabase" && !exists && !is_wanted)
+        remove_database(operation.resource_id);
 }
 
 // ---------------------------------------------------------------------------------------------
