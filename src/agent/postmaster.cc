@@ -58,7 +58,6 @@ std::vector<pid_t> holders_of(const std::string& path) {
 struct Segment {
     int id = -1;
     std::uint64_t attachments = 0;
-    uid_t owner = 0;
 };
 
 std::optional<Segment> segment_of(const std::string& data) {
@@ -75,7 +74,7 @@ std::optional<Segment> segment_of(const std::string& data) {
         facts.shm_perm.__key != static_cast<key_t>(*key)) {
         return std::nullopt;
     }
-    return Segment{static_cast<int>(*id), facts.shm_nattch, facts.shm_perm.uid};
+    return Segment{static_cast<int>(*id), facts.shm_nattch};
 }
 
 }  // namespace
@@ -137,10 +136,17 @@ std::vector<pid_t> Postmaster::leftovers() const {
 
 void Postmaster::remove_shared_memory() const {
     if (!options_.user) return;
-    const auto segment = segment_of(options_.paths.data());
-    if (segment && segment->attachments == 0 && segment->owner == options_.user->uid)
-        (void)shmctl(segment->id, IPC_RMID, nullptr);
-    // Named segments can be told apart only by their owner, who is this server's alone.
+    // After several crashes there may be several. What the owner, who is this server's alone, has
+    // left is the only way to tell them: postmaster.pid knows the last at most.
+    struct shm_info totals {};
+    // The kernel's interface wants the one structure where it takes the other.
+    const int last = shmctl(0, SHM_INFO, reinterpret_cast<shmid_ds*>(&totals));
+    for (int i = 0; i <= last; ++i) {
+        shmid_ds facts{};
+        const int id = shmctl(i, SHM_STAT, &facts);
+        if (id >= 0 && facts.shm_perm.uid == options_.user->uid && facts.shm_nattch == 0)
+            (void)shmctl(id, IPC_RMID, nullptr);
+    }
     const std::string folder = "/dev/shm";
     for (const std::string& name : os::list_folder(folder).value_or({})) {
         struct stat file {};
