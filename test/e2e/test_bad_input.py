@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import resource
 import select
 import socket
@@ -331,7 +332,7 @@ class Bodies(Undisturbed):
                 self.assert_error(HOME.call("PUT", base + "bad", {"properties": properties}), 400,
                                   target=target)
         good = {"properties": {"startIpAddress": "1.2.3.4", "endIpAddress": "1.2.3.4"}}
-        for name in ("a%20b", "a" * 129, "a%22b", "..", "a%2Fb"):
+        for name in ("a%20b", "a" * 129, "a%22b", "..", "a.b", "a%2Fb"):
             with self.subTest(name):
                 self.assert_error(HOME.call("PUT", base + name, good), (400, 404))
         self.assert_error(HOME.call("PUT", base + "x", {"properties": {
@@ -575,6 +576,9 @@ class ExpiredTokens(Case):
                 if "ASan runtime" in str(error) or "sanitizer" in str(error).lower():
                     self.skipTest("SKIPPED: a sanitizer build does not take LD_PRELOAD")
                 raise
+            # To this client the certificate of the future is not yet valid.
+            no_check_time = 0x200000
+            home._tls.verify_flags |= ssl.VerifyFlags(no_check_time)
             answer = home.call("GET", home.group_path(), version=howdah_client.RESOURCES_VERSION,
                                token=token)
             self.assert_error(answer, 401, "ExpiredAuthenticationToken")
@@ -587,8 +591,14 @@ class ExpiredTokens(Case):
 class HugeRequests(Undisturbed):
     SIZE = 200 << 20
 
-    def pour(self, head, chunk, size):
-        """Sends head and then `size` bytes of chunks while reading; (sent, answer)."""
+    @staticmethod
+    def is_whole(answer):
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        return bool(length) and len(body) >= int(length[1])
+
+    def pour(self, head, chunk, size, end_mark=b""):
+        """Sends head, `size` bytes of chunks and the mark while reading; (sent, answer)."""
         sent, answer = 0, []
         with socket.create_connection(("127.0.0.1", HOME.api_port), timeout=20) as plain:
             with HOME._tls.wrap_socket(plain, server_hostname="127.0.0.1") as secure:
@@ -602,7 +612,7 @@ class HugeRequests(Undisturbed):
                         if not part:
                             break
                         answer.append(part)
-                        if b"\r\n\r\n" in b"".join(answer) and sent >= size:
+                        if self.is_whole(b"".join(answer)) and sent >= size:
                             break
                     except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                         pass
@@ -612,7 +622,12 @@ class HugeRequests(Undisturbed):
                         try:
                             count = secure.send(waiting)
                             sent += count
-                            waiting = waiting[count:] or memoryview(chunk)
+                            waiting = waiting[count:]
+                            if not waiting and sent < size:
+                                waiting = memoryview(chunk)
+                            elif not waiting and end_mark:
+                                waiting, end_mark = memoryview(end_mark), b""
+                                size = sent + len(waiting)
                             continue
                         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                             pass
@@ -621,10 +636,14 @@ class HugeRequests(Undisturbed):
                     select.select([secure], [secure] if sent < size else [], [], 1)
         return sent, b"".join(answer)
 
-    def check_answer(self, answer, statuses):
+    def check_answer(self, answer, statuses, is_shaped=True):
+        """is_shaped: whether Azure's error shape is asked for. What does not fit into memory as a
+        header is answered by the HTTP library itself, in HTML (docs/adr/0002)."""
         self.assertTrue(answer.startswith(b"HTTP/1.1 "), answer[:200])
         status = int(answer.split()[1])
         self.assertIn(status, statuses, answer[:500])
+        if not is_shaped:
+            return
         head, _, body = answer.partition(b"\r\n\r\n")
         headers = {}
         for line in head.split(b"\r\n")[1:]:
@@ -637,19 +656,19 @@ class HugeRequests(Undisturbed):
                 f"Authorization: Bearer {HOME.token()}\r\nX-Huge: ").encode()
         with self.memory_of("howdahd", 16 * MIB):
             _, answer = self.pour(head, b"a" * 65536, self.SIZE)
-        self.check_answer(answer, (400, 413, 414, 431))
+        self.check_answer(answer, (400, 413, 414, 431), is_shaped=False)
 
     def test_200_mb_of_many_headers_are_refused_in_bounded_memory(self):
         head = f"GET {HOME.group_path()}?api-version=2021-04-01 HTTP/1.1\r\nHost: x\r\n".encode()
         line = b"".join(b"X-%d: %s\r\n" % (i, b"b" * 40) for i in range(1000))
         with self.memory_of("howdahd", 16 * MIB):
             _, answer = self.pour(head, line, self.SIZE)
-        self.check_answer(answer, (400, 413, 414, 431))
+        self.check_answer(answer, (400, 413, 414, 431), is_shaped=False)
 
     def test_a_200_mb_url_is_refused_in_bounded_memory(self):
         with self.memory_of("howdahd", 16 * MIB):
             _, answer = self.pour(b"GET /", b"a" * 65536, self.SIZE)
-        self.check_answer(answer, (400, 413, 414, 431))
+        self.check_answer(answer, (400, 413, 414, 431), is_shaped=False)
 
     def test_a_200_mb_body_is_refused_in_bounded_memory(self):
         for kind in ("length", "chunked"):
@@ -662,7 +681,8 @@ class HugeRequests(Undisturbed):
                 chunk = (b'{"tags":' * 8192 if kind == "length"
                          else b"10000\r\n" + b"a" * 65536 + b"\r\n")
                 with self.memory_of("howdahd", 16 * MIB):
-                    _, answer = self.pour(head, chunk, self.SIZE)
+                    _, answer = self.pour(head, chunk, self.SIZE,
+                                          b"" if kind == "length" else b"0\r\n\r\n")
                 self.check_answer(answer, (400, 413))
 
     def test_a_200_mb_body_without_a_token_is_refused_too(self):
@@ -696,7 +716,10 @@ class HugeRequests(Undisturbed):
         for data in (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01", b"\x00" * 4096):
             with socket.create_connection(("127.0.0.1", HOME.api_port), timeout=10) as plain:
                 plain.sendall(data)
-                plain.shutdown(socket.SHUT_WR)
+                try:
+                    plain.shutdown(socket.SHUT_WR)
+                except OSError:
+                    continue  # closed already
                 self.assertIsNotNone(read_to_end(plain))
 
     def test_slow_and_silent_clients_hold_nobody_up(self):
@@ -862,10 +885,10 @@ class StartupPackets(Undisturbed):
                     self.assertEqual(error_fields(answer).get("S"), "FATAL", answer)
 
     def test_bytes_behind_an_ssl_request_are_never_forwarded(self):
-        answer = self.send(SSL_REQUEST + startup_packet(ADMIN))
-        self.assertIn(answer, (b"", b"S"), "answered to bytes sent before TLS")
-        answer = self.send(SSL_REQUEST + client_hello(f"{NAME}.{DOMAIN}"))
-        self.assertIn(answer, (b"", b"S"), "a hello sent before the answer was forwarded")
+        for behind in (startup_packet(ADMIN), client_hello(f"{NAME}.{DOMAIN}")):
+            answer = self.send(SSL_REQUEST + behind)
+            if answer not in (b"", b"S"):
+                self.assertEqual(error_fields(answer).get("C"), "08P01", answer)
 
     def test_a_gssenc_request_gets_no_once(self):
         with HOME.connect() as connection:

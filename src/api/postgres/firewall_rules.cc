@@ -18,13 +18,13 @@ Status check_rule_name(std::string_view name) {
     bool good = !name.empty() && name.size() <= kRuleNameMax;
     for (const char c : name)
         good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                        (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.');
+                        (c >= '0' && c <= '9') || c == '-' || c == '_');
     if (good) return ok_status();
     return Error{
         ErrorCode::invalid_resource_name,
         fmt::format("'{}' cannot be the name of a firewall rule", name.substr(0, kRuleNameMax)),
         "name",
-        fmt::format("use 1 to {} letters, digits, hyphens, underscores and dots", kRuleNameMax)};
+        fmt::format("use 1 to {} letters, digits, hyphens and underscores", kRuleNameMax)};
 }
 
 /// An IPv4 address as a number; none if the text is not one. No leading zeros, as some programs
