@@ -17,6 +17,8 @@ namespace {
 
 constexpr Duration kWatchPause = std::chrono::milliseconds(500);
 constexpr Duration kGatewayMax = std::chrono::milliseconds(250);
+/// Sessions that were let through a moment ago get this long to be accepted by PostgreSQL.
+constexpr Duration kHandshakesPause = std::chrono::milliseconds(100);
 constexpr Duration kGatewayPause = std::chrono::milliseconds(1);
 constexpr Duration kIdlePause = std::chrono::seconds(2);
 
@@ -465,7 +467,9 @@ void Agent::publish_routes() {
     }
     // PostgreSQL is about to be stopped: new sessions should be held before, not be refused by it.
     // Nothing depends on it: a gateway that is not there has no new sessions.
-    if (closes) wait_for_gateway(machine_.layout().gateway_socket(), table.revision, clock_);
+    if (!closes) return;
+    wait_for_gateway(machine_.layout().gateway_socket(), table.revision, clock_);
+    std::this_thread::sleep_for(kHandshakesPause);
 }
 
 /// Whether a server that was open is not open in this table.

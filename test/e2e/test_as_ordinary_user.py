@@ -6,8 +6,6 @@ import unittest
 
 from support import howdah_client
 import test_server_life as life
-from test_server_life import (Authentication, Changes, Databases, Deletion, Extensions, Firewall,
-                              Gateway, Postgres, Privileges, Secrets, Shape, StopAndStart)
 
 USER = os.environ.get("HOWDAH_E2E_USER", "nobody")
 
@@ -43,8 +41,10 @@ class OrdinaryUser(life.Case):
         self.assertIn("cgroup", text)
 
 
-__all__ = ["Authentication", "Changes", "Databases", "Deletion", "Extensions", "Firewall",
-           "Gateway", "OrdinaryUser", "Postgres", "Privileges", "Secrets", "Shape", "StopAndStart"]
+# Classes of this module, so that its setUpModule is theirs.
+for _each in ("Authentication", "Changes", "Databases", "Deletion", "Extensions", "Firewall",
+              "Gateway", "Postgres", "Privileges", "Secrets", "Shape", "StopAndStart"):
+    globals()[_each] = type(_each, (getattr(life, _each),), {"__module__": __name__})
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
