@@ -48,7 +48,8 @@ Result<os::Fd> Listeners::listen_on(std::uint16_t port) const {
 
 Status Listeners::open_shared(const SharedPort& port) {
     std::vector<std::int64_t> candidates;
-    if (port.may_differ && port.earlier != 0) candidates.push_back(port.earlier);
+    const bool free_choice = port.may_differ || port.wanted == 0;
+    if (free_choice && port.earlier != 0) candidates.push_back(port.earlier);
     candidates.push_back(port.wanted);
     for (int step = 1; port.may_differ && step <= kFallbackPorts; ++step)
         candidates.push_back(port.wanted + step);

@@ -1,5 +1,6 @@
 """The data plane never depends on the control plane: what dies, and who does not notice."""
 
+import json
 import os
 import signal
 import threading
@@ -196,23 +197,28 @@ class ControlPlaneDown(Case):
         HOME.finish(answer)
         self.assertEqual(HOME.psql(NAME, "show work_mem"), "7002kB")
 
+    def upgrade(self):
+        """The program begins anew in the same process (docs/adr/0006), with all its sessions."""
+        pid = HOME.one("howdah-gateway")
+        before = json.loads(HOME.gateway_command("stats"))
+        answer = json.loads(HOME.gateway_command("upgrade"))
+        self.assertTrue(answer.get("upgraded"), answer)
+        self.assertEqual(HOME.pids("howdah-gateway"), [pid])
+        after = json.loads(HOME.gateway_command("stats"))
+        self.assertEqual(after["upgrades"], before["upgrades"] + 1)
+        return pid
+
     def test_the_gateway_is_upgraded_under_load_without_an_error(self):
         bench = self.bench(script="update bench set n = n + 1 where id = 1;\n", rate=200, clients=4)
         reconnecting = self.bench(script="select 1;\n", rate=10, arguments=("-C",))
-        old = HOME.one("howdah-gateway")
-        answer = HOME.gateway_command("upgrade")
-        new = wait_until(f"another gateway took over ({answer.strip()})", lambda: [
-            p for p in HOME.pids("howdah-gateway") if p != old], 20)
+        self.upgrade()
         self.go_on(bench, 3)
         self.go_on(reconnecting, 3)
         self.assertEqual(HOME.psql(NAME, "select 1"), "1")
-        self.assertEqual(len(new), 1)
         bench.stop()
         reconnecting.stop()
-        wait_until("the old gateway went when its last session did",
-                   lambda: HOME.pids("howdah-gateway") == new, 30)
         self.assertEqual(HOME.psql(NAME, "select 1"), "1")
-        self.assertTrue(HOME.server_stats(NAME), "the admin socket is not the new gateway's")
+        self.assertTrue(HOME.server_stats(NAME))
 
     def test_the_gateway_is_upgraded_twice_in_a_row_and_new_clients_never_wait_long(self):
         slow, errors, stop = [], [], threading.Event()
@@ -229,11 +235,7 @@ class ControlPlaneDown(Case):
         thread.start()
         try:
             for _ in range(2):
-                before = HOME.pids("howdah-gateway")
-                HOME.gateway_command("upgrade")
-                wait_until("another gateway took over", lambda: set(
-                    HOME.pids("howdah-gateway")) - set(before), 20)
-                HOME.one("howdah-gateway")
+                self.upgrade()
         finally:
             stop.set()
             thread.join()
@@ -241,11 +243,7 @@ class ControlPlaneDown(Case):
         self.assertLess(max(slow), 5)
 
     def test_after_an_upgrade_howdahd_watches_over_the_new_gateway(self):
-        before = HOME.one("howdah-gateway")
-        HOME.gateway_command("upgrade")
-        wait_until("another gateway took over",
-                   lambda: HOME.pids("howdah-gateway") not in ([], [before]), 20)
-        HOME.one("howdah-gateway")
+        self.upgrade()
         HOME.kill("howdah-gateway")
         HOME.one("howdah-gateway")
         wait_until("the gateway lets in again",
