@@ -9,6 +9,7 @@
 
 #include "agent/config/extension_files.h"
 #include "agent/config/render.h"
+#include "agent/server_logs.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -644,6 +645,8 @@ Status Instance::remove(model::Term term) {
 Status Instance::tend() {
     if (state_.deleting || !postmaster_) return ok_status();
     if (state_.observed_generation == 0) return ok_status();
+    if (const Status pruned = prune_logs(paths_.log()); !pruned.ok())
+        log::warn("old logs cannot be removed", {{"reason", pruned.error().describe()}});
     if (postmaster_->is_ready() || (!state_.spec.running && !postmaster_->is_running()))
         return refresh();
     if (!state_.spec.running) return stop();

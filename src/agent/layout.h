@@ -13,6 +13,7 @@ struct Layout {
     std::string instances() const { return root() + "/instances"; }
     std::string prepared() const { return root() + "/prepared"; }
     std::string engines() const { return root() + "/engines"; }
+    std::string guards() const { return root() + "/guards"; }
     std::string journal() const { return root() + "/journal.json"; }
     /// Sockets have paths of at most 107 bytes, so they live apart, under a short name.
     std::string sockets() const { return root() + "/s"; }

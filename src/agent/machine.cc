@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::int64_t kMegabyte = 1 << 20;
 constexpr std::int64_t kGigabyte = 1 << 30;
+constexpr std::size_t kGuardBytesMax = 16 << 20;
 
 std::string name_of_user(uid_t user) {
     std::array<char, 4096> buffer{};
@@ -25,6 +26,8 @@ std::string name_of_user(uid_t user) {
     return entry.pw_name;
 }
 
+std::string guard_name(const std::string& major) { return "howdah_guard-" + major + ".so"; }
+
 std::string host_name() {
     std::array<char, 256> buffer{};
     return gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "";
@@ -34,6 +37,7 @@ std::string host_name() {
 
 Machine::Machine(MachineOptions options)
     : options_(std::move(options)), engines_(find_engines()), user_name_(name_of_user(geteuid())) {
+    install_guards();
     auto detected = os::Cgroups::detect("howdah");
     if (detected.ok())
         cgroups_ = std::move(*detected);
@@ -54,9 +58,26 @@ const InstalledEngine* Machine::engine(const std::string& major) const {
     return nullptr;
 }
 
+void Machine::install_guards() const {
+    const Layout& layout = options_.layout;
+    for (const InstalledEngine& each : engines_) {
+        const auto module =
+            os::read_file(options_.guard_folder + "/" + guard_name(each.major), kGuardBytesMax);
+        if (options_.guard_folder.empty() || !module.ok()) continue;
+        const std::string copy = layout.guards() + "/" + guard_name(each.major);
+        if (os::read_file(copy, kGuardBytesMax).value_or("") == *module) continue;
+        Status installed = os::make_folders(layout.guards(), 0711);
+        if (installed.ok()) installed = os::write_file_atomic(copy, *module, 0644);
+        if (!installed.ok()) {
+            log::error("the guard cannot be installed",
+                       {{"path", copy}, {"reason", installed.error().describe()}});
+        }
+    }
+}
+
 std::string Machine::guard_path(const std::string& major) const {
-    const std::string path = options_.guard_folder + "/howdah_guard-" + major + ".so";
-    return !options_.guard_folder.empty() && os::exists(path) ? path : "";
+    std::string path = options_.layout.guards() + "/" + guard_name(major);
+    return os::exists(path) ? path : "";
 }
 
 std::vector<model::Capability> Machine::capabilities() const {

@@ -31,7 +31,8 @@ class Machine {
     const Layout& layout() const { return options_.layout; }
     const std::vector<InstalledEngine>& engines() const { return engines_; }
     const InstalledEngine* engine(const std::string& major) const;
-    /// Absolute path of the guard module for a major; empty if there is none.
+    /// Absolute path of the guard module for a major; empty if there is none. It is a copy in the
+    /// home, where every user can read it, and which stays when the programs are moved or replaced.
     std::string guard_path(const std::string& major) const;
     const os::Cgroups* cgroups() const { return cgroups_ ? &*cgroups_ : nullptr; }
     const std::string& user_name() const { return user_name_; }  ///< whom the agent runs as
@@ -40,6 +41,7 @@ class Machine {
 
   private:
     std::vector<model::Capability> capabilities() const;
+    void install_guards() const;
 
     MachineOptions options_;
     std::vector<InstalledEngine> engines_;

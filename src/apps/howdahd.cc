@@ -1,5 +1,6 @@
 // howdahd: the control plane. This file is wiring: options, what is opened in which order, threads.
 
+#include <malloc.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -301,7 +302,11 @@ class Daemon {
     std::vector<std::jthread> threads_;
 };
 
+/// glibc would keep up to eight arenas a core, each with memory that its threads have freed.
+constexpr int kArenasMax = 2;
+
 int run(int argc, char** argv) {
+    mallopt(M_ARENA_MAX, kArenasMax);
     Options options;
     options.home = default_home();
     options.programs = own_folder();

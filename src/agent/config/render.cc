@@ -142,11 +142,11 @@ void add_own(const RenderInput& input, Lines& lines) {
     lines.add("logging_collector", "on");
     lines.add("log_destination", major >= kFirstMajorWithJsonLog ? "jsonlog" : "csvlog");
     lines.add("log_directory", input.log_folder);
-    lines.add("log_filename", "postgresql-%a-%H.log");
+    lines.add("log_filename", "postgresql-%Y-%m-%d_%H%M%S.log");
     lines.add("log_file_mode", "0600");
     lines.add("log_rotation_age", "60");
-    lines.add("log_rotation_size", "0");
-    lines.add("log_truncate_on_rotation", "on");
+    lines.add("log_rotation_size", "64MB");
+    lines.add("log_truncate_on_rotation", "off");
 }
 
 }  // namespace
