@@ -454,6 +454,7 @@ class Home:
                     self.process.wait()
         finally:
             self._end_processes()
+            complaints = self.sanitizer_complaints()
             for folder in sorted(self._cgroups, key=len, reverse=True):
                 if "howdah" in folder and os.path.isdir(folder):
                     try:
@@ -465,6 +466,22 @@ class Home:
             else:
                 self._remove_users()
                 shutil.rmtree(self.folder, ignore_errors=True)
+        if complaints:
+            raise AssertionError("a sanitizer complains:\n" + complaints)
+
+    def sanitizer_complaints(self):
+        """The first complaint in each log of our own processes, with what follows it."""
+        found = []
+        for path in [self.log_path, *glob.glob(os.path.join(self.dir, "log", "*.log"))]:
+            try:
+                with open(path, encoding="utf-8", errors="replace") as file:
+                    text = file.read()
+            except OSError:
+                continue
+            match = re.search(r"(ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:)", text)
+            if match:
+                found.append(f"{path}:\n{text[match.start():match.start() + 6000]}")
+        return "\n".join(found)
 
     def abandon(self):
         """Ends and removes everything at once, without a word to howdahd."""
@@ -947,6 +964,13 @@ def error_fields(message):
         if part:
             fields[part[:1].decode()] = part[1:].decode(errors="replace")
     return fields
+
+
+def is_sanitized():
+    """Whether the programs under test are a sanitizer build."""
+    with open(os.path.join(bin_dir(), "howdahd"), "rb") as file:
+        text = file.read()
+    return b"__asan_init" in text or b"__tsan_init" in text
 
 
 def is_private(path):

@@ -73,6 +73,8 @@ class Undisturbed(Case):
         yield
         if process(pid):
             grown = rss_kb(pid, "VmHWM") - before
+            if howdah_client.is_sanitized():
+                return  # it keeps freed memory on purpose
             self.assertLessEqual(grown, most_kb, f"{name} grew by {grown} KiB")
 
 

@@ -13,11 +13,18 @@ namespace {
 /// How often to look for the gateway's first word about its port.
 constexpr Duration kStatusPoll = std::chrono::milliseconds(10);
 
-/// Daemons inherit nothing but this: tests arm failpoints (base/failpoint.h) in all of them.
+/// Daemons inherit nothing but these: tests arm failpoints (base/failpoint.h) in all of them, and
+/// tell sanitizers what to do.
+constexpr const char* kInherited[] = {"HOWDAH_FAILPOINTS", "ASAN_OPTIONS", "LSAN_OPTIONS",
+                                      "TSAN_OPTIONS", "UBSAN_OPTIONS"};
+
 std::vector<std::string> daemon_environment() {
-    const char* failpoints = getenv("HOWDAH_FAILPOINTS");
-    if (failpoints == nullptr) return {};
-    return {std::string("HOWDAH_FAILPOINTS=") + failpoints};
+    std::vector<std::string> environment;
+    for (const char* name : kInherited) {
+        if (const char* value = getenv(name); value != nullptr)
+            environment.push_back(std::string(name) + "=" + value);
+    }
+    return environment;
 }
 
 }  // namespace
