@@ -1,0 +1,407 @@
+// Instances with real PostgreSQL, as the agent runs them, without a control plane.
+
+#include <dirent.h>
+#include <fmt/core.h>
+#include <gtest/gtest.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+
+#include <memory>
+
+#include "agent/instance.h"
+#include "agent/machine.h"
+#include "agent/prepared.h"
+#include "base/text.h"
+#include "http/certificates.h"
+#include "integration/postgres_support.h"
+#include "model/json.h"
+#include "os/file.h"
+#include "pg/scram.h"
+
+namespace howdah::agent {
+namespace {
+
+using test::kAdministrator;
+using test::kPassword;
+
+/// What is left of an operating-system user: System V segments and named shared memory.
+int shared_memory_of(uid_t uid) {
+    int count = 0;
+    struct shm_info totals {};
+    const int last = shmctl(0, SHM_INFO, reinterpret_cast<shmid_ds*>(&totals));
+    for (int i = 0; i <= last; ++i) {
+        shmid_ds facts{};
+        if (shmctl(i, SHM_STAT, &facts) >= 0 && facts.shm_perm.uid == uid) ++count;
+    }
+    for (const std::string& name : os::list_folder("/dev/shm").value_or({})) {
+        struct stat file {};
+        if (stat(("/dev/shm/" + name).c_str(), &file) == 0 && file.st_uid == uid) ++count;
+    }
+    return count;
+}
+
+/// One agent's home for all tests, because a prepared directory takes a second to make.
+class AgentTest : public testing::Test {
+  protected:
+    static void SetUpTestSuite() {
+        if (test::engine_folder().empty()) return;
+        char name[] = "/tmp/howdah-agent-XXXXXX";
+        ASSERT_NE(mkdtemp(name), nullptr);
+        ASSERT_EQ(chmod(name, 0711), 0);
+        home_ = name;
+        for (const char* each : {"agent", "gateway", "run"})
+            ASSERT_TRUE(os::make_folders(home_ + "/" + each, 0711).ok());
+        MachineOptions options;
+        options.layout.home = home_;
+        options.host_id = "here";
+        options.guard_folder = HOWDAH_BIN_DIR;
+        machine_ = std::make_unique<Machine>(options);
+        pool_ = std::make_unique<PreparedPool>(machine_->layout(), ids_);
+        ASSERT_TRUE(pool_->clean().ok());
+        authority_ = std::make_unique<http::CertificateAuthority>(
+            http::CertificateAuthority::create("test", clock_.wall()).value());
+    }
+    static void TearDownTestSuite() {
+        pool_.reset();
+        machine_.reset();
+        authority_.reset();
+        if (!home_.empty()) {
+            EXPECT_TRUE(os::remove_tree(home_).ok());
+        }
+    }
+
+    void SetUp() override {
+        if (home_.empty()) GTEST_SKIP() << "SKIPPED: no PostgreSQL is installed";
+        spec_.incarnation = ids_.uuid();
+        spec_.server_id = "/s/" + spec_.incarnation;
+        spec_.server_name = "orders";
+        spec_.generation = 1;
+        spec_.major = machine_->engines().back().major;
+        spec_.administrator_login = kAdministrator;
+        set_password(kPassword);
+        spec_.vcores = 1;
+        spec_.memory_mb = 512;
+        spec_.host_names = {"orders.example"};
+        const auto leaf =
+            authority_
+                ->issue({.common_name = "orders", .dns_names = {"orders.example"}}, clock_.wall())
+                .value();
+        spec_.tls = {leaf.certificate_pem, leaf.key_pem.reveal(), authority_->certificate_pem()};
+        instance_ = make();
+    }
+    void TearDown() override {
+        if (instance_) {
+            EXPECT_TRUE(instance_->remove(1000).ok());
+        }
+    }
+
+    std::unique_ptr<Instance> make() {
+        return std::make_unique<Instance>(*machine_, *pool_, clock_, spec_.incarnation, [] {});
+    }
+    /// The agent was killed and started again.
+    void start_agent_again() {
+        instance_ = make();
+        const Status loaded = instance_->load();
+        ASSERT_TRUE(loaded.ok()) << loaded.error().describe();
+    }
+    void set_password(const std::string& password) {
+        spec_.administrator_verifier =
+            pg::scram_verifier(Secret(password), "0123456789abcdef").value();
+        ++spec_.password_version;
+    }
+    /// The next generation of the spec, brought about.
+    Status ensure() {
+        const Status status = instance_->ensure(spec_, 1);
+        ++spec_.generation;
+        return status;
+    }
+    void must(const Status& status) { ASSERT_TRUE(status.ok()) << status.error().describe(); }
+
+    /// The signal that killed a postmaster takes a moment to end it.
+    Status tend_until_another_than(pid_t killed) {
+        const Instant end = clock_.now() + std::chrono::seconds(20);
+        Status tended;
+        while ((pid() == killed || report().state != "running") && clock_.now() < end)
+            tended = instance_->tend();
+        return tended;
+    }
+
+    model::InstanceReport report() const { return instance_->view().report; }
+    InstancePaths paths() const { return instance_paths(machine_->layout(), spec_.incarnation); }
+    pid_t pid() const { return static_cast<pid_t>(report().postmaster_pid); }
+    std::string os_user() const {
+        return trim_text(os::read_file(paths().folder + "/user").value_or(""));
+    }
+    static std::string trim_text(const std::string& text) { return std::string(trim(text)); }
+
+    Result<pg::Connection> as_administrator(const std::string& password = kPassword) const {
+        return pg::Connection::open({.host = "127.0.0.1",
+                                     .port = static_cast<int>(report().backend_port),
+                                     .user = kAdministrator,
+                                     .password = Secret(password),
+                                     .ssl_mode = "require"});
+    }
+    std::string ask(const std::string& sql) const {
+        auto session = as_administrator();
+        if (!session.ok()) return session.error().describe();
+        const auto rows = session->query(sql);
+        return rows.ok() ? rows->at(0, 0) : rows.error().describe();
+    }
+
+    inline static std::string home_;
+    inline static SystemClock clock_;
+    inline static SystemIdSource ids_;
+    inline static std::unique_ptr<Machine> machine_;
+    inline static std::unique_ptr<PreparedPool> pool_;
+    inline static std::unique_ptr<http::CertificateAuthority> authority_;
+    model::InstanceSpec spec_;
+    std::unique_ptr<Instance> instance_;
+};
+
+TEST_F(AgentTest, a_server_is_made_and_taken_over_by_the_next_agent_as_it_is) {
+    must(ensure());
+    EXPECT_EQ(report().state, "running");
+    EXPECT_EQ(instance_->view().route.state, "open");
+    EXPECT_EQ(ask("select 1"), "1");
+    EXPECT_EQ(ask("select rolsuper::text from pg_roles where rolname = current_user"), "false");
+    const model::InstanceReport before = report();
+    start_agent_again();
+    EXPECT_EQ(pid(), before.postmaster_pid);
+    EXPECT_EQ(report().backend_port, before.backend_port);
+    EXPECT_EQ(report().observed_generation, 1);
+    EXPECT_EQ(report().state, "running");
+    must(instance_->tend());
+    EXPECT_EQ(pid(), before.postmaster_pid);
+}
+
+TEST_F(AgentTest, a_value_that_postgresql_refuses_changes_nothing) {
+    must(ensure());
+    const std::string before = os::read_file(paths().config() + "/postgresql.conf").value();
+    spec_.parameters["work_mem"] = "a lot";
+    const Status refused = ensure();
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().describe().find("work_mem"), std::string::npos);
+    EXPECT_EQ(os::read_file(paths().config() + "/postgresql.conf").value(), before);
+    EXPECT_EQ(report().state, "running");
+    EXPECT_EQ(report().observed_generation, 1);
+    spec_.parameters["work_mem"] = "7001";
+    must(ensure());
+    EXPECT_EQ(ask("show work_mem"), "7001kB");
+}
+
+TEST_F(AgentTest, a_server_that_cannot_start_with_new_parameters_runs_with_the_old_ones) {
+    must(ensure());
+    const std::string before = ask("show shared_buffers");
+    // A right value by its form: that this machine lacks the memory shows at the start only.
+    spec_.parameters["shared_buffers"] = "1000000000";
+    spec_.restart_sequence = 1;
+    const Status failed = ensure();
+    ASSERT_FALSE(failed.ok());
+    EXPECT_EQ(report().state, "running");
+    EXPECT_EQ(ask("show shared_buffers"), before);
+    start_agent_again();
+    EXPECT_EQ(report().observed_generation, 1);
+    EXPECT_EQ(ask("show shared_buffers"), before);
+}
+
+TEST_F(AgentTest, a_restart_asked_for_once_happens_once) {
+    must(ensure());
+    const pid_t first = pid();
+    spec_.restart_sequence = 1;
+    must(ensure());
+    const pid_t second = pid();
+    EXPECT_NE(second, first);
+    must(ensure());
+    must(instance_->ensure(spec_, 1));
+    EXPECT_EQ(pid(), second);
+    start_agent_again();
+    must(ensure());
+    EXPECT_EQ(pid(), second);
+}
+
+TEST_F(AgentTest, a_static_parameter_waits_for_a_restart_and_is_reported_so_long) {
+    must(ensure());
+    const pid_t first = pid();
+    spec_.parameters["max_connections"] = "61";
+    must(ensure());
+    EXPECT_EQ(pid(), first);
+    EXPECT_EQ(report().pending_restart, std::vector<std::string>{"max_connections"});
+    spec_.restart_sequence = 1;
+    must(ensure());
+    EXPECT_TRUE(report().pending_restart.empty());
+    EXPECT_EQ(ask("show max_connections"), "61");
+}
+
+TEST_F(AgentTest, a_new_password_lets_in_and_the_old_one_no_more) {
+    must(ensure());
+    EXPECT_TRUE(as_administrator(kPassword).ok());
+    set_password("Another-Horse-43");
+    must(ensure());
+    EXPECT_TRUE(as_administrator("Another-Horse-43").ok());
+    EXPECT_FALSE(as_administrator(kPassword).ok());
+    EXPECT_EQ(os::read_file(paths().state()).value().find("SCRAM-SHA-256$"), std::string::npos)
+        << "the verifier is not kept beside the server";
+}
+
+TEST_F(AgentTest, databases_are_made_and_dropped_and_doing_it_again_changes_nothing) {
+    must(ensure());
+    const model::DatabaseSpec wanted{"/d", "app \"1\"", "UTF8", "C.UTF-8", ""};
+    for (int i = 0; i < 2; ++i) must(instance_->create_database(wanted, 1));
+    EXPECT_EQ(ask("select count(*) from pg_database where datname = 'app \"1\"'"), "1");
+    model::DatabaseSpec other = wanted;
+    other.collation = "POSIX";
+    const Status different = instance_->create_database(other, 1);
+    ASSERT_FALSE(different.ok());
+    EXPECT_EQ(different.error().code, ErrorCode::conflict);
+    for (int i = 0; i < 2; ++i) must(instance_->drop_database(wanted, 1));
+    EXPECT_EQ(ask("select count(*) from pg_database where datname = 'app \"1\"'"), "0");
+    for (const char* name : {"postgres", "template0", "template1"}) {
+        EXPECT_FALSE(instance_->drop_database({"/d", name, "UTF8", "C", ""}, 1).ok()) << name;
+    }
+}
+
+TEST_F(AgentTest, a_killed_postmaster_is_started_again_though_its_children_live) {
+    must(ensure());
+    {
+        auto session = as_administrator();
+        ASSERT_TRUE(session.ok());
+        must(session->execute("create table kept as select generate_series(1, 100) n"));
+    }
+    const pid_t first = pid();
+    // Its children find out only when they look; a stopped one never does.
+    auto asleep = as_administrator();
+    ASSERT_TRUE(asleep.ok());
+    const auto backend = asleep->query("select pg_backend_pid()");
+    ASSERT_TRUE(backend.ok());
+    const auto child = static_cast<pid_t>(parse_integer(backend->at(0, 0), 1, 1 << 30).value());
+    ASSERT_EQ(kill(child, SIGSTOP), 0);
+    ASSERT_EQ(kill(first, SIGKILL), 0);
+    must(tend_until_another_than(first));
+    EXPECT_EQ(report().state, "running");
+    EXPECT_EQ(ask("select count(*) from kept"), "100");
+    const std::string facts = os::read_file(fmt::format("/proc/{}/stat", child)).value_or("");
+    EXPECT_TRUE(facts.empty() || facts.find(") Z ") != std::string::npos)
+        << "a process of the old postmaster may still write: " << facts;
+}
+
+TEST_F(AgentTest, a_second_postmaster_on_the_same_directory_is_refused) {
+    must(ensure());
+    Postmaster second({machine_->engines().back().programs + "/postgres",
+                       paths(),
+                       ServerUsers::find(os_user()).value(),
+                       {}},
+                      clock_);
+    EXPECT_TRUE(second.adopt());
+    EXPECT_EQ(second.id()->pid, pid()) << "it is taken over, not doubled";
+    // Somebody removed the pid file: the lock still tells.
+    const std::string file = paths().data() + "/postmaster.pid";
+    const std::string content = os::read_file(file).value();
+    EXPECT_FALSE(os::FileLock::try_lock(paths().lock()).ok());
+    EXPECT_EQ(os::read_file(file).value(), content);
+    EXPECT_EQ(ask("select 1"), "1");
+}
+
+TEST_F(AgentTest, a_stopped_server_stays_stopped_whoever_starts_the_agent) {
+    must(ensure());
+    spec_.running = false;
+    must(ensure());
+    EXPECT_EQ(report().state, "stopped");
+    EXPECT_EQ(report().postmaster_pid, 0);
+    EXPECT_EQ(instance_->view().route.state, "closed");
+    start_agent_again();
+    must(instance_->tend());
+    EXPECT_EQ(report().state, "stopped");
+    EXPECT_FALSE(instance_->create_database({"/d", "app", "UTF8", "C", ""}, 1).ok());
+    spec_.running = true;
+    must(ensure());
+    EXPECT_EQ(ask("select 1"), "1");
+}
+
+TEST_F(AgentTest, the_past_is_refused) {
+    must(instance_->ensure(spec_, 5));
+    const Status old = instance_->ensure(spec_, 4);
+    ASSERT_FALSE(old.ok());
+    EXPECT_EQ(old.error().code, ErrorCode::conflict);
+    EXPECT_EQ(instance_->drop_database({"/d", "app", "UTF8", "C", ""}, 4).error().code,
+              ErrorCode::conflict);
+    EXPECT_EQ(instance_->remove(4).error().code, ErrorCode::conflict);
+    start_agent_again();
+    EXPECT_FALSE(instance_->ensure(spec_, 4).ok()) << "also after a restart of the agent";
+    // An older generation under the right term is done already.
+    model::InstanceSpec older = spec_;
+    older.generation = 0;
+    older.running = false;
+    must(instance_->ensure(older, 5));
+    EXPECT_EQ(report().state, "running");
+}
+
+TEST_F(AgentTest, a_deleted_server_leaves_nothing) {
+    must(ensure());
+    const std::string user = os_user();
+    const pid_t first = pid();
+    uid_t uid = 0;
+    if (os::is_root()) {
+        const auto found = ServerUsers::find(user).value();
+        ASSERT_TRUE(found.has_value());
+        uid = found->uid;
+        // After a crash there is one segment more than a clean stop would free.
+        ASSERT_EQ(kill(first, SIGKILL), 0);
+        must(tend_until_another_than(first));
+    }
+    must(instance_->remove(1));
+    EXPECT_EQ(report().state, "absent");
+    EXPECT_FALSE(os::exists(paths().folder));
+    EXPECT_FALSE(os::exists(paths().socket_folder));
+    if (os::is_root()) {
+        EXPECT_EQ(getpwnam(user.c_str()), nullptr);  // NOLINT(concurrency-mt-unsafe)
+        EXPECT_EQ(shared_memory_of(uid), 0);
+    }
+    must(instance_->remove(1));  // again
+}
+
+TEST_F(AgentTest, a_half_deleted_server_is_never_served_again) {
+    must(ensure());
+    must(instance_->remove(1));
+    must(os::make_folders(paths().folder, 0711));
+    model::InstanceState state;
+    state.spec = spec_;
+    state.deleting = true;
+    state.observed_generation = 1;
+    must(os::write_file_atomic(paths().state(), model::to_json(state)));
+    start_agent_again();
+    EXPECT_TRUE(instance_->is_deleting());
+    EXPECT_FALSE(instance_->ensure(spec_, 1).ok());
+    must(instance_->tend());
+    EXPECT_EQ(report().state, "absent");
+    must(instance_->remove(1));
+    EXPECT_FALSE(os::exists(paths().folder));
+}
+
+TEST_F(AgentTest, every_server_has_a_system_identifier_of_its_own) {
+    must(ensure());
+    const std::string query = "select system_identifier::text from pg_control_system()";
+    auto session = Postmaster({"", paths(), std::nullopt, {}}, clock_)
+                       .connect("postgres", static_cast<int>(report().backend_port));
+    ASSERT_TRUE(session.ok()) << session.error().describe();
+    const std::string first = session->query(query)->at(0, 0);
+    must(pool_->make(machine_->engines().back(), false));
+    EXPECT_EQ(pool_->count(spec_.major), 1U);
+    model::InstanceSpec other = spec_;
+    other.incarnation = ids_.uuid();
+    Instance second(*machine_, *pool_, clock_, other.incarnation, [] {});
+    must(second.ensure(other, 1));
+    EXPECT_EQ(pool_->count(spec_.major), 0U) << "the prepared directory was taken";
+    auto its_session =
+        Postmaster({"", instance_paths(machine_->layout(), other.incarnation), std::nullopt, {}},
+                   clock_)
+            .connect("postgres", static_cast<int>(second.view().report.backend_port));
+    ASSERT_TRUE(its_session.ok());
+    EXPECT_NE(its_session->query(query)->at(0, 0), first);
+    must(second.remove(1));
+}
+
+}  // namespace
+}  // namespace howdah::agent
