@@ -167,6 +167,8 @@ bool Instance::is_deleting() const {
 void Instance::publish(std::string_view state, std::string_view detail) {
     const auto id = postmaster_ ? postmaster_->id() : std::nullopt;
     const bool runs = postmaster_ && postmaster_->is_running();
+    // It may have died since the caller looked; then it is about to be started again.
+    if (state == "running" && !runs) state = "starting";
     bool is_news = false;
     {
         const std::lock_guard lock(mutex_);
