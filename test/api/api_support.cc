@@ -159,7 +159,7 @@ Body World::server_body() {
 
 void World::make_server(const std::string& name) {
     const Reply reply = call("PUT", "{P}/flexibleServers/" + name, server_body());
-    ASSERT_EQ(reply.status, 201) << reply.text;
+    ASSERT_EQ(reply.status, 202) << reply.text;
     finish(name);
 }
 

@@ -44,7 +44,7 @@ using Configurations = Children;
 TEST_F(FirewallRules, live_in_the_server_and_are_found_in_any_letter_case) {
     const Reply made =
         world.call("PUT", child("firewallRules/Office"), rule("10.0.0.1", "10.0.0.9"));
-    ASSERT_EQ(made.status, 201) << made.text;
+    ASSERT_EQ(made.status, 202) << made.text;
     EXPECT_EQ(made.body["id"], world.expand(child("firewallRules/Office")));
     EXPECT_EQ(made.body["type"], "Microsoft.DBforPostgreSQL/flexibleServers/firewallRules");
     EXPECT_EQ(made.body["properties"]["endIpAddress"], "10.0.0.9");
@@ -104,7 +104,7 @@ TEST_F(FirewallRules, are_bounded) {
             world
                 .call("PUT", child(fmt::format("firewallRules/r{}", i)), rule("1.1.1.1", "1.1.1.1"))
                 .status,
-            201);
+            202);
     EXPECT_EQ(world.call("PUT", child("firewallRules/more"), rule("1.1.1.1", "1.1.1.1")).code(),
               "QuotaExceeded");
     EXPECT_EQ(world.call("PUT", child("firewallRules/r5"), rule("0.0.0.0", "0.0.0.0")).status, 202);
@@ -113,7 +113,7 @@ TEST_F(FirewallRules, are_bounded) {
 TEST_F(Databases, are_shown_while_they_come_and_when_they_are_there) {
     const Body body = Body::parse(R"({"properties":{"charset":"utf8","collation":"en_US.utf8"}})");
     const Reply made = world.call("PUT", child("databases/app"), body);
-    ASSERT_EQ(made.status, 201) << made.text;
+    ASSERT_EQ(made.status, 202) << made.text;
     EXPECT_EQ(made.body["properties"]["charset"], "UTF8");
     const model::Operation operation = world.operations.find(World::operation_of(made)).value();
     EXPECT_EQ(operation.kind, "CreateDatabase");
@@ -136,7 +136,7 @@ TEST_F(Databases, are_shown_while_they_come_and_when_they_are_there) {
 }
 
 TEST_F(Databases, whose_creation_failed_are_not_shown) {
-    ASSERT_EQ(world.call("PUT", child("databases/app"), Body::object()).status, 201);
+    ASSERT_EQ(world.call("PUT", child("databases/app"), Body::object()).status, 202);
     world.fail_operations("pg1", {"PostgresError", "no", ""});
     EXPECT_EQ(world.call("GET", child("databases/app")).status, 404);
     EXPECT_EQ(names_of(world.call("GET", child("databases"))),
@@ -162,7 +162,7 @@ TEST_F(Databases, made_with_sql_are_shown_and_can_be_dropped) {
 }
 
 TEST_F(Databases, that_come_cannot_be_dropped_before_they_are_there) {
-    ASSERT_EQ(world.call("PUT", child("databases/app"), Body::object()).status, 201);
+    ASSERT_EQ(world.call("PUT", child("databases/app"), Body::object()).status, 202);
     EXPECT_EQ(world.call("DELETE", child("databases/app")).code(), "Conflict");
     world.finish();
     EXPECT_EQ(world.call("DELETE", child("databases/app")).status, 202);
@@ -203,7 +203,7 @@ TEST_F(Databases, with_bad_names_or_properties_are_refused) {
 
 TEST_F(Databases, that_exist_cannot_get_another_collation) {
     report_databases({{"app", "UTF8", "en_US.UTF-8"}});
-    EXPECT_EQ(world.call("PUT", child("databases/app"), Body::object()).status, 201)
+    EXPECT_EQ(world.call("PUT", child("databases/app"), Body::object()).status, 202)
         << "the same locale in another spelling";
     EXPECT_EQ(world.call_text("PUT", child("databases/app"), R"({"properties":{"collation":"C"}})")
                   .code(),

@@ -254,7 +254,7 @@ TEST(concurrency, changes_of_one_server_queue_and_merge) {
                 "PUT", fmt::format("{{P}}/flexibleServers/pg1/firewallRules/rule{}", i), body);
             const Reply database = world.call(
                 "PUT", fmt::format("{{P}}/flexibleServers/pg1/databases/db{}", i), Body::object());
-            if (rule.status == 201 && database.status == 201) ++good;
+            if (rule.status == 202 && database.status == 202) ++good;
         });
     for (std::thread& each : threads) each.join();
     EXPECT_EQ(good, kThreads);
@@ -277,7 +277,7 @@ TEST(concurrency, one_name_is_given_to_one_server) {
                 "flexibleServers/pg1",
                 i);
             const Reply reply = world.call("PUT", path, World::server_body());
-            made += reply.status == 201;
+            made += reply.status == 202;
             refused += reply.code() == "ServerNameAlreadyExists";
         });
     for (std::thread& each : threads) each.join();
@@ -353,7 +353,7 @@ class Rivals : public testing::TestWithParam<int> {
 };
 
 TEST_F(Rivals, who_write_first_are_merged_with) {
-    EXPECT_EQ(put_rule_against(15), 201);
+    EXPECT_EQ(put_rule_against(15), 202);
     EXPECT_EQ(world.spec().generation, 17);
     EXPECT_TRUE(world.spec().tags.contains("rival"));
     EXPECT_EQ(world.spec().firewall_rules.size(), 1U);

@@ -227,7 +227,7 @@ TEST(server_validation, a_small_machine_still_offers_the_smallest_size) {
     Body body = World::server_body();
     EXPECT_EQ(world.call("PUT", kServer, body).target(), "sku.name");
     body["sku"] = {{"name", "Standard_B1ms"}, {"tier", "Burstable"}};
-    EXPECT_EQ(world.call("PUT", kServer, body).status, 201);
+    EXPECT_EQ(world.call("PUT", kServer, body).status, 202);
 }
 
 TEST(server_validation, a_sku_is_found_in_any_spelling) {
@@ -236,7 +236,7 @@ TEST(server_validation, a_sku_is_found_in_any_spelling) {
     Body body = World::server_body();
     body["sku"]["name"] = "standard_d2DS_v5";
     body["sku"]["tier"] = "generalpurpose";
-    ASSERT_EQ(world.call("PUT", kServer, body).status, 201);
+    ASSERT_EQ(world.call("PUT", kServer, body).status, 202);
     EXPECT_EQ(world.spec().sku.name, "Standard_D2ds_v5");
     EXPECT_EQ(world.spec().sku.tier, "GeneralPurpose");
 }

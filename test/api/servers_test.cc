@@ -15,7 +15,7 @@ TEST(servers, a_new_server_is_written_with_its_operation_and_its_name) {
     World world;
     world.make_group();
     const Reply reply = world.call("PUT", kServer, World::server_body());
-    ASSERT_EQ(reply.status, 201) << reply.text;
+    ASSERT_EQ(reply.status, 202) << reply.text;
     EXPECT_EQ(reply.body["properties"]["state"], "Provisioning");
     EXPECT_EQ(reply.headers.at("retry-after"), "1");
     const std::string base = "https://localhost:8443" + world.expand("{L}");
@@ -120,7 +120,7 @@ TEST(servers, what_az_sends_is_accepted) {
         "geoRedundantBackup":"Disabled"},"network":{"delegatedSubnetResourceId":"",
         "privateDnsZoneArmResourceId":"","publicNetworkAccess":"Enabled"},
         "highAvailability":{"mode":"Disabled"},"createMode":"Create"}})";
-    ASSERT_EQ(world.call_text("PUT", kServer, create, kOldVersion).status, 201);
+    ASSERT_EQ(world.call_text("PUT", kServer, create, kOldVersion).status, 202);
     world.finish();
     const char* update =
         R"({"sku":{"name":"Standard_B2s","tier":"Burstable"},"tags":{"a":"b"},"properties":{
@@ -354,7 +354,7 @@ TEST(servers, a_server_that_is_being_deleted_takes_no_change) {
               204);
     EXPECT_EQ(world.call("DELETE", kServer).status, 204);
     EXPECT_EQ(world.call("GET", kServer).code(), "ResourceNotFound");
-    EXPECT_EQ(world.call("PUT", kServer, World::server_body()).status, 201);
+    EXPECT_EQ(world.call("PUT", kServer, World::server_body()).status, 202);
 }
 
 TEST(servers, a_status_of_an_earlier_life_is_not_shown) {
@@ -403,7 +403,7 @@ TEST(servers, a_location_may_be_spelled_freely) {
     Body body = World::server_body();
     body["location"] = "L o c A l";
     const Reply reply = world.call("PUT", kServer, body);
-    ASSERT_EQ(reply.status, 201) << reply.text;
+    ASSERT_EQ(reply.status, 202) << reply.text;
     EXPECT_EQ(reply.body["location"], "local");
 }
 

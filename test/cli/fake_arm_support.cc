@@ -221,7 +221,7 @@ http::Response FakeArm::change(const http::Request& request, const std::string& 
         resource["properties"]["provisioningState"] = "Succeeded";
         resources_[key] = resource;
         if (key.find("/providers/") == std::string::npos) return answer(201, resource);
-        return begin("PUT", path, 201, resource);
+        return begin("PUT", path, 202, resource);
     }
     if (key.ends_with("/checknameavailability")) {
         const std::string name = text_at(body, "name");

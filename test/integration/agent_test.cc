@@ -1,5 +1,7 @@
 // Instances with real PostgreSQL, as the agent runs them, without a control plane.
 
+#include "agent/agent.h"
+
 #include <dirent.h>
 #include <fmt/core.h>
 #include <gtest/gtest.h>
@@ -10,7 +12,9 @@
 #include <sys/stat.h>
 
 #include <memory>
+#include <thread>
 
+#include "agent/config/render.h"
 #include "agent/instance.h"
 #include "agent/machine.h"
 #include "agent/prepared.h"
@@ -26,6 +30,8 @@ namespace {
 
 using test::kAdministrator;
 using test::kPassword;
+
+constexpr Duration kPoll = std::chrono::milliseconds(5);
 
 /// What is left of an operating-system user: System V segments and named shared memory.
 int shared_memory_of(uid_t uid) {
@@ -129,6 +135,18 @@ class AgentTest : public testing::Test {
         return tended;
     }
 
+    /// Kills the postmaster that the disk names and waits for its end.
+    pid_t end_postmaster() {
+        const std::string file = os::read_file(paths().data() + "/postmaster.pid").value();
+        const auto found =
+            static_cast<pid_t>(parse_integer(file.substr(0, file.find('\n')), 2, 1 << 30).value());
+        auto process = os::ProcessHandle::open(found).value();
+        EXPECT_TRUE(process.signal(SIGKILL).ok());
+        EXPECT_TRUE(process.wait_exit(std::chrono::seconds(10)));
+        os::reap({found});
+        return found;
+    }
+
     model::InstanceReport report() const { return instance_->view().report; }
     InstancePaths paths() const { return instance_paths(machine_->layout(), spec_.incarnation); }
     pid_t pid() const { return static_cast<pid_t>(report().postmaster_pid); }
@@ -207,6 +225,45 @@ TEST_F(AgentTest, a_server_that_cannot_start_with_new_parameters_runs_with_the_o
     EXPECT_EQ(ask("show shared_buffers"), before);
 }
 
+TEST_F(AgentTest, a_restart_for_which_a_bad_parameter_has_waited_goes_back_to_what_was_in_force) {
+    must(ensure());
+    const std::string before = ask("show shared_buffers");
+    spec_.parameters["shared_buffers"] = "1000000000";
+    spec_.parameters["work_mem"] = "7001";
+    must(ensure());
+    ASSERT_EQ(report().pending_restart, std::vector<std::string>{"shared_buffers"});
+    spec_.restart_sequence = 1;
+    const Status failed = ensure();
+    ASSERT_FALSE(failed.ok());
+    EXPECT_EQ(failed.error().code, ErrorCode::invalid_argument) << failed.error().describe();
+    EXPECT_EQ(report().state, "running");
+    EXPECT_EQ(ask("show shared_buffers"), before);
+    EXPECT_EQ(ask("show work_mem"), "7001kB") << "what did not wait stays";
+}
+
+TEST_F(AgentTest, a_crash_while_a_bad_parameter_waits_for_a_restart_is_survived) {
+    must(ensure());
+    const std::string before = ask("show shared_buffers");
+    spec_.parameters["shared_buffers"] = "1000000000";
+    must(ensure());
+    // The machine was switched off: the next agent knows what the disk knows.
+    instance_.reset();
+    const pid_t first = end_postmaster();
+    start_agent_again();
+    (void)instance_->tend();
+    EXPECT_NE(pid(), first);
+    EXPECT_EQ(report().state, "running");
+    EXPECT_NE(report().detail.find("does not start"), std::string::npos) << report().detail;
+    EXPECT_EQ(ask("show shared_buffers"), before);
+    // What is asked for is still asked for, and waits again.
+    must(ensure());
+    EXPECT_EQ(report().pending_restart, std::vector<std::string>{"shared_buffers"});
+    spec_.parameters.erase("shared_buffers");
+    spec_.restart_sequence = 1;
+    must(ensure());
+    EXPECT_TRUE(report().pending_restart.empty());
+}
+
 TEST_F(AgentTest, a_restart_asked_for_once_happens_once) {
     must(ensure());
     const pid_t first = pid();
@@ -248,6 +305,7 @@ TEST_F(AgentTest, a_new_password_lets_in_and_the_old_one_no_more) {
 
 TEST_F(AgentTest, databases_are_made_and_dropped_and_doing_it_again_changes_nothing) {
     must(ensure());
+    const std::size_t databases = report().databases.size();
     const model::DatabaseSpec wanted{"/d", "app \"1\"", "UTF8", "C.UTF-8", ""};
     for (int i = 0; i < 2; ++i) must(instance_->create_database(wanted, 1));
     EXPECT_EQ(ask("select count(*) from pg_database where datname = 'app \"1\"'"), "1");
@@ -258,9 +316,11 @@ TEST_F(AgentTest, databases_are_made_and_dropped_and_doing_it_again_changes_noth
     EXPECT_EQ(different.error().code, ErrorCode::conflict);
     for (int i = 0; i < 2; ++i) must(instance_->drop_database(wanted, 1));
     EXPECT_EQ(ask("select count(*) from pg_database where datname = 'app \"1\"'"), "0");
-    for (const char* name : {"postgres", "template0", "template1"}) {
+    for (const std::string_view reserved : kSystemDatabases) {
+        const std::string name(reserved);
         EXPECT_FALSE(instance_->drop_database({"/d", name, "UTF8", "C", ""}, 1).ok()) << name;
     }
+    EXPECT_EQ(report().databases.size(), databases) << "nothing else has come or gone";
 }
 
 TEST_F(AgentTest, a_killed_postmaster_is_started_again_though_its_children_live) {
@@ -401,6 +461,134 @@ TEST_F(AgentTest, every_server_has_a_system_identifier_of_its_own) {
     ASSERT_TRUE(its_session.ok());
     EXPECT_NE(its_session->query(query)->at(0, 0), first);
     must(second.remove(1));
+}
+
+/// The same through the agent: actions in, results and routes out.
+class WholeAgentTest : public AgentTest {
+  protected:
+    void SetUp() override {
+        AgentTest::SetUp();
+        if (!instance_) return;
+        instance_.reset();
+        start_agent();
+    }
+    void TearDown() override {
+        if (!agent_) return;
+        (void)carry_out(model::ActionKind::delete_instance);
+        agent_.reset();
+        EXPECT_FALSE(os::exists(paths().folder));
+    }
+
+    /// Also: it was killed, and this is the next one.
+    void start_agent() {
+        agent_.reset();
+        Journal journal = Journal::open(machine_->layout().journal()).value();
+        agent_ = std::make_unique<Agent>(*machine_, LinkOptions{}, std::move(journal), clock_, ids_,
+                                         /*pool_size=*/0);
+        must(agent_->load());
+    }
+    model::Action action(model::ActionKind kind) {
+        model::Action action{.id = ids_.uuid(),
+                             .server_id = spec_.server_id,
+                             .incarnation = spec_.incarnation,
+                             .kind = kind,
+                             .term = 1,
+                             .generation = spec_.generation};
+        if (kind == model::ActionKind::ensure_instance) action.instance = spec_;
+        return action;
+    }
+    /// One that is told to stop still does what it has accepted.
+    void work() {
+        std::stop_source stop;
+        stop.request_stop();
+        agent_->work(stop.get_token());
+    }
+    /// "" if it succeeded. The control plane stores the result and says so.
+    std::string carry_out(const model::Action& action) {
+        if (!agent_->accept(action)) return "not accepted";
+        work();
+        for (const model::ActionResult& each : agent_->results()) {
+            if (each.action_id != action.id) continue;
+            must(agent_->acknowledge({action.id}));
+            return each.failure ? each.failure->code + ": " + each.failure->message : "";
+        }
+        return "no result";
+    }
+    std::string carry_out(model::ActionKind kind) { return carry_out(action(kind)); }
+    std::string ensure_next() {
+        ++spec_.generation;
+        return carry_out(model::ActionKind::ensure_instance);
+    }
+    pid_t pid() const {
+        const auto report = agent_->report_of(spec_.incarnation);
+        return report ? static_cast<pid_t>(report->postmaster_pid) : 0;
+    }
+    std::vector<model::Route> routes() const {
+        return model::from_json<model::RouteTable>(
+                   os::read_file(machine_->layout().routes()).value())
+            .value()
+            .routes;
+    }
+
+    std::unique_ptr<Agent> agent_;
+};
+
+TEST_F(WholeAgentTest, the_next_agent_goes_on_with_the_same_postmaster_and_the_same_route) {
+    ASSERT_EQ(ensure_next(), "");
+    const pid_t first = pid();
+    ASSERT_GT(first, 0);
+    for (int i = 0; i < 2; ++i) {
+        ASSERT_EQ(routes().size(), 1U);
+        EXPECT_EQ(routes()[0].state, "open");
+        EXPECT_EQ(routes()[0].postmaster_pid, first);
+        EXPECT_EQ(pid(), first);
+        start_agent();
+    }
+}
+
+TEST_F(WholeAgentTest, a_restart_that_comes_again_after_all_is_forgotten_is_not_done_again) {
+    ASSERT_EQ(ensure_next(), "");
+    const pid_t first = pid();
+    spec_.restart_sequence = 1;
+    ++spec_.generation;
+    const model::Action restart = action(model::ActionKind::ensure_instance);
+    EXPECT_EQ(carry_out(restart), "");
+    const pid_t second = pid();
+    EXPECT_NE(second, first);
+    EXPECT_EQ(carry_out(restart), "");
+    start_agent();
+    EXPECT_EQ(carry_out(restart), "");
+    EXPECT_EQ(ensure_next(), "");
+    EXPECT_EQ(pid(), second);
+}
+
+TEST_F(WholeAgentTest, a_killed_postmaster_is_noticed_and_started_again) {
+    ASSERT_EQ(ensure_next(), "");
+    const pid_t first = pid();
+    std::jthread watcher([this](std::stop_token stop) { agent_->watch(std::move(stop)); });
+    std::jthread worker([this](std::stop_token stop) { agent_->work(std::move(stop)); });
+    ASSERT_EQ(kill(first, SIGKILL), 0);
+    const Instant end = clock_.now() + std::chrono::seconds(20);
+    while ((pid() == first || routes()[0].state != "open") && clock_.now() < end)
+        std::this_thread::sleep_for(kPoll);
+    EXPECT_NE(pid(), first);
+    EXPECT_EQ(routes()[0].state, "open");
+    EXPECT_EQ(routes()[0].postmaster_pid, pid());
+}
+
+TEST_F(WholeAgentTest, a_delete_replaces_what_waits_and_nothing_brings_the_server_back) {
+    ASSERT_EQ(ensure_next(), "");
+    const pid_t first = pid();
+    ++spec_.generation;
+    spec_.restart_sequence = 1;
+    const model::Action waiting = action(model::ActionKind::ensure_instance);
+    ASSERT_TRUE(agent_->accept(waiting));
+    EXPECT_EQ(carry_out(model::ActionKind::delete_instance), "");
+    EXPECT_TRUE(agent_->results().empty()) << "what was replaced has no result";
+    EXPECT_FALSE(os::process_facts(first).has_value());
+    EXPECT_TRUE(ensure_next().starts_with("conflict")) << "a late repetition";
+    EXPECT_FALSE(os::exists(paths().folder));
+    EXPECT_TRUE(routes().empty());
 }
 
 }  // namespace

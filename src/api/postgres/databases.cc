@@ -277,7 +277,7 @@ Answer put_database(Call& call) {
                return try_put(call, server, id, database, overtaken);
            }));
     HD_TRY(http::Response response,
-           json_answer(201,
+           json_answer(202,
                        database_json(server, database.name, database.charset, database.collation)));
     return with_operation(call, std::move(response), operation);
 }

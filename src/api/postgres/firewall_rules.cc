@@ -99,7 +99,6 @@ Answer put_firewall_rule(Call& call) {
     HD_CHECK(check_rule_name(name));
     const model::ResourceId id = server.child("firewallRules", name);
     HD_TRY(model::FirewallRule rule, read_rule(call, id));
-    bool is_new = false;
     ServerChange change;
     change.kind = "UpdateFirewallRule";
     change.server = server;
@@ -107,8 +106,7 @@ Answer put_firewall_rule(Call& call) {
     change.apply = [&](ServerRecord& record) -> Status {
         auto& rules = record.spec.firewall_rules;
         model::FirewallRule* found = find_rule(rules, name);
-        is_new = found == nullptr;
-        if (!is_new) {
+        if (found != nullptr) {
             rule.id = found->id;
             rule.name = found->name;
             *found = rule;
@@ -124,8 +122,7 @@ Answer put_firewall_rule(Call& call) {
         return ok_status();
     };
     HD_TRY(const ChangedServer changed, change_server(call, change));
-    HD_TRY(http::Response response,
-           json_answer(is_new ? 201 : 202, firewall_rule_json(server, rule)));
+    HD_TRY(http::Response response, json_answer(202, firewall_rule_json(server, rule)));
     return with_operation(call, std::move(response), changed.operation);
 }
 

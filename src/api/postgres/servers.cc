@@ -151,7 +151,8 @@ Answer put_server(Call& call) {
     HD_TRY(ServerBody body, body_of(call, id));
     HD_TRY(const auto offer, call.services.offers.current());
     HD_TRY(const auto created, create_unless_there(call, *offer, id, body));
-    if (created) return server_answer(call, 201, *created, *offer);
+    // Never 201: newer SDKs take only 202 for the begin of a long-running operation.
+    if (created) return server_answer(call, 202, *created, *offer);
     if (!body.location) HD_CHECK(check_location(call.context, body.location, id.type()));
     if (!body.tags) body.tags.emplace();  // PUT replaces the tags
     HD_TRY(const ChangedServer changed, update(call, *offer, id, body));
