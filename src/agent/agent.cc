@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "base/failpoint.h"
 #include "base/log.h"
@@ -71,6 +72,10 @@ Status Agent::load() {
         const auto table = model::from_json<model::RouteTable>(*routes);
         if (table.ok()) routes_revision_ = table->revision;
     }
+    for (const model::ActionResult& each : journal_.results()) {
+        if (each.kind == model::ActionKind::delete_instance && !each.failure)
+            removed_.push_back(each.incarnation);
+    }
     HD_TRY(const auto names, os::list_folder(machine_.layout().instances()));
     for (const std::string& name : names) {
         if (!is_uuid(name)) continue;
@@ -114,12 +119,13 @@ Agent::Member& Agent::member_locked(const std::string& incarnation) {
 // Jobs
 
 bool Agent::accept(model::Action action) {
-    if (journal_.contains(action.id) || !is_uuid(action.incarnation)) return false;
+    if (!is_uuid(action.incarnation)) return false;
     const std::lock_guard lock(mutex_);
-    if (running_.contains(action.id)) return false;
+    // An action is in the journal before it ceases to run, so it is in one of them at any time.
+    if (running_.contains(action.id) || journal_.contains(action.id)) return false;
     Member& member = member_locked(action.incarnation);
-    if (member.jobs.size() >= kQueuedActionsMax) return false;
     replace_waiting_locked(member, action);
+    if (member.jobs.size() >= kQueuedActionsMax) return false;
     running_.insert(action.id);
     member.jobs.push_back({std::move(action)});
     has_job_.notify_one();
@@ -131,7 +137,9 @@ void Agent::replace_waiting_locked(Member& member, const model::Action& action) 
     if (!is_delete && action.kind != model::ActionKind::ensure_instance) return;
     std::erase_if(member.jobs, [&](const Job& job) {
         if (!job.action || job.action->term > action.term) return false;
-        const bool is_replaced = is_delete || job.action->kind == action.kind;
+        const bool is_older =
+            job.action->kind == action.kind && job.action->generation <= action.generation;
+        const bool is_replaced = is_delete || is_older;
         if (is_replaced) running_.erase(job.action->id);
         return is_replaced;
     });
@@ -142,6 +150,10 @@ std::optional<model::InstanceReport> Agent::report_of(const std::string& incarna
     const auto found = members_.find(incarnation);
     if (found == members_.end()) return std::nullopt;
     return found->second.instance->view().report;
+}
+
+bool Agent::was_removed_locked(const std::string& incarnation) const {
+    return std::find(removed_.begin(), removed_.end(), incarnation) != removed_.end();
 }
 
 bool Agent::has_host_report_locked() const {
@@ -190,8 +202,9 @@ void Agent::finish_job(const std::string& incarnation, bool is_removed) {
         if (is_removed) {
             removed_.push_back(incarnation);
             if (removed_.size() > kRemovedMax) removed_.pop_front();
-            if (member.jobs.empty()) members_.erase(incarnation);
         }
+        // Also after what came for it when it was gone.
+        if (member.jobs.empty() && was_removed_locked(incarnation)) members_.erase(incarnation);
         has_job_.notify_all();
     }
     if (is_removed) publish_routes();
@@ -249,8 +262,7 @@ Status Agent::execute(Instance& instance, const model::Action& action) {
             {
                 // A late repetition must not bring a deleted server back.
                 const std::lock_guard lock(mutex_);
-                if (std::find(removed_.begin(), removed_.end(), action.incarnation) !=
-                    removed_.end()) {
+                if (was_removed_locked(action.incarnation)) {
                     return Error{ErrorCode::conflict, "the server has been deleted", "server"};
                 }
             }
@@ -287,6 +299,7 @@ void Agent::tend(const std::string& incarnation, Instance& instance) {
 /// Waits for the end of any postmaster; queues instances that are due.
 void Agent::watch(std::stop_token stop) {
     while (!stop.stop_requested()) {
+        publish_due_routes();
         std::vector<pollfd> fds;
         std::vector<std::string> owners;
         {
@@ -436,6 +449,16 @@ void Agent::view_changed(const std::string& incarnation) {
 
 void Agent::publish_routes() {
     const std::lock_guard routes_lock(routes_mutex_);
+    publish_routes_locked();
+}
+
+/// What could not be written, say on a full disk, is written as soon as that is possible.
+void Agent::publish_due_routes() {
+    const std::lock_guard routes_lock(routes_mutex_);
+    if (are_routes_due_) publish_routes_locked();
+}
+
+void Agent::publish_routes_locked() {
     if (!is_loaded_) return;
     model::RouteTable table;
     {
@@ -447,6 +470,7 @@ void Agent::publish_routes() {
         }
     }
     std::string text = model::to_json(table);
+    const bool was_due = std::exchange(are_routes_due_, false);
     if (text == routes_text_) return;
     table.revision = routes_revision_ + 1;
     HD_FAILPOINT("agent.routes.before_publish");
@@ -454,7 +478,9 @@ void Agent::publish_routes() {
     const Status written =
         os::replace_file(machine_.layout().routes(), model::to_json(table), 0600);
     if (!written.ok()) {
-        log::error("the routes cannot be published", {{"reason", written.error().describe()}});
+        are_routes_due_ = true;
+        if (!was_due)
+            log::error("the routes cannot be published", {{"reason", written.error().describe()}});
         return;
     }
     HD_FAILPOINT("agent.routes.after_publish");

@@ -93,6 +93,7 @@ class Agent {
     Member& member_locked(const std::string& incarnation);
     void replace_waiting_locked(Member& member, const model::Action& action);
     bool wait_for_quiet(std::stop_token stop, const std::string& major);
+    bool was_removed_locked(const std::string& incarnation) const;
     bool has_host_report_locked() const;
     void queue_tend_locked(const std::string& incarnation, Member& member);
     std::optional<std::pair<std::string, Job>> take_job(std::stop_token stop);
@@ -102,6 +103,8 @@ class Agent {
     void tend(const std::string& incarnation, Instance& instance);
     void view_changed(const std::string& incarnation);
     void publish_routes();
+    void publish_due_routes();
+    void publish_routes_locked();
     bool closes_a_route_locked(const model::RouteTable& table) const;
     Status survey(const InstalledEngine& engine);
 
@@ -136,6 +139,7 @@ class Agent {
     /// would lose its sessions at the gateway.
     bool is_loaded_ = false;             ///< guarded by routes_mutex_
     std::int64_t routes_revision_ = 0;   ///< guarded by routes_mutex_
+    bool are_routes_due_ = false;        ///< guarded by routes_mutex_; they could not be written
     std::string routes_text_;            ///< guarded by routes_mutex_; what was published last
     std::set<std::string> open_routes_;  ///< guarded by routes_mutex_; ids of open servers
 };

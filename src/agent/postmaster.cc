@@ -135,7 +135,12 @@ std::vector<pid_t> Postmaster::leftovers() const {
 }
 
 void Postmaster::remove_shared_memory() const {
-    if (!options_.user) return;
+    if (!options_.user) {
+        // Other servers have the same owner: only what the pid file names is this one's for sure.
+        const auto segment = segment_of(options_.paths.data());
+        if (segment && segment->attachments == 0) (void)shmctl(segment->id, IPC_RMID, nullptr);
+        return;
+    }
     // After several crashes there may be several. What the owner, who is this server's alone, has
     // left is the only way to tell them: postmaster.pid knows the last at most.
     struct shm_info totals {};
