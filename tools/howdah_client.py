@@ -13,6 +13,7 @@ import http.client
 import json
 import os
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -34,6 +35,7 @@ RESOURCES_VERSION = "2021-04-01"
 DOMAIN = "postgres.database.howdah.local"
 LOCATION = "local"
 ADMIN = "dba"
+OWN_PORTS = 100  # that the servers of one home may have
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # What a Home runs as when it is not told: None is the user of the test.
@@ -280,6 +282,8 @@ class Home:
     def __init__(self, user=None, pool_size=2, environment=None):
         self.user = user or default_user
         self.pool_size = pool_size
+        # Another Howdah of this machine may use the ports that servers have by default.
+        self.own_ports = random.randrange(21000, 31000, OWN_PORTS)
         self.extra_environment = environment or {}
         self.folder = tempfile.mkdtemp(prefix="howdah-e2e-", dir="/tmp")
         self.dir = os.path.join(self.folder, "home")
@@ -320,7 +324,8 @@ class Home:
                       "--clear-groups"]
         return [*prefix, binary("howdahd"), "--all-in-one", "--home", self.dir, "--api-port",
                 str(self.api_port), "--gateway-port", str(self.gateway_port), "--pool-size",
-                str(self.pool_size)]
+                str(self.pool_size), "--own-ports-first", str(self.own_ports),
+                "--own-ports-last", str(self.own_ports + OWN_PORTS - 1)]
 
     def start(self, timeout=120):
         """Starts howdahd and waits until it is ready."""

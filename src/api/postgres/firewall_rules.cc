@@ -23,8 +23,7 @@ Status check_rule_name(std::string_view name) {
     return Error{
         ErrorCode::invalid_resource_name,
         fmt::format("'{}' cannot be the name of a firewall rule", name.substr(0, kRuleNameMax)),
-        "name",
-        fmt::format("use 1 to {} letters, digits, hyphens and underscores", kRuleNameMax)};
+        "name", fmt::format("use 1 to {} letters, digits, hyphens and underscores", kRuleNameMax)};
 }
 
 /// An IPv4 address as a number; none if the text is not one. No leading zeros, as some programs

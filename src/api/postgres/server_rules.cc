@@ -25,22 +25,10 @@ constexpr std::string_view kReservedNames[] = {
 constexpr std::string_view kReservedInside[] = {"microsoft", "windows"};
 constexpr std::string_view kReservedStarts[] = {"login", "xbox"};
 
-constexpr std::string_view kReservedLogins[] = {"azure_superuser",
-                                                "azure_pg_admin",
-                                                "azuresu",
-                                                "admin",
-                                                "administrator",
-                                                "root",
-                                                "guest",
-                                                "public",
-                                                "replication",
-                                                "none",
-                                                "user",
-                                                "all",
-                                                "current_user",
-                                                "session_user",
-                                                "current_role",
-                                                "howdah"};
+constexpr std::string_view kReservedLogins[] = {
+    "azure_superuser", "azure_pg_admin", "azuresu",      "admin", "administrator", "root",
+    "guest",           "public",         "replication",  "none",  "user",          "all",
+    "current_user",    "session_user",   "current_role", "howdah"};
 constexpr std::string_view kReservedLoginStarts[] = {"pg_", "azure_", "howdah_"};
 
 Error bad_value(std::string_view path, std::string message, std::string hint = {}) {
