@@ -262,14 +262,13 @@ core::InstanceFacts Instance::facts() const {
     facts.wants_running = state_.spec.running;
     facts.is_configured = is_configured_;
     facts.is_loaded = is_loaded_;
-    facts.is_restart_due = state_.restart_token != restart_token();
+    facts.is_restart_due = state_.restart_token != restart_token(state_.spec.restart_sequence);
     facts.has_administrator = state_.password_version >= state_.spec.password_version;
     return facts;
 }
 
-std::string Instance::restart_token() const {
-    return fmt::format("{}/{}/{}", state_.spec.restart_sequence, state_.spec.vcores,
-                       state_.spec.memory_mb);
+std::string Instance::restart_token(std::int64_t sequence) const {
+    return fmt::format("{}/{}/{}", sequence, state_.spec.vcores, state_.spec.memory_mb);
 }
 
 Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
@@ -287,7 +286,9 @@ Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
             state_.observed_generation = spec.generation;
             state_.previous.reset();
             HD_CHECK(save());
-            return refresh();
+            HD_CHECK(refresh());
+            note_parameters_in_force();
+            return save();
         }
         const Status status = step(next);
         if (status.ok()) continue;
@@ -354,7 +355,7 @@ Status Instance::claim() {
     HD_FAILPOINT("agent.instance.claimed");
     HD_CHECK(use_directory(*engine));
     HD_CHECK(choose_port());
-    state_.restart_token = restart_token();
+    state_.restart_token = restart_token(state_.spec.restart_sequence);
     return save();
 }
 
@@ -507,28 +508,63 @@ Status Instance::start() {
 Status Instance::start_or_fall_back() {
     if (postmaster_->is_running()) return postmaster_->start();  // it recovers
     HD_CHECK(choose_port());
+    // Before the start: a new postmaster is what the restart that is due asks for, even if the
+    // agent dies before it can say so.
+    const std::int64_t sequence = state_.spec.restart_sequence;
+    state_.restart_token = restart_token(sequence);
+    const Status started = start_as_specified();
+    if (started.ok() || started.error().code != ErrorCode::postgres) return started;
+    while (put_back() && state_.spec.running) {
+        log::warn(
+            "PostgreSQL does not start with the new configuration; the one before is put back",
+            {{"server", state_.spec.server_id}, {"reason", started.error().describe()}});
+        // The restart is done; another size is not.
+        state_.restart_token = restart_token(sequence);
+        state_.restart_begun.clear();
+        if (!start_as_specified().ok()) continue;
+        return Error{
+            ErrorCode::invalid_argument,
+            "PostgreSQL does not start with the new parameters and runs with the ones before: " +
+                started.error().message,
+            "", "Set other values."};
+    }
+    return started;
+}
+
+Status Instance::start_as_specified() {
     HD_CHECK(apply_limits(state_.spec.memory_mb));
     HD_CHECK(write_configuration());
     (void)os::remove_tree(paths_.start_log());
-    // Before the start: a new postmaster is what the restart that is due asks for, even if the
-    // agent dies before it can say so.
-    state_.restart_token = restart_token();
     HD_CHECK(save());
-    Status started = postmaster_->start();
-    if (started.ok() || started.error().code != ErrorCode::postgres || !state_.previous)
-        return started;
-    log::warn("PostgreSQL does not start with the new configuration; the one before is put back",
-              {{"server", state_.spec.server_id}, {"reason", started.error().describe()}});
-    fall_back_to_previous();
-    HD_CHECK(apply_limits(state_.spec.memory_mb));
-    HD_CHECK(write_configuration());
-    HD_CHECK(save());
-    if (!postmaster_->start().ok()) return started;
-    return Error{
-        ErrorCode::invalid_argument,
-        "PostgreSQL does not start with the new parameters and runs with the ones before: " +
-            started.error().message,
-        "", "Set other values."};
+    HD_CHECK(postmaster_->start());
+    state_.parameters_in_force = state_.spec.parameters;
+    return ok_status();
+}
+
+/// Makes the spec one that may start where this one does not: first the one before, then with the
+/// values of the last PostgreSQL that came up, because the one before may have had some that only
+/// waited for a restart. False: there is none.
+bool Instance::put_back() {
+    if (state_.previous) {
+        fall_back_to_previous();
+        return true;
+    }
+    const bool ever_ran = state_.observed_generation > 0;
+    if (!ever_ran || state_.spec.parameters == state_.parameters_in_force) return false;
+    state_.spec.parameters = state_.parameters_in_force;
+    return true;
+}
+
+/// After a new configuration was loaded: all of it but what waits for a restart.
+void Instance::note_parameters_in_force() {
+    if (!postmaster_ || !postmaster_->is_running()) return;
+    auto now = state_.spec.parameters;
+    for (const std::string& name : view().report.pending_restart) {
+        now.erase(name);
+        const auto before = state_.parameters_in_force.find(name);
+        if (before != state_.parameters_in_force.end()) now.insert(*before);
+    }
+    state_.parameters_in_force = std::move(now);
 }
 
 Status Instance::stop() {
@@ -541,14 +577,15 @@ Status Instance::stop() {
 /// A restart is done when another postmaster runs than the one that was there when it was begun:
 /// written down before, so that a crash in between does not restart twice.
 Status Instance::restart() {
+    const std::string token = restart_token(state_.spec.restart_sequence);
     const PostmasterId current = postmaster_->id().value_or(PostmasterId{});
-    const bool is_done = state_.restart_begun == restart_token() &&
+    const bool is_done = state_.restart_begun == token &&
                          current != PostmasterId{state_.restart_pid, state_.restart_ticks};
     if (is_done) {
-        state_.restart_token = restart_token();
+        state_.restart_token = token;
         return save();
     }
-    state_.restart_begun = restart_token();
+    state_.restart_begun = token;
     state_.restart_pid = current.pid;
     state_.restart_ticks = current.start_ticks;
     HD_CHECK(save());
@@ -660,7 +697,7 @@ Status Instance::tend() {
         publish("failed", started.error().message);
         return started;
     }
-    return refresh();
+    return refresh(started.ok() ? "" : started.error().message);
 }
 
 /// Reads what PostgreSQL says of itself and publishes it. `detail`: why it is not as asked for.

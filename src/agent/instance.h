@@ -65,6 +65,9 @@ class Instance {
     Status load_configuration();
     Status start();
     Status start_or_fall_back();
+    Status start_as_specified();
+    bool put_back();
+    void note_parameters_in_force();
     Status stop();
     Status restart();
     Status set_administrator();
@@ -78,7 +81,7 @@ class Instance {
     Status choose_port();
     Status refresh(std::string_view detail = "");
     Status read_facts(pg::Connection& session);
-    std::string restart_token() const;
+    std::string restart_token(std::int64_t sequence) const;
     Status check_term(model::Term term);
     Status check_database_action(model::Term term);
     void fall_back_to_previous();

@@ -403,6 +403,7 @@ void fields(V& visit, InstanceState& record) {
     HD_F(restart_begun);
     HD_F(restart_pid);
     HD_F(restart_ticks);
+    HD_F(parameters_in_force);
 }
 template <typename V>
 void fields(V& visit, AgentJournal& record) {

@@ -356,6 +356,9 @@ struct InstanceState {
     std::string restart_begun;
     std::int64_t restart_pid = 0;
     std::int64_t restart_ticks = 0;
+    /// The customer's parameters as the newest PostgreSQL that came up has them: what waits for a
+    /// restart has its older value here.
+    std::map<std::string, std::string> parameters_in_force;
 };
 
 /// agent/journal.json: results that the control plane has not acknowledged yet.

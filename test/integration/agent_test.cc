@@ -264,6 +264,36 @@ TEST_F(AgentTest, a_crash_while_a_bad_parameter_waits_for_a_restart_is_survived)
     EXPECT_TRUE(report().pending_restart.empty());
 }
 
+TEST_F(AgentTest, a_size_that_does_not_start_is_tried_again_when_it_is_asked_for_again) {
+    must(ensure());
+    const std::string before = ask("show shared_buffers");
+    spec_.memory_mb = 16 << 20;
+    for (int i = 0; i < 2; ++i) {
+        const Status failed = ensure();
+        ASSERT_FALSE(failed.ok()) << "it is not taken for done";
+        EXPECT_NE(failed.error().describe().find("does not start"), std::string::npos)
+            << failed.error().describe();
+        EXPECT_EQ(ask("show shared_buffers"), before);
+    }
+}
+
+TEST_F(AgentTest, a_stopped_server_that_cannot_be_started_stays_stopped_and_says_why) {
+    must(ensure());
+    spec_.running = false;
+    must(ensure());
+    spec_.parameters["shared_buffers"] = "1000000000";
+    spec_.running = true;
+    const Status failed = ensure();
+    ASSERT_FALSE(failed.ok());
+    EXPECT_NE(failed.error().describe().find("shared_buffers"), std::string::npos);
+    must(instance_->tend());
+    EXPECT_EQ(report().state, "stopped");
+    EXPECT_EQ(report().postmaster_pid, 0);
+    spec_.parameters.clear();
+    must(ensure());
+    EXPECT_EQ(ask("select 1"), "1");
+}
+
 TEST_F(AgentTest, a_restart_asked_for_once_happens_once) {
     must(ensure());
     const pid_t first = pid();
@@ -586,7 +616,7 @@ TEST_F(WholeAgentTest, a_delete_replaces_what_waits_and_nothing_brings_the_serve
     EXPECT_EQ(carry_out(model::ActionKind::delete_instance), "");
     EXPECT_TRUE(agent_->results().empty()) << "what was replaced has no result";
     EXPECT_FALSE(os::process_facts(first).has_value());
-    EXPECT_TRUE(ensure_next().starts_with("conflict")) << "a late repetition";
+    EXPECT_TRUE(ensure_next().starts_with(to_string(ErrorCode::conflict))) << "a late repetition";
     EXPECT_FALSE(os::exists(paths().folder));
     EXPECT_TRUE(routes().empty());
 }
