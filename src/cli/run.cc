@@ -109,6 +109,7 @@ int run(const std::vector<std::string>& arguments, World& world) {
     app.get_formatter()->column_width(36);
     Commands commands{app, session.common, {}};
     add_account(commands);
+    add_cloud(commands);
     add_group(commands);
     add_server(commands);
     add_database(commands);

@@ -82,6 +82,7 @@ Result<Secret> read_secret_file(World& world, const std::string& option, const s
 
 // One for each noun; src/cli/<noun>.cc.
 void add_account(Commands& commands);
+void add_cloud(Commands& commands);
 void add_group(Commands& commands);
 void add_server(Commands& commands);
 void add_database(Commands& commands);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "cli/cli_support.h"
+#include "os/file.h"
 
 namespace howdah::cli {
 namespace {
@@ -197,6 +198,21 @@ TEST_F(Verbs, account_shows_lists_and_chooses_subscriptions) {
     EXPECT_EQ(run("account set --subscription Howdah").code, 0);
     EXPECT_EQ(run("account set --subscription other").code, 3);
     EXPECT_EQ(run("account set").code, 2);
+}
+
+TEST_F(Verbs, cloud_export_writes_what_az_registers) {
+    arm.put("/metadata/endpoints",
+            {{"resourceManager", arm.url()},
+             {"suffixes", {{"postgresqlServerEndpoint", ".postgres.howdah.local"}}}});
+    const std::string cloud = user.folder + "/cloud.json";
+    const std::string ca = user.folder + "/ca.pem";
+    ASSERT_EQ(run("cloud export --file " + cloud + " --ca-file " + ca).code, 0);
+    EXPECT_EQ(os::read_file(ca).value(), arm.ca_pem());
+    const Json config = parse_json(os::read_file(cloud).value(), cloud).value();
+    EXPECT_EQ(config["endpoints"]["resourceManager"], arm.url());
+    EXPECT_EQ(config["endpoints"]["activeDirectory"], arm.url() + "/adfs");
+    EXPECT_EQ(config["suffixes"]["postgresqlServerEndpoint"], ".postgres.howdah.local");
+    EXPECT_NE(run("cloud export --file " + user.folder + "/no/folder/cloud.json").code, 0);
 }
 
 TEST_F(Verbs, group_create_list_show_delete) {

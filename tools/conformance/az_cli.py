@@ -1,0 +1,314 @@
+"""Every `az postgres flexible-server` command of an unmodified az, with a cloud registered from
+what `howdah cloud export` wrote. A command whose feature is not built must say so by its name."""
+
+import json
+import os
+import subprocess
+
+from rows import Rows, seen, seen_soon
+
+NAME = "az-server"
+GROUP = "az-group"
+MISSING = "FeatureNotSupported"
+# Commands that never ask a server, or that ask another one than ours.
+ELSEWHERE = {
+    "identity show": "fails in az itself where a server has no identity",
+    "connect": "talks to the database itself and wants an extension from the internet",
+    "execute": "talks to the database itself and wants an extension from the internet",
+    "deploy run": "talks to GitHub",
+    "deploy setup": "talks to GitHub",
+    "migration check-name-availability": "is wired to the host of the public cloud in 2.45",
+    "migration create": "is wired to the host of the public cloud in 2.45",
+    "migration list": "is wired to the host of the public cloud in 2.45",
+    "migration show": "is wired to the host of the public cloud in 2.45",
+    "migration update": "is wired to the host of the public cloud in 2.45",
+}
+
+
+# What az refuses by itself, because of what the server or its location is said to be.
+REFUSED_BY_AZ = {
+    "replica create": "multi-availability zone",
+    "replica stop-replication": "is not a replica server",
+    "upgrade": "must be greater than the current version",  # it knows 14 as the newest
+}
+
+
+class AzFailed(Exception):
+    pass
+
+
+class RefusedByAz(Exception):
+    pass
+
+
+def refusal_of(error):
+    if isinstance(error, RefusedByAz):
+        return "az refuses it by itself, by what the server and the capabilities say"
+    return MISSING if isinstance(error, AzFailed) and MISSING in str(error) else None
+
+
+class Az:
+    def __init__(self, home, howdah, az="az"):
+        self.home = home
+        self.az = az
+        folder = os.path.join(home.folder, "az-config")
+        os.makedirs(folder, exist_ok=True)
+        self.environment = {
+            "PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8",
+            "AZURE_CONFIG_DIR": folder, "REQUESTS_CA_BUNDLE": home.credentials["ca_path"],
+            "AZURE_CORE_COLLECT_TELEMETRY": "no", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
+        cloud = os.path.join(folder, "cloud.json")
+        credentials = os.path.join(home.dir, "howdahd", "bootstrap-credentials.json")
+        subprocess.run([howdah, "login", "--credentials", credentials, "--output", "none"],
+                       env=self.environment, check=True, timeout=60)
+        subprocess.run([howdah, "cloud", "export", "--file", cloud, "--ca-file",
+                        os.path.join(folder, "ca.pem"), "--output", "none",
+                        "--only-show-errors"], env=self.environment,
+                       check=True, timeout=60)
+        self("cloud", "register", "-n", "Howdah", "--cloud-config", "@" + cloud)
+        self("cloud", "set", "-n", "Howdah")
+
+    def __call__(self, *arguments):
+        """The command's JSON."""
+        done = subprocess.run([self.az, *arguments, "-o", "json"], env=self.environment, text=True,
+                              stdin=subprocess.DEVNULL, capture_output=True, timeout=180,
+                              check=False)
+        if done.returncode != 0:
+            raise AzFailed(done.stderr.strip()[-600:])
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def server(self, *arguments):
+        return self("postgres", "flexible-server", *arguments)
+
+    def commands(self):
+        """All commands below `az postgres flexible-server`, as this az lists them."""
+        found, groups = [], [()]
+        while groups:
+            group = groups.pop()
+            text = subprocess.run([self.az, "postgres", "flexible-server", *group, "--help"],
+                                  env=self.environment, text=True, capture_output=True,
+                                  timeout=60, check=True).stdout
+            section = None
+            for line in text.splitlines():
+                if line.startswith(("Commands:", "Subgroups:")):
+                    section = line.split(":")[0]
+                elif line and not line.startswith(" "):
+                    section = None
+                elif section and line.startswith("    ") and line[4:5].strip():
+                    word = line.split()[0]
+                    if section == "Subgroups":
+                        groups.append((*group, word))
+                    else:
+                        found.append(" ".join((*group, word)))
+        return sorted(found)
+
+
+def steps_of(az, home):
+    where = ("-g", GROUP, "-n", NAME)
+    child = ("-g", GROUP, "-s", NAME)
+
+    def psql(sql):
+        return home.psql(NAME, sql)
+
+    def get():
+        return home.get(home.server_path(NAME, GROUP)).json
+
+    def create():
+        home.passwords[NAME] = "Correct-Horse-42"
+        made = az.server("create", *where, "-l", "local", "-u", "dba", "-p", "Correct-Horse-42",
+                         "--sku-name", "Standard_B1ms", "--tier", "Burstable", "--storage-size",
+                         "32", "--version", "15", "--public-access", "127.0.0.1", "--yes")
+        seen("its host", made["host"].startswith(NAME + "."))
+        return seen_soon("psql answers", lambda: home.psql(
+            NAME, "select 1", check=False).returncode == 0)
+
+    def update():
+        az.server("update", *where, "--tags", "x=y")
+        seen("tags", get()["tags"] == {"x": "y"})
+        home.passwords[NAME] = "Correct-Horse-43"
+        az.server("update", *where, "--admin-password", "Correct-Horse-43")
+        seen("new password", psql("select 1") == "1")
+        az.server("update", *where, "--sku-name", "Standard_D2ds_v5", "--tier", "GeneralPurpose")
+        return seen("psql: new password, other shared_buffers", int(psql(
+            "select setting from pg_settings where name = 'shared_buffers'")) > 100000)
+
+    def restart():
+        before = psql("select pg_postmaster_start_time()")
+        az.server("restart", *where)
+        return seen("psql: another postmaster",
+                    psql("select pg_postmaster_start_time()") != before)
+
+    def stop():
+        az.server("stop", *where)
+        return seen("GET tells it", get()["properties"]["state"] == "Stopped")
+
+    def start():
+        az.server("start", *where)
+        return seen("psql answers", psql("select 1") == "1")
+
+    def rule(*arguments):
+        return az.server("firewall-rule", arguments[0], *where, "-r", "office", *arguments[1:])
+
+    def end_of_rule():
+        return home.get(home.server_path(NAME, GROUP) + "/firewallRules/office").json[
+            "properties"]["endIpAddress"]
+
+    def create_rule():
+        rule("create", "--start-ip-address", "10.0.0.1", "--end-ip-address", "10.0.0.9")
+        return seen("GET shows it", end_of_rule() == "10.0.0.9")
+
+    def update_rule():
+        rule("update", "--end-ip-address", "10.0.0.19")
+        return seen("GET shows it", end_of_rule() == "10.0.0.19")
+
+    def delete_rule():
+        rule("delete", "--yes")
+        return seen("GET answers 404", home.get(
+            home.server_path(NAME, GROUP) + "/firewallRules/office").status == 404)
+
+    def create_database():
+        az.server("db", "create", *child, "-d", "app")
+        return seen("psql: it is there", psql(
+            "select datcollate from pg_database where datname = 'app'") == "en_US.utf8")
+
+    def delete_database():
+        az.server("db", "delete", *child, "-d", "app", "--yes")
+        return seen("psql: it is gone", psql(
+            "select count(*) from pg_database where datname = 'app'") == "0")
+
+    def set_parameter():
+        az.server("parameter", "set", *child, "-n", "work_mem", "-v", "7001")
+        return seen_soon("psql: SHOW tells it", lambda: psql("show work_mem") == "7001kB")
+
+    def remove_identity():
+        az.server("identity", "remove", *child, "-n", "someone", "--yes")
+        return seen("GET shows none", not (get().get("identity") or {}).get(
+            "userAssignedIdentities"))
+
+    def delete():
+        az.server("delete", *where, "--yes")
+        return seen("GET answers 404",
+                    home.get(home.server_path(NAME, GROUP)).status == 404)
+
+    def names(found):
+        return [each["name"] for each in found]
+
+    return {
+        "list-skus": lambda: seen("the editions of the machine", "Burstable" in json.dumps(
+            az.server("list-skus", "-l", "local"))),
+        "create": create,
+        "show": lambda: seen("its state", az.server("show", *where)["state"] == "Ready"),
+        "list": lambda: seen("it is listed", NAME in names(az.server("list"))
+                             and NAME in names(az.server("list", "-g", GROUP))),
+        "wait": lambda: seen("it returns", az.server("wait", *where, "--exists") is None),
+        "show-connection-string": lambda: seen(
+            "a string for every language", "psql_cmd" in az.server(
+                "show-connection-string", "-s", NAME)["connectionStrings"]),
+        "update": update,
+        "parameter list": lambda: seen("more than a hundred", len(
+            az.server("parameter", "list", *child)) > 100),
+        "parameter show": lambda: seen("range and value", az.server(
+            "parameter", "show", *child, "-n", "work_mem")["allowedValues"]),
+        "parameter set": set_parameter,
+        "firewall-rule create": create_rule,
+        "firewall-rule show": lambda: seen(
+            "its addresses", rule("show")["startIpAddress"] == "10.0.0.1"),
+        "firewall-rule list": lambda: seen("it is listed", "office" in names(
+            az.server("firewall-rule", "list", *where))),
+        "firewall-rule update": update_rule,
+        "firewall-rule delete": delete_rule,
+        "db create": create_database,
+        "db show": lambda: seen("its charset", az.server(
+            "db", "show", *child, "-d", "app")["charset"] == "UTF8"),
+        "db list": lambda: seen("it is listed", "app" in names(az.server("db", "list", *child))),
+        "db delete": delete_database,
+        "identity list": lambda: seen("no identity", not (
+            az.server("identity", "list", *child) or {}).get("userAssignedIdentities")),
+        "identity remove": remove_identity,
+        "replica list": lambda: seen("a list without replicas",
+                                     az.server("replica", "list", *where) == []),
+        "restart": restart,
+        "stop": stop,
+        "start": start,
+    }, {"delete": delete}
+
+
+def other_commands(az):
+    """What is not built: arguments that bring the command to the server."""
+    where, child = ("-g", GROUP, "-n", NAME), ("-g", GROUP, "-s", NAME)
+    source = f"{NAME}"
+    return {
+        "ad-admin create": ("ad-admin", "create", *child, "-u", "x", "-i",
+                            "22222222-2222-2222-2222-222222222222"),
+        "ad-admin delete": ("ad-admin", "delete", *child, "-i",
+                            "22222222-2222-2222-2222-222222222222", "--yes"),
+        "ad-admin list": ("ad-admin", "list", *child),
+        "ad-admin show": ("ad-admin", "show", *child, "-i",
+                          "22222222-2222-2222-2222-222222222222"),
+        "ad-admin wait": ("ad-admin", "wait", *child, "-i",
+                          "22222222-2222-2222-2222-222222222222", "--exists", "--timeout", "5"),
+        "backup list": ("backup", "list", *where),
+        "backup show": ("backup", "show", *where, "-b", "x"),
+        "geo-restore": ("geo-restore", "-g", GROUP, "-n", "az-geo", "-l", "local",
+                        "--source-server", source),
+        "identity assign": ("identity", "assign", *child, "-n", "someone"),
+        "replica create": ("replica", "create", "-g", GROUP, "--replica-name", "az-replica",
+                           "--source-server", source),
+        "replica stop-replication": ("replica", "stop-replication", *where, "--yes"),
+        "restore": ("restore", "-g", GROUP, "-n", "az-copy", "--source-server", source),
+        "revive-dropped": ("revive-dropped", "-g", GROUP, "-n", "az-revived", "-l", "local",
+                           "--source-server", source),
+        "upgrade": ("upgrade", *where, "--version", "14", "--yes"),
+    }
+
+
+def run(home, howdah):
+    az = Az(home, howdah)
+    credentials = home.credentials
+    version = json.loads(subprocess.run(["az", "version"], env=az.environment, text=True,
+                                        capture_output=True, check=True).stdout)["azure-cli"]
+    rows = Rows("az " + version)
+
+    def login():
+        found = az("login", "--service-principal", "-u", credentials["client_id"], "-p",
+                   credentials["client_secret"], "--tenant", credentials["tenant_id"])
+        return seen("its subscription", found[0]["id"] == credentials["subscription_id"])
+
+    def make_group():
+        az("group", "create", "-n", GROUP, "-l", "local")
+        return seen("the list has it", GROUP in [g["name"] for g in az("group", "list")])
+
+    def delete_group():
+        az("group", "delete", "-n", GROUP, "--yes")
+        return seen("the list lacks it", GROUP not in [g["name"] for g in az("group", "list")])
+
+    prefix = "postgres flexible-server "
+    rows.attempt("login", login, refusal_of)
+    rows.attempt("group create, list", make_group, refusal_of)
+    steps, last = steps_of(az, home)
+    for name, step in steps.items():
+        rows.attempt(prefix + name, step, refusal_of)
+    others = other_commands(az)
+    for name in az.commands():
+        if name in steps or name in last:
+            continue
+        if name in ELSEWHERE:
+            rows.add(prefix + name, "not for us", ELSEWHERE[name])
+            continue
+
+        def refused(each=name):
+            if each not in others:
+                raise AssertionError("nobody has written down how to try it")
+            try:
+                az.server(*others[each])
+            except AzFailed as error:
+                if each in REFUSED_BY_AZ and REFUSED_BY_AZ[each] in str(error):
+                    raise RefusedByAz from None
+                raise
+            raise AssertionError("it answers, but nothing here proves its effect")
+
+        rows.attempt(prefix + name, refused, refusal_of)
+    for name, step in last.items():
+        rows.attempt(prefix + name, step, refusal_of)
+    rows.attempt("group delete", delete_group, refusal_of)
+    return rows.rows

@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Tries the API with clients nobody here wrote, against a real howdahd: every operation of the
+Python and the JavaScript SDK, every command of az. Writes docs/reference/conformance.md; with --check it
+writes nothing and fails if anything is broken or if that page is out of date. Started by
+script/conformance, which brings the clients."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path[:0] = [os.path.join(ROOT, "test", "e2e"), os.path.join(ROOT, "tools"), HERE]
+
+import howdah_client  # noqa: E402
+from rows import BROKEN, NOT_BUILT, WORKS  # noqa: E402
+from support import started_home  # noqa: E402
+
+PAGE = os.path.join(ROOT, "docs", "reference", "conformance.md")
+HEAD = """# Conformance
+
+What clients that nobody here wrote can do with this Howdah. Made by `script/conformance`, which
+starts a real howdahd and tries every operation and command as a user would.
+
+- **works**: the effect was seen, by psql or by a later GET, not by a status code; the last column
+  says how.
+- **not built yet**: refused with the documented error `FeatureNotSupported`.
+- **broken**: anything else.
+
+"""
+
+
+def javascript(home, packages):
+    client = "JavaScript SDK 9.0.0"
+    facts = {**home.credentials, "group": home.group, "password": "Correct-Horse-42",
+             "conninfo": f"host=SERVER.{howdah_client.DOMAIN} hostaddr=127.0.0.1 "
+                         f"port={home.gateway_port} user=dba dbname=postgres "
+                         f"sslmode=verify-full sslrootcert={home.credentials['ca_path']}"}
+    path = os.path.join(home.folder, "javascript.json")
+    with open(path, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as file:
+        json.dump(facts, file)
+    environment = {"PATH": os.environ["PATH"], "HOME": home.folder,
+                   "NODE_EXTRA_CA_CERTS": home.credentials["ca_path"]}
+    found = []
+    with subprocess.Popen(["node", os.path.join(HERE, "javascript_sdk.mjs"), path], cwd=packages,
+                          env=environment, stdout=subprocess.PIPE, text=True) as process:
+        for line in process.stdout:
+            each = {"client": client, **json.loads(line)}
+            print(f"{client:22} {each['outcome']:14} {each['what']}: {each['proof']}",
+                  file=sys.stderr, flush=True)
+            found.append(each)
+    if process.returncode != 0 or not found:
+        raise AssertionError(f"the JavaScript client ended with {process.returncode}")
+    return found
+
+
+def page_of(rows):
+    text = HEAD
+    clients = list(dict.fromkeys(each["client"] for each in rows))
+    text += "| client | works | not built yet | broken | not for us |\n|---|---|---|---|---|\n"
+    for client in clients:
+        counts = [sum(r["client"] == client and r["outcome"] == outcome for r in rows)
+                  for outcome in (WORKS, NOT_BUILT, BROKEN, "not for us")]
+        text += f"| {client} | {' | '.join(map(str, counts))} |\n"
+    for client in clients:
+        text += f"\n## {client}\n\n| operation or command | outcome | seen |\n|---|---|---|\n"
+        for each in rows:
+            if each["client"] == client:
+                proof = each["proof"].replace("|", "\\|")
+                text += f"| `{each['what']}` | {each['outcome']} | {proof} |\n"
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--npm", help="folder with node_modules")
+    parser.add_argument("--az", action="store_true", help="az is installed")
+    parser.add_argument("--python", action="store_true", help="the Python SDK is installed")
+    arguments = parser.parse_args()
+    home = started_home()
+    rows = []
+    try:
+        if arguments.python:
+            import python_sdk
+            rows += python_sdk.run(home)
+        if arguments.npm:
+            rows += javascript(home, arguments.npm)
+        if arguments.az:
+            import az_cli
+            rows += az_cli.run(home, howdah_client.binary("howdah"))
+    finally:
+        home.stop()
+    broken = [f"{r['client']}: {r['what']}: {r['proof']}" for r in rows if r["outcome"] == BROKEN]
+    for each in broken:
+        print("broken: " + each)
+    page = page_of(rows)
+    whole = arguments.python and arguments.npm and arguments.az
+    if not arguments.check:
+        with open(PAGE, "w", encoding="utf-8") as file:
+            file.write(page)
+    elif whole:
+        with open(PAGE, encoding="utf-8") as file:
+            if file.read() != page:
+                print(f"out of date: {PAGE}\n  what to do: script/conformance, and commit it")
+                return 1
+    print(f"{sum(r['outcome'] == WORKS for r in rows)} work, "
+          f"{sum(r['outcome'] == NOT_BUILT for r in rows)} not built yet, {len(broken)} broken")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

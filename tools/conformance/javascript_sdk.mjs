@@ -1,0 +1,212 @@
+// Every operation of the unmodified JavaScript SDK @azure/arm-postgresql-flexible. Reads
+// {api_url, authority, tenant_id, ...} from the file that is its argument, and prints one JSON line
+// for each operation: {what, outcome, proof}. Run where the packages are installed.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+
+const require = createRequire(join(process.cwd(), "package.json"));
+const { ClientSecretCredential } = require("@azure/identity");
+const { PostgreSQLManagementFlexibleServerClient } = require("@azure/arm-postgresql-flexible");
+
+const home = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const NAME = "js-sdk";
+const MISSING = "FeatureNotSupported";
+const group = home.group;
+const base = home.api_url.replace(/\/$/, "");
+const credential = new ClientSecretCredential(home.tenant_id, home.client_id, home.client_secret, {
+  authorityHost: home.authority.replace(/\/$/, ""),
+  disableInstanceDiscovery: true,
+});
+const client = new PostgreSQLManagementFlexibleServerClient(credential, home.subscription_id, {
+  endpoint: base,
+  credentialScopes: [`${base}/.default`],
+});
+const poll = { updateIntervalInMs: 500 };
+
+function seen(what, condition) {
+  if (!condition) throw new Error(`not seen: ${what}`);
+  return what;
+}
+
+function psql(sql, password = home.password) {
+  const where = home.conninfo.replaceAll("SERVER", NAME);
+  return execFileSync("psql", ["-XqAt", "-d", where, "-c", sql], {
+    env: { PATH: process.env.PATH, PGPASSWORD: password },
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  }).trim();
+}
+
+async function all(iterator) {
+  const found = [];
+  for await (const each of iterator) found.push(each);
+  return found;
+}
+const names = async (iterator) => (await all(iterator)).map((each) => each.name);
+
+async function nameCheck(check) {
+  const type = "Microsoft.DBforPostgreSQL/flexibleServers";
+  seen("a taken name", (await check({ name: NAME, type })).nameAvailable === false);
+  return seen("a taken and a free name are told apart",
+    (await check({ name: "never-used", type })).nameAvailable === true);
+}
+
+const editions = async (iterator) => seen("the editions of the machine",
+  JSON.stringify(await all(iterator)).includes("Burstable"));
+
+const steps = {
+  "operations.list": async () => seen("the operations by name",
+    (await names(client.operations.list())).some((each) => each.includes("flexibleServers/read"))),
+  "capabilitiesByLocation.list": () => editions(client.capabilitiesByLocation.list("local")),
+  "servers.beginCreateOrUpdate": async () => {
+    const made = await client.servers.beginCreateOrUpdateAndWait(group, NAME, {
+      location: "local", sku: { name: "Standard_B1ms", tier: "Burstable" },
+      administratorLogin: "dba", administratorLoginPassword: home.password, version: "15",
+      storage: { storageSizeGB: 32 }, createMode: "Default", tags: { "made-by": "sdk" },
+    }, poll);
+    seen("state", made.state === "Ready");
+    await client.firewallRules.beginCreateOrUpdateAndWait(group, NAME, "here",
+      { startIpAddress: "127.0.0.1", endIpAddress: "127.0.0.1" }, poll);
+    return seen("psql answers", psql("select 1") === "1");
+  },
+  "nameAvailability.checkGlobally": () =>
+    nameCheck((body) => client.nameAvailability.checkGlobally(body)),
+  "nameAvailability.checkWithLocation": () =>
+    nameCheck((body) => client.nameAvailability.checkWithLocation("local", body)),
+  "servers.get": async () => seen("the host name",
+    (await client.servers.get(group, NAME)).fullyQualifiedDomainName.startsWith(`${NAME}.`)),
+  "servers.listByResourceGroup": async () => seen("it is listed",
+    (await names(client.servers.listByResourceGroup(group))).includes(NAME)),
+  "servers.listBySubscription": async () => seen("it is listed",
+    (await names(client.servers.listBySubscription())).includes(NAME)),
+  "servers.beginUpdate": async () => {
+    await client.servers.beginUpdateAndWait(group, NAME, { tags: { x: "y" } }, poll);
+    seen("tags", (await client.servers.get(group, NAME)).tags.x === "y");
+    home.password += "3";
+    await client.servers.beginUpdateAndWait(group, NAME,
+      { administratorLoginPassword: home.password }, poll);
+    return seen("psql: new password", psql("select 1") === "1");
+  },
+  "capabilitiesByServer.list": () => editions(client.capabilitiesByServer.list(group, NAME)),
+  "replicas.listByServer": async () => seen("a list without replicas",
+    (await all(client.replicas.listByServer(group, NAME))).length === 0),
+  "firewallRules.beginCreateOrUpdate": async () => {
+    await client.firewallRules.beginCreateOrUpdateAndWait(group, NAME, "office",
+      { startIpAddress: "10.0.0.1", endIpAddress: "10.0.0.9" }, poll);
+    return seen("GET shows it",
+      (await client.firewallRules.get(group, NAME, "office")).endIpAddress === "10.0.0.9");
+  },
+  "firewallRules.get": async () => seen("its addresses",
+    (await client.firewallRules.get(group, NAME, "office")).startIpAddress === "10.0.0.1"),
+  "firewallRules.listByServer": async () => seen("it is listed",
+    (await names(client.firewallRules.listByServer(group, NAME))).includes("office")),
+  "firewallRules.beginDelete": async () => {
+    await client.firewallRules.beginDeleteAndWait(group, NAME, "office", poll);
+    return seen("the list lacks it",
+      !(await names(client.firewallRules.listByServer(group, NAME))).includes("office"));
+  },
+  "databases.beginCreate": async () => {
+    await client.databases.beginCreateAndWait(group, NAME, "app",
+      { charset: "UTF8", collation: "en_US.utf8" }, poll);
+    return seen("psql: it is there with its collation",
+      psql("select datcollate from pg_database where datname = 'app'") === "en_US.utf8");
+  },
+  "databases.get": async () => seen("its charset",
+    (await client.databases.get(group, NAME, "app")).charset === "UTF8"),
+  "databases.listByServer": async () => seen("it is listed",
+    (await names(client.databases.listByServer(group, NAME))).includes("app")),
+  "databases.beginDelete": async () => {
+    await client.databases.beginDeleteAndWait(group, NAME, "app", poll);
+    return seen("psql: it is gone",
+      psql("select count(*) from pg_database where datname = 'app'") === "0");
+  },
+  "configurations.beginPut": async () => {
+    await client.configurations.beginPutAndWait(group, NAME, "work_mem",
+      { value: "7001", source: "user-override" }, poll);
+    return seen("psql: SHOW tells it", psql("show work_mem") === "7001kB");
+  },
+  "configurations.beginUpdate": async () => {
+    await client.configurations.beginUpdateAndWait(group, NAME, "work_mem",
+      { value: "7002", source: "user-override" }, poll);
+    return seen("psql: SHOW tells it", psql("show work_mem") === "7002kB");
+  },
+  "configurations.get": async () => {
+    const found = await client.configurations.get(group, NAME, "work_mem");
+    return seen("value and range", found.value === "7002" && found.allowedValues);
+  },
+  "configurations.listByServer": async () => seen("more than a hundred",
+    (await all(client.configurations.listByServer(group, NAME))).length > 100),
+  "servers.beginRestart": async () => {
+    const before = psql("select pg_postmaster_start_time()");
+    await client.servers.beginRestartAndWait(group, NAME, poll);
+    return seen("psql: another postmaster",
+      psql("select pg_postmaster_start_time()") !== before);
+  },
+  "servers.beginStop": async () => {
+    await client.servers.beginStopAndWait(group, NAME, poll);
+    return seen("GET tells it", (await client.servers.get(group, NAME)).state === "Stopped");
+  },
+  "servers.beginStart": async () => {
+    await client.servers.beginStartAndWait(group, NAME, poll);
+    return seen("psql answers", psql("select 1") === "1");
+  },
+};
+const last = {
+  "servers.beginDelete": async () => {
+    await client.servers.beginDeleteAndWait(group, NAME, poll);
+    const gone = await client.servers.get(group, NAME).then(() => 200, (e) => e.statusCode);
+    return seen("GET answers 404", gone === 404);
+  },
+};
+
+/// Every operation of the SDK once: begin...AndWait is begin... with the waiting.
+function* operations() {
+  for (const [name, operationGroup] of Object.entries(client)) {
+    if (name.startsWith("_") || name === "pipeline" || typeof operationGroup !== "object") continue;
+    if (Array.isArray(operationGroup) || operationGroup === null) continue;
+    for (const method of Object.getOwnPropertyNames(Object.getPrototypeOf(operationGroup))) {
+      if (method === "constructor" || method.startsWith("_") || method.endsWith("AndWait")) continue;
+      if (method.endsWith("Next") || method.endsWith("PagingPage") || method.endsWith("PagingAll"))
+        continue;
+      yield [`${name}.${method}`, operationGroup[method].bind(operationGroup),
+             operationGroup[method].toString()];
+    }
+  }
+}
+
+/// Calls what has no step, with arguments of the right form.
+async function blindCall(operation, text) {
+  const known = { resourceGroupName: group, serverName: NAME, locationName: "local",
+                  threatProtectionName: "Default" };
+  const parameters = text.match(/\(([^)]*)\)/)[1].split(",")
+    .map((each) => each.trim().split("=")[0].trim());
+  const bodies = ["parameters", "body", "migrationNameAvailability"];
+  const body = { location: "local", name: "some-name", type: "some-type" };
+  const answer = operation(...parameters.filter((each) => each && each !== "options")
+    .map((each) => (bodies.includes(each) ? body : known[each] ?? "some-name")));
+  if (answer?.[Symbol.asyncIterator]) await all(answer);
+  else await (await answer)?.pollUntilDone?.();
+  throw new Error("it answers, but nothing here proves its effect");
+}
+
+async function attempt(what, action) {
+  let outcome = "works";
+  let proof;
+  try {
+    proof = await action();
+  } catch (error) {
+    const code = error.code ?? error.details?.error?.code;
+    outcome = code === MISSING ? "not built yet" : "broken";
+    proof = code === MISSING ? MISSING : String(error.message).replace(/\s+/g, " ").slice(0, 300);
+  }
+  console.log(JSON.stringify({ what, outcome, proof }));
+}
+
+for (const [what, step] of Object.entries(steps)) await attempt(what, step);
+for (const [what, operation, text] of operations()) {
+  if (!(what in steps) && !(what in last)) await attempt(what, () => blindCall(operation, text));
+}
+for (const [what, step] of Object.entries(last)) await attempt(what, step);

@@ -1,0 +1,229 @@
+"""Every operation of the unmodified Python SDK azure-mgmt-postgresqlflexibleservers. Runs inside
+the virtual environment that has it. `host` is a howdah_client.Home that runs."""
+
+import inspect
+
+from rows import Rows, seen, seen_soon
+
+NAME = "py-sdk"
+MISSING = "FeatureNotSupported"
+
+
+def refusal_of(error):
+    code = getattr(getattr(error, "error", None), "code", None)
+    return MISSING if code == MISSING else None
+
+
+class Client:
+    def __init__(self, home):
+        from azure.identity import ClientSecretCredential
+        from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient, models
+        credentials = home.credentials
+        base = credentials["api_url"].rstrip("/")
+        authority = ClientSecretCredential(
+            credentials["tenant_id"], credentials["client_id"], credentials["client_secret"],
+            authority=credentials["authority"].rstrip("/"), disable_instance_discovery=True,
+            connection_verify=credentials["ca_path"])
+        self.sdk = PostgreSQLManagementClient(
+            authority, credentials["subscription_id"], base_url=base,
+            credential_scopes=[base + "/.default"], polling_interval=1,
+            connection_verify=credentials["ca_path"])
+        self.models = models
+        self.home = home
+        self.group = home.group
+
+    def server(self, **changes):
+        m = self.models
+        self.home.passwords[NAME] = "Correct-Horse-42"
+        return m.Server(**{
+            "location": "local", "sku": m.Sku(name="Standard_B1ms", tier="Burstable"),
+            "administrator_login": "dba", "administrator_login_password": "Correct-Horse-42",
+            "version": "15", "storage": m.Storage(storage_size_gb=32), "create_mode": "Default",
+            "tags": {"made-by": "sdk"}, **changes})
+
+    # Each returns how the effect was seen.
+    def steps(self):
+        c, m, g, home = self.sdk, self.models, self.group, self.home
+
+        def psql(sql, **where):
+            return home.psql(NAME, sql, **where)
+
+        def create():
+            made = c.servers.begin_create_or_update(g, NAME, self.server()).result()
+            seen("state", made.state == "Ready" and made.tags == {"made-by": "sdk"})
+            home.allow(NAME)
+            return seen("psql answers", psql("select 1") == "1")
+
+        def update():
+            c.servers.begin_update(g, NAME, m.ServerForPatch(tags={"x": "y"})).result()
+            seen("tags", c.servers.get(g, NAME).tags == {"x": "y"})
+            home.passwords[NAME] = "Correct-Horse-43"
+            c.servers.begin_update(g, NAME, m.ServerForPatch(
+                administrator_login_password="Correct-Horse-43")).result()
+            seen("new password", psql("select 1") == "1")
+            c.servers.begin_update(g, NAME, m.ServerForPatch(sku=m.SkuForPatch(
+                name="Standard_D2ds_v5", tier="GeneralPurpose"))).result()
+            return seen("psql: new password, other shared_buffers",
+                        int(psql("select setting from pg_settings where name = 'shared_buffers'"))
+                        > 100000)
+
+        def restart():
+            before = psql("select pg_postmaster_start_time()")
+            c.servers.begin_restart(g, NAME).result()
+            return seen("psql: another postmaster",
+                        psql("select pg_postmaster_start_time()") != before)
+
+        def stop():
+            c.servers.begin_stop(g, NAME).result()
+            seen("state", c.servers.get(g, NAME).state == "Stopped")
+            return seen("psql is refused", home.psql(NAME, "select 1", check=False).returncode != 0)
+
+        def start():
+            c.servers.begin_start(g, NAME).result()
+            return seen("psql answers", psql("select 1") == "1")
+
+        def put_rule():
+            c.firewall_rules.begin_create_or_update(g, NAME, "office", m.FirewallRule(
+                start_ip_address="10.0.0.1", end_ip_address="10.0.0.9")).result()
+            return seen("GET shows it",
+                        c.firewall_rules.get(g, NAME, "office").end_ip_address == "10.0.0.9")
+
+        def delete_rule():
+            c.firewall_rules.begin_delete(g, NAME, "office").result()
+            names = [r.name for r in c.firewall_rules.list_by_server(g, NAME)]
+            return seen("the list lacks it", "office" not in names)
+
+        def create_database():
+            c.databases.begin_create(g, NAME, "app", m.Database(
+                charset="UTF8", collation="en_US.utf8")).result()
+            return seen("psql: it is there with its collation", psql(
+                "select datcollate from pg_database where datname = 'app'") == "en_US.utf8")
+
+        def delete_database():
+            c.databases.begin_delete(g, NAME, "app").result()
+            return seen("psql: it is gone", psql(
+                "select count(*) from pg_database where datname = 'app'") == "0")
+
+        def setting(value):
+            return seen_soon("psql: SHOW tells it", lambda: psql("show work_mem") == value)
+
+        def put_parameter():
+            c.configurations.begin_put(g, NAME, "work_mem", m.ConfigurationForUpdate(
+                value="7001", source="user-override")).result()
+            return setting("7001kB")
+
+        def patch_parameter():
+            c.configurations.begin_update(g, NAME, "work_mem", m.ConfigurationForUpdate(
+                value="7002", source="user-override")).result()
+            return setting("7002kB")
+
+        def list_parameters():
+            found = {p.name: p.value for p in c.configurations.list_by_server(g, NAME)}
+            return seen("all of pg_settings that is a customer's, with their values",
+                        len(found) > 100 and found["max_connections"] == psql(
+                            "show max_connections"))
+
+        def capabilities(found):
+            editions = {e.name for f in found for e in f.supported_server_editions}
+            return seen("the editions of the machine", "Burstable" in editions)
+
+        def name_check(check):
+            request = m.CheckNameAvailabilityRequest(
+                name=NAME, type="Microsoft.DBforPostgreSQL/flexibleServers")
+            seen("a taken name", check(request).name_available is False)
+            request.name = "never-used"
+            return seen("a taken and a free name are told apart",
+                        check(request).name_available is True)
+
+        def delete():
+            c.servers.begin_delete(g, NAME).result()
+            return seen("GET answers 404", home.get(home.server_path(NAME)).status == 404)
+
+        return {
+            "operations.list": lambda: seen(
+                "the operations by name", any("flexibleServers/read" in o.name
+                                              for o in c.operations.list())),
+            "capabilities_by_location.list":
+                lambda: capabilities(list(c.capabilities_by_location.list("local"))),
+            "servers.begin_create_or_update": create,
+            "name_availability.check_globally":
+                lambda: name_check(c.name_availability.check_globally),
+            "name_availability.check_with_location":
+                lambda: name_check(
+                    lambda r: c.name_availability.check_with_location("local", r)),
+            "servers.get": lambda: seen("the host name", c.servers.get(
+                g, NAME).fully_qualified_domain_name.startswith(NAME + ".")),
+            "servers.list_by_resource_group": lambda: seen(
+                "it is listed", NAME in [s.name for s in c.servers.list_by_resource_group(g)]),
+            "servers.list_by_subscription": lambda: seen(
+                "it is listed", NAME in [s.name for s in c.servers.list_by_subscription()]),
+            "servers.begin_update": update,
+            "capabilities_by_server.list":
+                lambda: capabilities(list(c.capabilities_by_server.list(g, NAME))),
+            "replicas.list_by_server": lambda: seen(
+                "a list without replicas", list(c.replicas.list_by_server(g, NAME)) == []),
+            "firewall_rules.begin_create_or_update": put_rule,
+            "firewall_rules.get": lambda: seen("its addresses", c.firewall_rules.get(
+                g, NAME, "office").start_ip_address == "10.0.0.1"),
+            "firewall_rules.list_by_server": lambda: seen("it is listed", "office" in [
+                r.name for r in c.firewall_rules.list_by_server(g, NAME)]),
+            "firewall_rules.begin_delete": delete_rule,
+            "databases.begin_create": create_database,
+            "databases.get": lambda: seen(
+                "its charset", c.databases.get(g, NAME, "app").charset == "UTF8"),
+            "databases.list_by_server": lambda: seen("it is listed", "app" in [
+                d.name for d in c.databases.list_by_server(g, NAME)]),
+            "databases.begin_delete": delete_database,
+            "configurations.begin_put": put_parameter,
+            "configurations.begin_update": patch_parameter,
+            "configurations.get": lambda: seen("value and range", (
+                lambda p: p.value == "7002" and p.allowed_values)(
+                    c.configurations.get(g, NAME, "work_mem"))),
+            "configurations.list_by_server": list_parameters,
+            "quota_usages.list": lambda: seen("names, limits and what is used", all(
+                q.limit >= q.current_value for q in c.quota_usages.list("local"))),
+            "private_dns_zone_suffix.get": lambda: seen(
+                "the suffix", c.private_dns_zone_suffix.get().startswith("private.")),
+            "servers.begin_restart": restart,
+            "servers.begin_stop": stop,
+            "servers.begin_start": start,
+        }, {"servers.begin_delete": delete}
+
+    def all_operations(self):
+        for group, operations in sorted(vars(self.sdk).items()):
+            if group.startswith("_"):
+                continue
+            for name in dir(operations):
+                if not name.startswith("_") and callable(getattr(operations, name)):
+                    yield f"{group}.{name}", getattr(operations, name)
+
+    def blind_call(self, operation):
+        """Calls what has no step, with arguments of the right form."""
+        known = {"resource_group_name": self.group, "server_name": NAME, "location_name": "local",
+                 "threat_protection_name": "Default"}
+        arguments = []
+        for name in inspect.signature(operation).parameters:
+            if name in ("kwargs", "args"):
+                continue
+            bodies = ("parameters", "migration_name_availability")
+            arguments.append({} if name in bodies else known.get(name, "some-name"))
+        answer = operation(*arguments)
+        if hasattr(answer, "result"):
+            answer.result()
+        elif hasattr(answer, "by_page"):
+            list(answer)
+        raise AssertionError("it answers, but nothing here proves its effect")
+
+
+def run(home):
+    rows = Rows("Python SDK 2.0.0")
+    client = Client(home)
+    steps, last = client.steps()
+    for name, step in steps.items():
+        rows.attempt(name, step, refusal_of)
+    for name, operation in client.all_operations():
+        if name not in steps and name not in last:
+            rows.attempt(name, lambda each=operation: client.blind_call(each), refusal_of)
+    for name, step in last.items():
+        rows.attempt(name, step, refusal_of)
+    return rows.rows

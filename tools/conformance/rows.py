@@ -1,0 +1,48 @@
+"""What the conformance runs share: rows of the table, and how an outcome is told."""
+
+import sys
+import time
+import traceback
+
+WORKS, NOT_BUILT, BROKEN = "works", "not built yet", "broken"
+
+
+class Rows:
+    """The outcome of every operation or command of one client, in the order they were tried."""
+
+    def __init__(self, client):
+        self.client = client
+        self.rows = []
+
+    def add(self, what, outcome, proof):
+        self.rows.append({"client": self.client, "what": what, "outcome": outcome, "proof": proof})
+        print(f"{self.client:22} {outcome:14} {what}: {proof}", file=sys.stderr, flush=True)
+
+    def attempt(self, what, action, refusal_of):
+        """`action` does it and returns how the effect was seen. refusal_of(exception): the text of
+        a documented FeatureNotSupported, or None."""
+        try:
+            self.add(what, WORKS, action())
+        except Exception as error:  # pylint: disable=broad-except
+            refusal = refusal_of(error)
+            if refusal:
+                self.add(what, NOT_BUILT, refusal)
+            else:
+                text = traceback.format_exception_only(type(error), error)[-1].strip()
+                self.add(what, BROKEN, " ".join(text.split())[:300])
+
+
+def seen(what, condition):
+    """The proof `what`, if it holds."""
+    if not condition:
+        raise AssertionError(f"not seen: {what}")
+    return what
+
+
+def seen_soon(what, probe, seconds=20):
+    end = time.monotonic() + seconds
+    while not probe():
+        if time.monotonic() > end:
+            raise AssertionError(f"not seen in {seconds} s: {what}")
+        time.sleep(0.1)
+    return what
