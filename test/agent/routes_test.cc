@@ -19,8 +19,9 @@ model::InstanceSpec spec() {
 
 TEST(routes, sessions_are_let_through_only_while_the_server_runs) {
     const std::pair<const char*, const char*> all[] = {
-        {"running", "open"},   {"preparing", "hold"}, {"starting", "hold"}, {"stopping", "closed"},
-        {"stopped", "closed"}, {"failed", "closed"},  {"absent", "closed"}};
+        {"running", "open"},  {"restarting", "hold"}, {"preparing", "hold"},
+        {"starting", "hold"}, {"stopping", "closed"}, {"stopped", "closed"},
+        {"failed", "closed"}, {"absent", "closed"}};
     for (const auto& [state, expected] : all) {
         const model::Route route = make_route(spec(), state, 16000, 42);
         EXPECT_EQ(route.state, expected) << state;
