@@ -31,8 +31,6 @@ namespace {
 using test::kAdministrator;
 using test::kPassword;
 
-constexpr Duration kPoll = std::chrono::milliseconds(5);
-
 /// What is left of an operating-system user: System V segments and named shared memory.
 int shared_memory_of(uid_t uid) {
     int count = 0;
