@@ -101,6 +101,21 @@ World& world() {
     return *current;
 }
 
+/// A password's verifier never comes back. Its first word alone may: a 404 names the path it was
+/// asked for, and tags hold any text.
+bool shows_verifier(std::string_view text) {
+    constexpr std::string_view kBegin = "SCRAM-SHA-256$4096:";
+    constexpr std::size_t kSalt = 24;  // bytes of base64
+    constexpr std::size_t kKey = 44;
+    for (std::size_t at = text.find(kBegin); at != text.npos; at = text.find(kBegin, at + 1)) {
+        const std::string_view rest = text.substr(at + kBegin.size());
+        if (rest.size() >= kSalt + kKey + kKey + 2 && rest[kSalt] == '$' &&
+            rest[kSalt + 1 + kKey] == ':')
+            return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -129,6 +144,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (response.status >= 400 && line.substr(0, space) != "HEAD" &&
         response.body.find("\"error\"") == std::string::npos)
         std::abort();
-    if (body.size() > 16 && response.body.find("SCRAM-SHA-256$") != std::string::npos) std::abort();
+    if (shows_verifier(response.body)) std::abort();
     return 0;
 }
