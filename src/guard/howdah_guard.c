@@ -7,6 +7,7 @@
  *
  *   - handing out the built-in roles that reach the host, by any of the statements that can;
  *   - changing Howdah's own roles, databases and the administrator's existence;
+ *   - writing the system catalogs, also through their views that can be written;
  *   - creating extensions that are not on azure.extensions, dependencies included;
  *   - reading and writing the server's files, running programs, loading libraries.
  *
@@ -26,13 +27,16 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
@@ -77,6 +81,7 @@ static char* allowed_extensions = NULL;
 static char* administrator = NULL;
 static ProcessUtility_hook_type next_utility = NULL;
 static object_access_hook_type next_object_access = NULL;
+static ExecutorCheckPerms_hook_type next_permissions = NULL;
 
 /* Built-in roles an administrator may hand on: they stay inside the database. */
 static const char* const grantable_roles[] = {
@@ -118,6 +123,9 @@ static bool is_administrator(const char* name) {
 }
 
 static bool is_exempt(void) { return superuser() && superuser_arg(GetSessionUserId()); }
+
+/* Scripts of allowed extensions run as a superuser in a customer's session. */
+static bool in_extension_script(void) { return creating_extension && superuser(); }
 
 static bool is_member_of_administrators(void) {
     Oid role = get_role_oid(ADMINISTRATORS, true);
@@ -489,7 +497,7 @@ static void check_statement(Node* node) {
             break;
         case T_AlterExtensionContentsStmt:
             /* Update scripts of extensions do this, as superusers. */
-            if (creating_extension && superuser()) break;
+            if (in_extension_script()) break;
             refuse("the contents of extension \"%s\" cannot be changed",
                    ((AlterExtensionContentsStmt*)node)->extname, NULL);
             break;
@@ -509,6 +517,51 @@ static void guard_utility(UTILITY_PARAMETERS) {
         next_utility(UTILITY_ARGUMENTS);
     else
         standard_ProcessUtility(UTILITY_ARGUMENTS);
+}
+
+/* ---- tables ---- */
+
+#if PG_VERSION_NUM >= 160000
+#define PERMISSION_PARAMETERS List *range_table, List *permissions, bool report
+#define PERMISSION_ARGUMENTS range_table, permissions, report
+#define PERMISSION_LIST permissions
+typedef RTEPermissionInfo Permission;
+#else
+#define PERMISSION_PARAMETERS List *range_table, bool report
+#define PERMISSION_ARGUMENTS range_table, report
+#define PERMISSION_LIST range_table
+typedef RangeTblEntry Permission;
+#endif
+
+/*
+ * PostgreSQL keeps all but superusers from writing a catalog, but not from writing one through a
+ * view of a superuser: pg_group is such a view of pg_authid, and members of pg_write_all_data may
+ * write it. A view by itself (pg_settings and its rules) changes nothing.
+ */
+static bool is_system_table(Oid relation) {
+    Oid schema;
+
+    if (!OidIsValid(relation) || get_rel_relkind(relation) != RELKIND_RELATION) return false;
+    schema = get_rel_namespace(relation);
+    return schema == PG_CATALOG_NAMESPACE ||
+           schema == get_namespace_oid("information_schema", true);
+}
+
+/* Called for what every statement is going to read and write, views resolved. */
+static bool guard_permissions(PERMISSION_PARAMETERS) {
+    ListCell* cell;
+
+    foreach (cell, PERMISSION_LIST) {
+        Permission* each = (Permission*)lfirst(cell);
+
+        if ((each->requiredPerms & (ACL_INSERT | ACL_UPDATE | ACL_DELETE)) != 0 &&
+            is_system_table(each->relid) && !is_exempt() && !in_extension_script()) {
+            if (!report) return false;
+            refuse("permission denied for table %s", get_rel_name(each->relid),
+                   "The system catalogs change by statements such as ALTER ROLE only.");
+        }
+    }
+    return next_permissions == NULL || next_permissions(PERMISSION_ARGUMENTS);
 }
 
 void _PG_init(void) {
@@ -531,4 +584,6 @@ void _PG_init(void) {
     ProcessUtility_hook = guard_utility;
     next_object_access = object_access_hook;
     object_access_hook = guard_object_access;
+    next_permissions = ExecutorCheckPerms_hook;
+    ExecutorCheckPerms_hook = guard_permissions;
 }

@@ -183,6 +183,17 @@ constexpr Attack kAttacks[] = {
     {"GRANT SELECT ON pg_authid TO ada; SELECT rolpassword FROM pg_authid"},
     {"ALTER FUNCTION pg_reload_conf() OWNER TO ada"},
     {"CREATE TABLE pg_catalog.mine(a int)"},
+    // pg_group is a view over pg_authid that can be written, and pg_write_all_data may.
+    {"GRANT pg_write_all_data TO ada; UPDATE pg_group SET groname = 'harmless' "
+     "WHERE groname = 'pg_execute_server_program'"},
+    {"GRANT pg_write_all_data TO ada; DELETE FROM pg_group WHERE groname = 'azure_pg_admin'"},
+    {"GRANT pg_write_all_data TO ada; INSERT INTO pg_group(groname) VALUES ('azure_x')"},
+    {"GRANT pg_write_all_data TO ada; CREATE VIEW mine AS SELECT * FROM pg_group; "
+     "UPDATE mine SET groname = 'harmless' WHERE groname = 'pg_monitor'"},
+    {"GRANT pg_write_all_data TO ada; WITH u AS (UPDATE pg_group SET groname = 'harmless' "
+     "WHERE groname = 'pg_monitor' RETURNING 1) SELECT * FROM u"},
+    {"GRANT pg_write_all_data TO ada; DELETE FROM information_schema.sql_features"},
+    {"GRANT pg_write_all_data TO ada; COPY information_schema.sql_features FROM STDIN"},
     // The server's databases.
     {"ALTER DATABASE postgres RENAME TO mine"},
     {"ALTER DATABASE postgres OWNER TO ada"},
@@ -452,6 +463,7 @@ constexpr const char* kEverydayWork[] = {
     "SELECT * FROM pg_stat_activity",
     "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'application'",
     "SELECT name, setting FROM pg_settings WHERE name = 'data_directory'",
+    "UPDATE pg_settings SET setting = '8MB' WHERE name = 'work_mem'",
     "SELECT pg_database_size('sales'), pg_ls_waldir()",
     "SHOW azure.extensions",
     "CREATE DATABASE shop",
