@@ -27,6 +27,8 @@ enum class RetryClass {
     X(invalid_subscription_id, "InvalidSubscriptionId", 400, never)              \
     X(location_required, "LocationRequired", 400, never)                         \
     X(location_not_available, "LocationNotAvailableForResourceType", 400, never) \
+    X(invalid_template, "InvalidTemplate", 400, never)                           \
+    X(output_evaluation_failed, "DeploymentOutputEvaluationFailed", 400, never)  \
     X(not_supported, "FeatureNotSupported", 400, never)                          \
     X(invalid_client, "invalid_client", 401, never)                              \
     X(authentication_failed, "AuthenticationFailed", 401, never)                 \
@@ -40,8 +42,16 @@ enum class RetryClass {
     X(parent_not_found, "ParentResourceNotFound", 404, never)                    \
     X(unknown_resource_type, "InvalidResourceType", 404, never)                  \
     X(unknown_namespace, "InvalidResourceNamespace", 404, never)                 \
+    X(lock_not_found, "LockNotFound", 404, never)                                \
+    X(role_not_found, "RoleDefinitionDoesNotExist", 404, never)                  \
+    X(role_assignment_not_found, "RoleAssignmentNotFound", 404, never)           \
+    X(principal_not_found, "PrincipalNotFound", 400, never)                      \
     X(method_not_allowed, "MethodNotAllowed", 405, never)                        \
     X(conflict, "Conflict", 409, refetch)                                        \
+    X(scope_locked, "ScopeLocked", 409, never)                                   \
+    X(role_assignment_exists, "RoleAssignmentExists", 409, never)                \
+    X(role_exists, "RoleDefinitionWithSameNameExists", 409, never)               \
+    X(role_in_use, "RoleDefinitionHasAssignments", 400, never)                   \
     X(already_exists, "ServerNameAlreadyExists", 409, never)                     \
     X(location_conflict, "InvalidResourceLocation", 409, never)                  \
     X(group_being_deleted, "ResourceGroupBeingDeleted", 409, later)              \

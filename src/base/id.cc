@@ -51,4 +51,15 @@ bool is_uuid(std::string_view text) {
     return true;
 }
 
+std::string uuid_from_name(std::string_view space, std::string_view name) {
+    uuid_t raw_space;
+    const int parsed = uuid_parse(std::string(space).c_str(), raw_space);
+    HD_ASSERT(parsed == 0, "the namespace of a UUID must be a UUID");
+    uuid_t raw;
+    uuid_generate_sha1(raw, raw_space, name.data(), name.size());
+    std::array<char, 37> text{};
+    uuid_unparse_lower(raw, text.data());
+    return text.data();
+}
+
 }  // namespace howdah

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace howdah {
 
@@ -33,5 +34,9 @@ class FakeIdSource final : public IdSource {
 
 /// True for the 36-character form of a UUID, in either case.
 bool is_uuid(std::string_view text);
+
+/// The version 5 UUID (RFC 4122, section 4.3: SHA-1) of `name` in a namespace that is a UUID
+/// itself; lower case. REQUIRES: is_uuid(space).
+std::string uuid_from_name(std::string_view space, std::string_view name);
 
 }  // namespace howdah

@@ -54,5 +54,11 @@ TEST(id, uuids_have_the_uuid_form) {
     EXPECT_FALSE(is_uuid("zzzzzzzz-0000-4000-8000-000000000001"));
 }
 
+TEST(id, a_name_leads_to_the_same_uuid_everywhere) {
+    const std::string dns = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+    EXPECT_EQ(uuid_from_name(dns, "www.example.com"), "2ed6657d-e927-568b-95e1-2665a8aea6a2");
+    EXPECT_NE(uuid_from_name(dns, ""), uuid_from_name(dns, "a"));
+}
+
 }  // namespace
 }  // namespace howdah

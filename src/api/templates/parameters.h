@@ -1,0 +1,39 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "api/arm_json.h"
+#include "base/result.h"
+
+/// Types and constraints of parameters and outputs.
+namespace howdah::api::templates {
+
+/// How Azure names a type in an answer, and whether it is secure.
+struct ValueType {
+    std::string_view shown;  ///< "SecureString"
+    std::string_view token;  ///< "String, Uri", in an error text
+    bool is_secure = false;
+};
+
+/// nullptr: not a type of the template language. Letter case does not matter.
+const ValueType* find_type(std::string_view name);
+
+/// True if a value is of that type.
+bool is_of_type(const Json& value, const ValueType& type);
+
+/// The declaration with its "$ref" to `definitions` followed, so that it has a "type". Errors are
+/// inner_error()s.
+Result<Json> resolve_declaration(const Json& declaration, const Json& definitions);
+
+/// True if a value of the declaration is secure, or a part of it.
+bool is_secure_declaration(const Json& declaration, const Json& definitions);
+
+/// Checks a value against its declaration (type, allowedValues, min/max, nullable, and what it says
+/// of fields and elements). Errors are inner_error()s, and hold the value only where
+/// `may_show`.
+Status check_value(const Json& value, const Json& declaration, const Json& definitions,
+                   const std::string& name, bool may_show);
+
+}  // namespace howdah::api::templates
