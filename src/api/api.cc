@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/access/access_store.h"
+#include "api/access/activity.h"
 #include "api/auth/token_service.h"
 #include "api/call.h"
 #include "api/postgres/offer.h"
@@ -15,7 +17,7 @@
 #include "store/keys.h"
 
 // The way of a request: ids -> authority and metadata (no token) -> token -> route -> api-version
-// -> subscription -> handler -> headers and log line.
+// -> subscription -> roles -> activity log -> locks -> handler -> headers and log line.
 
 namespace howdah::api {
 namespace {
@@ -58,6 +60,7 @@ struct Api::Impl {
           tokens(context),
           router(all_routes()),
           offers(context.store, context.clock),
+          activity(context),
           services{turnstile, offers} {}
 
     http::Response serve(const http::Request& request, Call& call);
@@ -69,6 +72,7 @@ struct Api::Impl {
     Router router;
     Turnstile turnstile;
     postgres::OfferCache offers;
+    Activity activity;
     Services services;
 };
 
@@ -101,6 +105,12 @@ Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call)
     HD_CHECK(check_api_version(*call.route, call.api_version, context.location));
     call.shape = call.api_version < "2024-08-01" ? Shape::v2022_12_01 : Shape::v2025_08_01;
     HD_CHECK(check_subscription(call));
+    call.requirement = requirement_of(*call.route, segments);
+    HD_CHECK(authorize(call));
+    if (is_change(call)) {
+        HD_CHECK(activity.begin(call));
+        HD_CHECK(check_locks(call));
+    }
     if (call.route->handler == nullptr)
         return Error{ErrorCode::not_supported,
                      fmt::format("{} not supported by this version of Howdah", call.route->missing),
@@ -117,10 +127,12 @@ http::Response Api::Impl::serve(const http::Request& request, Call& call) {
     if (auto answer = tokens.answer(request, *segments)) return std::move(*answer);
     Answer answer = dispatch(*segments, call);
     std::string code;
+    std::string message;
     if (!answer.ok()) {
         const Error& error = answer.error();
         code = to_string(error.code);
         const Error shown = for_outside(error, call.correlation_id);
+        message = shown.message;
         if (http_status(error.code) >= 500)
             log::error("request failed", {{"correlation_id", call.correlation_id},
                                           {"path", request.path},
@@ -130,6 +142,9 @@ http::Response Api::Impl::serve(const http::Request& request, Call& call) {
         if (response.status == 405) response.headers["allow"] = error.target;
         answer = std::move(response);
     }
+    // What was refused for want of a role has an end only.
+    if (!call.requirement.action.empty() && is_change(call))
+        activity.end(call, *answer, code, message);
     if (changes_something(request.method))
         log::info("change requested", {{"method", request.method},
                                        {"path", request.path},
@@ -147,11 +162,12 @@ http::Response Api::handle(const http::Request& request) {
     call.correlation_id = clean_id(request.header("x-ms-correlation-request-id"));
     if (call.correlation_id.empty()) call.correlation_id = call.request_id;
     call.api_version = to_lower(request.query_value("api-version").value_or(""));
+    call.client_request_id = clean_id(request.header("x-ms-client-request-id"));
     http::Response response = impl_->serve(request, call);
     response.headers["x-ms-request-id"] = call.request_id;
     response.headers["x-ms-correlation-request-id"] = call.correlation_id;
-    const std::string client_id = clean_id(request.header("x-ms-client-request-id"));
-    if (!client_id.empty()) response.headers["x-ms-client-request-id"] = client_id;
+    if (!call.client_request_id.empty())
+        response.headers["x-ms-client-request-id"] = call.client_request_id;
     response.headers.try_emplace("cache-control", "no-cache");
     response.headers["strict-transport-security"] = "max-age=31536000; includeSubDomains";
     response.headers["x-content-type-options"] = "nosniff";

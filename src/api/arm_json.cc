@@ -242,6 +242,45 @@ std::optional<std::map<std::string, std::string>> Reader::texts(std::string_view
     return out;
 }
 
+const Json* Reader::find_array(std::string_view name, std::size_t most) {
+    const Json* value = find(name);
+    if (value == nullptr || *value == "") return nullptr;
+    if (!value->is_array() || value->size() > most) {
+        wrong_type(name, fmt::format("an array of at most {} elements", most));
+        return nullptr;
+    }
+    return value;
+}
+
+std::vector<Reader> Reader::objects(std::string_view name, std::size_t most) {
+    std::vector<Reader> out;
+    const Json* value = find_array(name, most);
+    if (value == nullptr) return out;
+    for (std::size_t i = 0; i < value->size(); ++i) {
+        const std::string at = fmt::format("{}[{}]", path_of(name), i);
+        if ((*value)[i].is_object())
+            out.emplace_back((*value)[i], at, *problem_);
+        else
+            fail({ErrorCode::invalid_request, fmt::format("the field '{}' must be an object", at),
+                  at});
+    }
+    return out;
+}
+
+std::optional<std::vector<std::string>> Reader::text_list(std::string_view name, std::size_t most) {
+    const Json* value = find_array(name, most);
+    if (value == nullptr) return std::nullopt;
+    std::vector<std::string> out;
+    for (const Json& each : *value) {
+        if (!each.is_string() || has_control_characters(each.get_ref<const std::string&>())) {
+            wrong_type(name, "an array of texts without control characters");
+            return std::nullopt;
+        }
+        out.push_back(each.get<std::string>());
+    }
+    return out;
+}
+
 void Reader::read_only(std::string_view name) { find(name); }
 
 void Reader::not_supported(std::string_view name, std::string_view what) {

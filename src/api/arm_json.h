@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/secret.h"
@@ -56,6 +57,9 @@ class Reader {
                                       std::span<const std::string_view> words);
     std::optional<Reader> object(std::string_view name);
     std::optional<std::map<std::string, std::string>> texts(std::string_view name);
+    /// The elements of an array, at most `most`; none if it is absent. Each is to be finished.
+    std::vector<Reader> objects(std::string_view name, std::size_t most);
+    std::optional<std::vector<std::string>> text_list(std::string_view name, std::size_t most);
 
     /// Accepts a field that only the service sets, as clients send back what they have read.
     void read_only(std::string_view name);
@@ -72,6 +76,8 @@ class Reader {
   private:
     /// The field's value; nullptr if it is absent or null.
     const Json* find(std::string_view name);
+    /// The array's value; nullptr if it is absent, no array or too long.
+    const Json* find_array(std::string_view name, std::size_t most);
     void wrong_type(std::string_view name, std::string_view wanted);
 
     const Json* object_;

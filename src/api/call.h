@@ -5,9 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "api/access/requirement.h"
 #include "api/api.h"
 #include "api/arm_json.h"
 #include "api/services.h"
+#include "core/access/access.h"
 #include "model/records.h"
 #include "model/resource_id.h"
 
@@ -36,8 +38,11 @@ struct Call {
     std::string api_version = {};
     Shape shape = Shape::v2025_08_01;
     Caller caller = {};
+    core::access::Access access = {};  ///< of the caller
+    Requirement requirement = {};
     std::string request_id = {};
     std::string correlation_id = {};
+    std::string client_request_id = {};
 
     /// REQUIRES: the route's pattern has {name}.
     const std::string& parameter(std::string_view name) const;
@@ -46,6 +51,11 @@ struct Call {
     /// base_url + path + "?api-version=..."; the path is percent-encoded.
     std::string link(std::string_view path) const;
     std::string now() const;
+    /// For lists: an entry that the caller may not read is left out. `type` as in actions:
+    /// "Microsoft.Resources/subscriptions/resourceGroups".
+    bool may_read(std::string_view type, std::string_view id) const {
+        return access.allows(std::string(type) + "/read", id);
+    }
 };
 
 /// What a handler gives back; an Error becomes an answer in Azure's shape.

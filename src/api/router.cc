@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/access/routes.h"
 #include "api/postgres/routes.h"
 #include "api/resources/routes.h"
 #include "base/text.h"
@@ -21,6 +22,12 @@ constexpr std::string_view kManagerVersions[] = {
     "2024-07-01", "2024-08-01", "2024-11-01", "2025-03-01", "2025-04-01",
 };
 constexpr std::string_view kDatabaseVersions[] = {"2022-12-01", "2024-08-01", "2025-08-01"};
+// Roles, assignments and locks; the activity log.
+constexpr std::string_view kAccessVersions[] = {
+    "2015-01-01", "2015-07-01",         "2016-09-01", "2017-04-01",         "2018-01-01-preview",
+    "2018-07-01", "2018-09-01-preview", "2020-05-01", "2020-08-01-preview", "2022-04-01",
+};
+constexpr std::string_view kActivityVersions[] = {"2015-04-01", "2017-03-01-preview"};
 
 bool is_parameter(std::string_view segment) { return segment.starts_with('{'); }
 
@@ -57,6 +64,19 @@ std::string_view type_of(std::string_view pattern) {
     return last;
 }
 
+constexpr std::pair<std::string_view, const Versions*> kNamespaces[] = {
+    {model::kPostgresNamespace, &kPostgresVersions},
+    {"Microsoft.Resources", &kResourceManagerVersions},
+    {"Microsoft.Authorization", &kAuthorizationVersions},
+    {"Microsoft.Insights", &kInsightsVersions},
+};
+
+const Versions* versions_of(std::string_view ns) {
+    for (const auto& [each, versions] : kNamespaces)
+        if (iequals(each, ns)) return versions;
+    return nullptr;
+}
+
 Error unknown_path(const std::vector<std::string>& segments, std::string_view api_version) {
     const auto providers =
         std::find_if(segments.rbegin(), segments.rend(),
@@ -64,10 +84,14 @@ Error unknown_path(const std::vector<std::string>& segments, std::string_view ap
     const auto after = static_cast<std::size_t>(segments.rend() - providers);
     const bool has_namespace = providers != segments.rend() && after < segments.size();
     const std::string ns = has_namespace ? segments[after] : "Microsoft.Resources";
-    if (!iequals(ns, model::kPostgresNamespace) && !iequals(ns, "Microsoft.Resources"))
+    if (versions_of(ns) == nullptr) {
+        std::string served;
+        for (const auto& [each, versions] : kNamespaces)
+            served += fmt::format("{}{}", served.empty() ? "" : ", ", each);
         return {ErrorCode::unknown_namespace,
                 fmt::format("the resource namespace '{}' is invalid", ns), ns,
-                fmt::format("Howdah serves {} and Microsoft.Resources", model::kPostgresNamespace)};
+                fmt::format("Howdah serves {}", served)};
+    }
     std::string type;
     if (has_namespace) {
         for (std::size_t i = after + 1; i < segments.size(); i += 2)
@@ -75,8 +99,7 @@ Error unknown_path(const std::vector<std::string>& segments, std::string_view ap
     } else if (!segments.empty()) {
         type = segments.back();
     }
-    const Versions& versions =
-        iequals(ns, model::kPostgresNamespace) ? kPostgresVersions : kResourceManagerVersions;
+    const Versions& versions = *versions_of(ns);
     return {ErrorCode::unknown_resource_type,
             fmt::format("the resource type '{}' could not be found in the namespace '{}' for api "
                         "version '{}'. The supported api-versions are '{}'",
@@ -88,11 +111,14 @@ Error unknown_path(const std::vector<std::string>& segments, std::string_view ap
 
 const Versions kResourceManagerVersions = {kManagerVersions, false};
 const Versions kPostgresVersions = {kDatabaseVersions, true};
+const Versions kAuthorizationVersions = {kAccessVersions, false};
+const Versions kInsightsVersions = {kActivityVersions, false};
 
 std::span<const Route> all_routes() {
     static const std::vector<Route> routes = [] {
         std::vector<Route> all;
         for (const Route& each : resources::routes()) all.push_back(each);
+        for (const Route& each : access::routes()) all.push_back(each);
         for (const Route& each : postgres::routes()) all.push_back(each);
         return all;
     }();
@@ -108,37 +134,66 @@ Router::Router(std::span<const Route> routes) {
             compiled.segments.push_back(route.pattern.substr(begin, end - begin));
             begin = end + 1;
         }
+        if (compiled.segments.front() == "{scope}") {
+            compiled.segments.erase(compiled.segments.begin());
+            scoped_.push_back(std::move(compiled));
+            continue;
+        }
         const std::size_t length = compiled.segments.size();
         if (by_length_.size() <= length) by_length_.resize(length + 1);
         by_length_[length].push_back(std::move(compiled));
     }
 }
 
+/// With the values of the pattern's parameters, and of the scope's: those that routes without a
+/// scope have too.
+Router::Match Router::matched(const Compiled& found, const std::vector<std::string>& segments,
+                              std::size_t from) {
+    Match match{found.route, {}};
+    if (found.route->pattern.starts_with("/{scope}")) {
+        std::string scope;
+        for (std::size_t i = 0; i < from; ++i) scope += "/" + segments[i];
+        match.parameters.emplace_back("scope", scope.empty() ? "/" : scope);
+        if (from >= 2 && iequals(segments[0], "subscriptions"))
+            match.parameters.emplace_back("subscriptionId", segments[1]);
+        if (from >= 4 && iequals(segments[2], "resourceGroups"))
+            match.parameters.emplace_back("resourceGroupName", segments[3]);
+    }
+    for (std::size_t i = 0; i < found.segments.size(); ++i) {
+        const std::string_view pattern = found.segments[i];
+        if (is_parameter(pattern))
+            match.parameters.emplace_back(pattern.substr(1, pattern.size() - 2),
+                                          segments[from + i]);
+    }
+    return match;
+}
+
 Result<Router::Match> Router::match(std::string_view method,
                                     const std::vector<std::string>& segments,
                                     std::string_view api_version) const {
     std::string methods;
+    const auto fits = [&](const Compiled& each, std::size_t from) {
+        return std::equal(each.segments.begin(), each.segments.end(),
+                          segments.begin() + static_cast<std::ptrdiff_t>(from),
+                          [](std::string_view pattern, const std::string& given) {
+                              return is_parameter(pattern) || iequals(pattern, given);
+                          });
+    };
+    const auto try_method = [&](const Compiled& each) {
+        if (each.route->method == method) return true;
+        if (methods.find(each.route->method) == std::string::npos)
+            methods += fmt::format("{}{}", methods.empty() ? "" : ", ", each.route->method);
+        return false;
+    };
     const std::size_t length = segments.size();
     const std::span<const Compiled> candidates =
         length < by_length_.size() ? by_length_[length] : std::span<const Compiled>{};
-    for (const Compiled& each : candidates) {
-        const bool fits = std::equal(each.segments.begin(), each.segments.end(), segments.begin(),
-                                     [](std::string_view pattern, const std::string& given) {
-                                         return is_parameter(pattern) || iequals(pattern, given);
-                                     });
-        if (!fits) continue;
-        if (each.route->method != method) {
-            if (methods.find(each.route->method) == std::string::npos)
-                methods += fmt::format("{}{}", methods.empty() ? "" : ", ", each.route->method);
-            continue;
-        }
-        Match match{each.route, {}};
-        for (std::size_t i = 0; i < length; ++i) {
-            const std::string_view pattern = each.segments[i];
-            if (is_parameter(pattern))
-                match.parameters.emplace_back(pattern.substr(1, pattern.size() - 2), segments[i]);
-        }
-        return match;
+    for (const Compiled& each : candidates)
+        if (fits(each, 0) && try_method(each)) return matched(each, segments, 0);
+    for (const Compiled& each : scoped_) {
+        if (each.segments.size() > length) continue;
+        const std::size_t from = length - each.segments.size();
+        if (fits(each, from) && try_method(each)) return matched(each, segments, from);
     }
     if (!methods.empty())
         return Error{ErrorCode::method_not_allowed,

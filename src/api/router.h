@@ -18,11 +18,22 @@ struct Versions {
 
 extern const Versions kResourceManagerVersions;
 extern const Versions kPostgresVersions;
+extern const Versions kAuthorizationVersions;
+extern const Versions kInsightsVersions;
+
+/// Who may send a request, beside somebody whose roles allow its action.
+enum class Needs {
+    role,  ///< nobody else
+    /// Whoever has any role at, above or below the scope. Its lists show what the caller may read.
+    any_role,
+    login,  ///< whoever is logged in
+};
 
 /// One operation of the API.
 struct Route {
     std::string_view method;
-    /// "/subscriptions/{subscriptionId}/...": fixed words match in any letter case.
+    /// "/subscriptions/{subscriptionId}/...": fixed words match in any letter case. A leading
+    /// "{scope}" stands for any number of segments: "", a subscription, a group or a resource.
     std::string_view pattern;
     std::string_view group;      ///< as in Azure's SDKs: "servers"
     std::string_view operation;  ///< "createOrUpdate"
@@ -30,6 +41,7 @@ struct Route {
     Handler handler = nullptr;  ///< none: answers FeatureNotSupported
     /// What is not there yet, if there is no handler: "are backups on demand".
     std::string_view missing = {};
+    Needs needs = Needs::role;
 };
 
 /// All routes, in the order of the documentation.
@@ -54,7 +66,10 @@ class Router {
         const Route* route;
         std::vector<std::string_view> segments;
     };
+    static Match matched(const Compiled& found, const std::vector<std::string>& segments,
+                         std::size_t from);
     std::vector<std::vector<Compiled>> by_length_;
+    std::vector<Compiled> scoped_;  ///< those that begin with "{scope}", without it
 };
 
 inline constexpr std::size_t kPathBytesMax = 2048;

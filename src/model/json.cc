@@ -182,6 +182,7 @@ void fields(V& visit, Operation& record) {
     HD_F(retry_at);
     HD_F(requested_by);
     HD_F(correlation_id);
+    HD_F(operation_name);
 }
 template <typename V>
 void fields(V& visit, TlsMaterial& record) {
@@ -410,6 +411,60 @@ void fields(V& visit, AgentJournal& record) {
     HD_F(results);
 }
 
+template <typename V>
+void fields(V& visit, RoleDefinition& record) {
+    HD_F(id);
+    HD_F(name);
+    HD_F(description);
+    HD_F(actions);
+    HD_F(not_actions);
+    HD_F(assignable_scopes);
+    HD_F(created_by);
+    HD_F(created_on);
+    HD_F(updated_by);
+    HD_F(updated_on);
+}
+template <typename V>
+void fields(V& visit, RoleAssignment& record) {
+    HD_F(id);
+    HD_F(scope);
+    HD_F(role_id);
+    HD_F(principal_id);
+    HD_F(principal_type);
+    HD_F(description);
+    HD_F(created_by);
+    HD_F(created_on);
+    HD_F(updated_by);
+    HD_F(updated_on);
+}
+template <typename V>
+void fields(V& visit, ManagementLock& record) {
+    HD_F(scope);
+    HD_F(name);
+    HD_F(level);
+    HD_F(notes);
+    HD_F(owners);
+}
+template <typename V>
+void fields(V& visit, ActivityEvent& record) {
+    HD_F(id);
+    HD_F(time);
+    HD_F(subscription);
+    HD_F(correlation_id);
+    HD_F(operation_name);
+    HD_F(operation_id);
+    HD_F(resource_id);
+    HD_F(caller);
+    HD_F(caller_object_id);
+    HD_F(status);
+    HD_F(http_status);
+    HD_F(http_method);
+    HD_F(client_address);
+    HD_F(client_request_id);
+    HD_F(error_code);
+    HD_F(message);
+}
+
 #undef HD_F
 
 template <typename T>
@@ -580,6 +635,10 @@ Result<Record> from_json(std::string_view text) {
     template Result<Type> from_json<Type>(std::string_view);
 
 HD_RECORD(Failure)
+HD_RECORD(RoleDefinition)
+HD_RECORD(RoleAssignment)
+HD_RECORD(ManagementLock)
+HD_RECORD(ActivityEvent)
 HD_RECORD(Subscription)
 HD_RECORD(ResourceGroup)
 HD_RECORD(FirewallRule)

@@ -193,9 +193,10 @@ struct Operation {
     std::string start_time;
     std::string end_time;
     std::optional<Failure> failure;
-    std::int64_t retries = 0;  ///< of a database action: failed attempts that are tried again
-    std::string retry_at;      ///< not before this time
-    std::string requested_by;
+    std::int64_t retries = 0;    ///< of a database action: failed attempts that are tried again
+    std::string retry_at;        ///< not before this time
+    std::string requested_by;    ///< app id
+    std::string operation_name;  ///< in the activity log
     std::string correlation_id;
 };
 

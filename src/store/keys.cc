@@ -55,6 +55,26 @@ std::string principal(std::string_view client_id) { return with_id("/principal",
 std::string secret(std::string_view name) { return with_id("/secret", name); }
 std::string server_tls(std::string_view server_key) { return with_id("/secret/tls", server_key); }
 std::string gone(std::string_view incarnation) { return with_id("/gone", incarnation); }
+std::string role(std::string_view role_id) { return with_id("/role", role_id); }
+std::string assignments_of(std::string_view principal_id) {
+    return with_id("/assignment", principal_id) + "/";
+}
+std::string assignment(std::string_view principal_id, std::string_view assignment_id) {
+    return assignments_of(principal_id) + to_lower(assignment_id);
+}
+std::string lock(std::string_view scope, std::string_view name) {
+    return with_id("/lock", scope) + "|" + to_lower(name);
+}
+std::string activity_at(std::string_view time) {
+    // Digits counted down from 9, so that a later time is a smaller key.
+    std::string inverted;
+    for (const char c : time)
+        if (c >= '0' && c <= '9') inverted += static_cast<char>('9' - (c - '0'));
+    return "/activity/" + inverted;
+}
+std::string activity(std::string_view time, std::string_view event_id) {
+    return activity_at(time) + "/" + to_lower(event_id);
+}
 std::string seal_name_of_verifier(std::string_view server_key) {
     return with_id("/verifier", server_key);
 }

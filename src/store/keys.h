@@ -23,6 +23,10 @@
 ///   /name/{server name}                             server id: names are unique across everything
 ///   /port/{number}                                  server id: own ports of servers
 ///   /principal/{client id}                          a service principal
+///   /role/{role id}                                 model::RoleDefinition of a customer
+///   /assignment/{principal}/{assignment id}         model::RoleAssignment
+///   /lock/{scope}|{name}                            model::ManagementLock
+///   /activity/{inverted time}/{event id}            model::ActivityEvent, newest first
 ///   /secret/{name}                                  sealed by SecretBox
 ///   /secret/tls/{server id}                         sealed model::TlsMaterial of a server
 ///   /ended/{end time}/{operation uuid}              ""  operations that have ended, oldest first
@@ -55,6 +59,13 @@ std::string server_tls(std::string_view server_key);
 std::string ended(std::string_view end_time, std::string_view operation_id);
 std::string silent(std::string_view host);
 std::string gone(std::string_view incarnation);
+std::string role(std::string_view role_id);
+std::string assignment(std::string_view principal_id, std::string_view assignment_id);
+std::string assignments_of(std::string_view principal_id);  ///< prefix
+std::string lock(std::string_view scope, std::string_view name);
+std::string activity(std::string_view time, std::string_view event_id);
+/// Less than the key of every event at or before `time`, greater than that of every later one.
+std::string activity_at(std::string_view time);
 
 /// Not a key: the name under which SecretBox seals ServerSpec::sealed_verifier.
 std::string seal_name_of_verifier(std::string_view server_key);

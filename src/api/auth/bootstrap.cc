@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/access/access_store.h"
 #include "api/api.h"
 #include "api/auth/principal.h"
 #include "base/text.h"
@@ -99,6 +100,10 @@ Result<Bootstrap> bootstrap(store::Store& store, const store::SecretBox& secrets
     result.tenant_id = text_of(record, "tenant_id");
     result.subscription_id = text_of(record, "subscription_id");
     result.client_id = text_of(record, "client_id");
+    HD_TRY(const auto principal, find_principal(store, result.client_id));
+    if (principal)
+        HD_CHECK(give_first_owner(store, principal->object_id, principal->client_id,
+                                  format_iso8601(clock.wall()), ids));
     HD_TRY(http::SigningKey key, load_key(store, secrets));
     result.signing_keys.push_back(std::move(key));
     const std::string secret_key = store::keys::secret(kFirstSecretName);

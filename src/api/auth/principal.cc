@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/id.h"
+#include "base/text.h"
 #include "pg/scram.h"
 #include "store/keys.h"
 
@@ -68,6 +69,24 @@ Result<std::optional<Principal>> find_principal(store::Store& store, std::string
     if (!entry) return std::optional<Principal>();
     HD_TRY(Principal principal, principal_from_text(entry->value));
     return std::optional<Principal>(std::move(principal));
+}
+
+Result<std::vector<Principal>> all_principals(store::Store& store) {
+    HD_TRY(const auto entries, store.list("/principal/", {.limit = kPrincipalsMax}));
+    std::vector<Principal> principals;
+    for (const store::Entry& entry : entries) {
+        HD_TRY(Principal principal, principal_from_text(entry.value));
+        principals.push_back(std::move(principal));
+    }
+    return principals;
+}
+
+Result<std::optional<Principal>> find_principal_by_object(store::Store& store,
+                                                          std::string_view object_id) {
+    HD_TRY(const auto all, all_principals(store));
+    for (const Principal& each : all)
+        if (iequals(each.object_id, object_id)) return std::optional(each);
+    return std::optional<Principal>();
 }
 
 bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,

@@ -33,6 +33,12 @@ Result<Principal> principal_from_text(std::string_view text);
 /// None if there is no such principal.
 Result<std::optional<Principal>> find_principal(store::Store& store, std::string_view client_id);
 
+/// At most so many principals are there.
+inline constexpr std::size_t kPrincipalsMax = 1000;
+Result<std::vector<Principal>> all_principals(store::Store& store);
+Result<std::optional<Principal>> find_principal_by_object(store::Store& store,
+                                                          std::string_view object_id);
+
 /// True if one of the principal's unexpired credentials fits. Takes as long without a principal as
 /// with one, so that an attacker does not learn which exist.
 bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,

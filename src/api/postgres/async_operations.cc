@@ -27,6 +27,7 @@ Result<model::Operation> find_operation(const Call& call) {
         return operation.error();
     }
     if (!iequals(operation->subscription, call.subscription())) return unknown;
+    if (!may_follow(call, *operation)) return unknown;
     return *operation;
 }
 

@@ -33,6 +33,7 @@ control::OperationDraft draft_for(const Call& call, std::string kind, const mode
     draft.incarnation = spec.incarnation;
     draft.generation = spec.generation;
     draft.requested_by = call.caller.app_id;
+    draft.operation_name = call.requirement.action;
     draft.correlation_id = call.correlation_id;
     return draft;
 }
@@ -77,6 +78,12 @@ http::Response with_operation(const Call& call, http::Response response,
         call.link(fmt::format("{}/operationResults/{}", base, operation.id));
     response.headers["retry-after"] = kRetryAfterSeconds;
     return response;
+}
+
+bool may_follow(const Call& call, const model::Operation& operation) {
+    if (operation.requested_by == call.caller.app_id) return true;
+    const auto id = model::ResourceId::parse(operation.resource_id);
+    return id.ok() && call.may_read(id->type(), operation.resource_id);
 }
 
 Result<std::vector<model::Operation>> pending_operations(const Call& call,

@@ -41,6 +41,9 @@ control::OperationDraft draft_for(const Call& call, std::string kind, const mode
 http::Response with_operation(const Call& call, http::Response response,
                               const model::Operation& operation);
 
+/// True for who began the operation and for who may read what it is about.
+bool may_follow(const Call& call, const model::Operation& operation);
+
 /// The operations of a server, or of a group itself, that have not ended.
 Result<std::vector<model::Operation>> pending_operations(const Call& call,
                                                          std::string_view owner_key);

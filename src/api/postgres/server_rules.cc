@@ -237,14 +237,25 @@ Status apply_password(const Call& call, const ServerBody& body, model::ServerSpe
     return ok_status();
 }
 
+/// None where nobody asks for one: a zone that is shown but was not declared is a difference to
+/// Terraform, and would be one again after every move of the server.
 Result<std::string> chosen_zone(const Offer& offer, const std::optional<std::string>& wanted) {
     const std::vector<std::string> zones = offer.zones();
-    if (!wanted) return zones.size() == 1 ? zones.front() : std::string();
+    if (!wanted) return std::string();
     if (std::find(zones.begin(), zones.end(), *wanted) == zones.end())
         return bad_value("properties.availabilityZone",
                          fmt::format("there is no availability zone '{}'", wanted->substr(0, 64)),
                          fmt::format("use one of: {}", join(zones, ", ")));
     return *wanted;
+}
+
+/// A server without a declared zone can be declared to be in the only one there is.
+Result<std::string> changed_zone(const Offer& offer, const std::optional<std::string>& wanted,
+                                 const model::ServerSpec& spec) {
+    if (!wanted || *wanted == spec.availability_zone) return spec.availability_zone;
+    const bool is_only = offer.zones() == std::vector<std::string>{*wanted};
+    if (spec.availability_zone.empty() && is_only) return *wanted;
+    return frozen("properties.availabilityZone", spec.availability_zone, *wanted);
 }
 
 void apply_plain(const ServerBody& body, model::ServerSpec& spec) {
@@ -426,9 +437,7 @@ Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
     if (body.administrator_login && *body.administrator_login != spec.administrator_login)
         return frozen("properties.administratorLogin", spec.administrator_login,
                       *body.administrator_login);
-    if (body.availability_zone && *body.availability_zone != spec.availability_zone)
-        return frozen("properties.availabilityZone", spec.availability_zone,
-                      *body.availability_zone);
+    HD_TRY(const std::string zone, changed_zone(offer, body.availability_zone, spec));
     HD_CHECK(apply_version(offer, body, spec));
     model::ServerSpec wanted = spec;
     HD_CHECK(apply_sku(offer, body, wanted.sku));
@@ -436,6 +445,7 @@ Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
     HD_CHECK(apply_maintenance(body.maintenance, wanted.maintenance));
     HD_CHECK(apply_password(call, body, wanted));
     apply_plain(body, wanted);
+    wanted.availability_zone = zone;
     spec = std::move(wanted);
     return ok_status();
 }

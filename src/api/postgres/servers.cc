@@ -137,6 +137,7 @@ Answer list_servers(Call& call, const std::string& prefix) {
     for (const store::Entry& entry : page.entries) {
         ServerRecord server;
         HD_TRY(server.spec, model::from_json<model::ServerSpec>(entry.value));
+        if (!call.may_read("Microsoft.DBforPostgreSQL/flexibleServers", server.spec.id)) continue;
         const auto status = statuses.find(store::keys::status(to_lower(server.spec.id)));
         if (status != statuses.end()) server.status = status_of(server.spec, status->second);
         values.push_back(server_json(call, server, *offer));

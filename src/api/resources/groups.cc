@@ -185,7 +185,8 @@ Answer list_groups(Call& call) {
     Json values = Json::array();
     for (const store::Entry& entry : page.entries) {
         HD_TRY(const auto group, model::from_json<model::ResourceGroup>(entry.value));
-        values.push_back(group_json(group));
+        if (call.may_read("Microsoft.Resources/subscriptions/resourceGroups", group.id))
+            values.push_back(group_json(group));
     }
     return json_answer(200, list_body(std::move(values), page.next_link));
 }
@@ -222,6 +223,7 @@ Answer delete_group(Call& call) {
         draft.location = call.context.location;
         draft.resource_id = stored.group.id;
         draft.requested_by = call.caller.app_id;
+        draft.operation_name = call.requirement.action;
         draft.correlation_id = call.correlation_id;
         store::Transaction txn;
         txn.expect(store::keys::group(id), stored.modified);
@@ -242,7 +244,7 @@ Answer get_group_operation_result(Call& call) {
     const std::string& id = call.parameter("operationId");
     const auto operation = call.context.operations.find(to_lower(id));
     if (!operation.ok() || !iequals(operation->subscription, call.subscription()) ||
-        operation->kind != kDeleteKind)
+        operation->kind != kDeleteKind || !postgres::may_follow(call, *operation))
         return Error{ErrorCode::not_found,
                      fmt::format("the operation '{}' was not found", id.substr(0, 64)),
                      id.substr(0, 64)};

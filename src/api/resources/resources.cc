@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/filter.h"
 #include "api/paging.h"
 #include "api/postgres/view.h"
 #include "api/resources/handlers.h"
@@ -16,8 +17,6 @@ namespace howdah::api::resources {
 namespace {
 
 constexpr std::string_view kServerType = "Microsoft.DBforPostgreSQL/flexibleServers";
-constexpr std::size_t kTermsMax = 4;
-
 /// What a filter leaves over.
 struct Filter {
     std::string resource_group;
@@ -25,37 +24,20 @@ struct Filter {
     std::string name;
 };
 
-/// "resourceGroup eq 'rg1' and resourceType eq 'a/b'": terms of this form, joined by "and".
 Result<Filter> read_filter(const Call& call) {
     const std::string text = call.request.query_value("$filter").value_or("");
-    const Error bad{ErrorCode::invalid_argument,
-                    fmt::format("the filter '{}' is not supported", text.substr(0, 128)), "$filter",
-                    "use terms like resourceGroup eq 'g', resourceType eq 't' and name eq 'n', "
-                    "joined by 'and'"};
+    HD_TRY(const auto terms, parse_filter(text));
     Filter filter;
-    std::string_view rest = trim(text);
-    for (std::size_t term = 0; !rest.empty(); ++term) {
-        if (term >= kTermsMax) return bad;
-        const std::size_t open = rest.find('\'');
-        const std::size_t close = open == std::string_view::npos ? open : rest.find('\'', open + 1);
-        if (close == std::string_view::npos) return bad;
-        const std::vector<std::string> words = split(trim(rest.substr(0, open)), ' ');
-        const std::string value(rest.substr(open + 1, close - open - 1));
-        if (words.size() != 2 || !iequals(words[1], "eq")) return bad;
-        if (iequals(words[0], "resourceGroup")) {
-            filter.resource_group = value;
-        } else if (iequals(words[0], "resourceType")) {
-            filter.resource_type = value;
-        } else if (iequals(words[0], "name")) {
-            filter.name = value;
-        } else {
-            return bad;
-        }
-        rest = trim(rest.substr(close + 1));
-        if (rest.empty()) break;
-        if (rest.size() < 4 || !iequals(rest.substr(0, 4), "and ")) return bad;
-        rest = trim(rest.substr(4));
-        if (rest.empty()) return bad;
+    for (const FilterTerm& term : terms) {
+        if (term.op == "eq" && term.name == "resourcegroup")
+            filter.resource_group = term.value;
+        else if (term.op == "eq" && term.name == "resourcetype")
+            filter.resource_type = term.value;
+        else if (term.op == "eq" && term.name == "name")
+            filter.name = term.value;
+        else
+            return unknown_filter(text,
+                                  "resourceGroup eq 'g', resourceType eq 't' and name eq 'n'");
     }
     return filter;
 }
@@ -84,7 +66,8 @@ Answer list(Call& call, std::string_view group) {
     HD_TRY(const Page page, read_page(call, store::keys::servers_in(call.subscription(), where)));
     for (const store::Entry& entry : page.entries) {
         HD_TRY(const auto spec, model::from_json<model::ServerSpec>(entry.value));
-        if (filter.name.empty() || iequals(filter.name, spec.name))
+        const bool wanted = filter.name.empty() || iequals(filter.name, spec.name);
+        if (wanted && call.may_read(kServerType, spec.id))
             values.push_back(resource_json(spec));
     }
     std::string next = page.next_link;

@@ -37,11 +37,12 @@ Answer list_tenants(Call& call) {
 }
 
 Answer list_subscriptions(Call& call) {
+    const core::access::Access& access = call.access;
     HD_TRY(const Page page, read_page(call, store::keys::subscription("")));
     Json values = Json::array();
     for (const store::Entry& entry : page.entries) {
         HD_TRY(const auto each, model::from_json<model::Subscription>(entry.value));
-        values.push_back(subscription_json(each));
+        if (access.touches("/subscriptions/" + each.id)) values.push_back(subscription_json(each));
     }
     Json body = list_body(std::move(values), page.next_link);
     body["count"] = {{"type", "Total"}, {"value", body["value"].size()}};

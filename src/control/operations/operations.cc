@@ -17,6 +17,24 @@ std::string owner_of(const model::Operation& operation) {
     return operation.server_key.empty() ? to_lower(operation.resource_id) : operation.server_key;
 }
 
+model::ActivityEvent event_of(const model::Operation& operation) {
+    model::ActivityEvent event;
+    event.id = operation.id;
+    event.time = operation.end_time;
+    event.subscription = operation.subscription;
+    event.correlation_id = operation.correlation_id;
+    event.operation_name = operation.operation_name;
+    event.operation_id = operation.id;
+    event.resource_id = operation.resource_id;
+    event.caller = operation.requested_by;
+    event.status = operation.status == "Succeeded" ? "Succeeded" : "Failed";
+    if (operation.failure) {
+        event.error_code = operation.failure->code;
+        event.message = operation.failure->message;
+    }
+    return event;
+}
+
 }  // namespace
 
 model::Operation Operations::begin(store::Transaction& transaction,
@@ -34,6 +52,7 @@ model::Operation Operations::begin(store::Transaction& transaction,
     operation.progress = "accepted";
     operation.start_time = format_iso8601(clock_.wall());
     operation.requested_by = draft.requested_by;
+    operation.operation_name = draft.operation_name;
     operation.correlation_id = draft.correlation_id;
     const std::string key = keys::operation(operation.id);
     transaction.expect_absent(key);
@@ -66,6 +85,8 @@ void Operations::update(store::Transaction& transaction, const model::Operation&
     if (operation.end_time.empty()) return;
     transaction.remove(keys::pending(owner_of(operation), operation.id));
     transaction.put(keys::ended(operation.end_time, operation.id), "");
+    transaction.put(keys::activity(operation.end_time, operation.id),
+                    model::to_json(event_of(operation)));
 }
 
 Result<std::size_t> Operations::sweep() const {
@@ -83,6 +104,18 @@ Result<std::size_t> Operations::sweep() const {
     }
     if (removed > 0) HD_CHECK(store_.commit(transaction));
     return removed;
+}
+
+Result<std::size_t> Operations::sweep_activity() const {
+    // Newest first: everything behind this moment is older.
+    const std::string oldest_kept = format_iso8601(
+        clock_.wall() - std::chrono::duration_cast<std::chrono::milliseconds>(kActivityRetention));
+    HD_TRY(const auto old, store_.list("/activity/", {.after = keys::activity_at(oldest_kept),
+                                                      .limit = kSweepMax}));
+    store::Transaction transaction;
+    for (const store::Entry& each : old) transaction.remove(each.key);
+    if (!old.empty()) HD_CHECK(store_.commit(transaction));
+    return old.size();
 }
 
 }  // namespace howdah::control

@@ -21,6 +21,7 @@ struct OperationDraft {
     model::Generation generation = 0;  ///< ends when the server has observed it; 0: by action_id
     std::string action_id;             ///< see database actions below
     std::string requested_by;
+    std::string operation_name;  ///< "Microsoft.DBforPostgreSQL/flexibleServers/write"
     std::string correlation_id;
 };
 
@@ -51,18 +52,22 @@ class Operations {
     Result<model::Operation> find(std::string_view id) const;
 
     /// Adds to the transaction what an operation that was changed by the reconciler needs: its
-    /// record, and if it has an end_time the move from the pending to the ended ones. `modified`
-    /// is the record's revision that was read.
+    /// record, and if it has an end_time the move from the pending to the ended ones and the last
+    /// line of the activity log. `modified` is the record's revision that was read.
     static void update(store::Transaction& transaction, const model::Operation& operation,
                        store::Revision modified);
     /// Changes that update() adds at most.
-    static constexpr std::size_t kChangesPerUpdate = 3;
+    static constexpr std::size_t kChangesPerUpdate = 4;
 
     /// Ended operations can be asked for this long.
     static constexpr Duration kRetention = std::chrono::hours(24);
     /// Removes ended operations that are older, at most kSweepMax; returns how many it removed.
     static constexpr std::size_t kSweepMax = 60;
     Result<std::size_t> sweep() const;
+    /// The activity log goes back this far, as Azure's does. Removes at most kSweepMax older
+    /// events; returns how many.
+    static constexpr Duration kActivityRetention = std::chrono::hours(90 * 24);
+    Result<std::size_t> sweep_activity() const;
 
   private:
     store::Store& store_;

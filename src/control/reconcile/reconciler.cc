@@ -163,7 +163,8 @@ Result<StepOutcome> Reconciler::sweep() {
         HD_CHECK(sweep_gone());
         next_gone_sweep_ = clock_.now() + kGoneSweepEvery;
     }
-    const bool has_more = removed == Operations::kSweepMax;
+    HD_TRY(const std::size_t events, operations_.sweep_activity());
+    const bool has_more = removed == Operations::kSweepMax || events == Operations::kSweepMax;
     return StepOutcome{has_more ? Duration::zero() : kSweepEvery, false};
 }
 
