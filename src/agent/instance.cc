@@ -453,8 +453,7 @@ Status Instance::apply_limits(std::int64_t memory_mb) {
 }
 
 /// Asks PostgreSQL what it thinks of the files before it takes them.
-Status Instance::check_files() {
-    HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
+Status Instance::check_files(pg::Connection& session) {
     HD_TRY(const auto refused, refused_settings(session));
     if (!refused.empty()) {
         return Error{ErrorCode::invalid_argument,
@@ -472,14 +471,22 @@ Status Instance::check_files() {
 }
 
 Status Instance::load_configuration() {
-    const Status checked = check_files();
+    auto opened = connect(std::string(kMaintenanceDatabase));
+    if (!opened.ok() && facts().is_restart_due) {
+        // The restart reads the files too, and is what helps a server that lets nobody in.
+        log::warn("PostgreSQL lets nobody in and is restarted",
+                  {{"server", state_.spec.server_id}, {"reason", opened.error().describe()}});
+        is_loaded_ = true;
+        return ok_status();
+    }
+    const Status checked = opened.ok() ? check_files(*opened) : Status(opened.error());
     if (!checked.ok()) {
         // Before anybody makes PostgreSQL read them.
         fall_back_to_previous();
         (void)write_configuration();
         return checked;
     }
-    HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
+    pg::Connection& session = *opened;
     HD_TRY(const pg::Rows before, session.query(kSelectLoadTime));
     HD_CHECK(postmaster_->reload());
     const Instant deadline = clock_.now() + kReloadMax;

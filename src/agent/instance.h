@@ -76,7 +76,7 @@ class Instance {
     Result<Files> render() const;
     Status write_configuration();
     Status write_tls();
-    Status check_files();
+    Status check_files(pg::Connection& session);
     Status apply_limits(std::int64_t memory_mb);
     Status choose_port();
     Status refresh(std::string_view detail = "");
