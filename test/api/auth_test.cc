@@ -254,6 +254,11 @@ TEST(auth, the_cloud_is_described_in_three_shapes) {
     const Reply third = world.call("GET", "/metadata/endpoints?api-version=2022-09-01");
     EXPECT_EQ(third.body["resourceManager"], "https://localhost:8443");
     EXPECT_EQ(third.body["authentication"]["identityProvider"], "AAD");
+    // Terraform's azurerm takes a cloud of any other tenant for an Azure Stack, and refuses it.
+    EXPECT_EQ(third.body["authentication"]["tenant"], "common");
+    // It does not start without these either.
+    EXPECT_EQ(third.body["suffixes"]["storage"], "storage.postgres.howdah.local");
+    EXPECT_EQ(third.body["suffixes"]["keyVaultDns"], "vault.postgres.howdah.local");
 }
 
 TEST(bootstrap, the_first_start_makes_a_tenant_a_subscription_and_an_administrator) {

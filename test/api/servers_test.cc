@@ -30,7 +30,7 @@ TEST(servers, a_new_server_is_written_with_its_operation_and_its_name) {
     EXPECT_EQ(spec.version, "15");
     EXPECT_EQ(spec.sku.name, "Standard_D2ds_v5");
     EXPECT_EQ(spec.storage.tier, "P4");
-    EXPECT_EQ(spec.availability_zone, "1");
+    EXPECT_EQ(spec.availability_zone, "");
     EXPECT_EQ(spec.system_data.created_by, world.boot.client_id);
     const model::Operation operation = world.operations.find(id).value();
     EXPECT_EQ(operation.kind, "CreateServer");
@@ -84,7 +84,7 @@ TEST(servers, a_server_looks_as_the_newest_version_has_it) {
             "highAvailability": {"mode": "Disabled", "state": "NotEnabled"},
             "maintenanceWindow": {"customWindow": "Disabled", "dayOfWeek": 0, "startHour": 0,
                                   "startMinute": 0},
-            "availabilityZone": "1", "replicationRole": "Primary", "replicaCapacity": 0,
+            "replicationRole": "Primary", "replicaCapacity": 0,
             "replica": {"role": "Primary", "capacity": 0},
             "privateEndpointConnections": [],
             "howdah": {"generation": 1, "observedGeneration": 1, "address": "127.0.0.1",
@@ -93,6 +93,21 @@ TEST(servers, a_server_looks_as_the_newest_version_has_it) {
     Body wanted = expected;
     wanted["id"] = world.expand(kServer);
     EXPECT_EQ(body.dump(1), wanted.dump(1));
+}
+
+TEST(servers, a_zone_is_shown_once_it_was_declared) {
+    World world;
+    world.make_group();
+    world.make_server();
+    const auto zone = [&world] {
+        return world.call("GET", kServer).body["properties"].value("availabilityZone", "none");
+    };
+    EXPECT_EQ(zone(), "none");
+    const Reply other = world.call("PATCH", kServer, {{"properties", {{"availabilityZone", "2"}}}});
+    EXPECT_EQ(other.body["error"]["code"], "PropertyChangeNotAllowed");
+    const Reply only = world.call("PATCH", kServer, {{"properties", {{"availabilityZone", "1"}}}});
+    EXPECT_EQ(only.status, 202) << only.text;
+    EXPECT_EQ(zone(), "1");
 }
 
 TEST(servers, a_server_looks_as_the_old_version_has_it) {

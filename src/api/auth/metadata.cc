@@ -13,12 +13,15 @@ Json authentication(const ApiContext& context) {
     return {{"loginEndpoint", context.base_url},
             {"audiences", Json::array({context.base_url, "https://management.azure.com/",
                                        "https://management.core.windows.net/"})},
-            {"tenant", context.tenant_id},
+            {"tenant", "common"},  // any other is an Azure Stack to Terraform's azurerm
             {"identityProvider", "AAD"}};
 }
 
+/// Nothing here has the last two, but Terraform's azurerm does not start without them.
 Json suffixes(const ApiContext& context) {
-    return {{"postgresqlServerEndpoint", "." + context.dns_suffix}};
+    return {{"postgresqlServerEndpoint", "." + context.dns_suffix},
+            {"storage", "storage." + context.dns_suffix},
+            {"keyVaultDns", "vault." + context.dns_suffix}};
 }
 
 Json cloud(const ApiContext& context) {
