@@ -1,9 +1,30 @@
 #include "api/templates/dependencies.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
 namespace howdah::api::templates {
+namespace {
+
+/// Whoever is still open is in a circle or waits for one: going back from it leads into the circle,
+/// and then around it. Gives the circle's first resource.
+std::size_t first_in_circle(const Plan& plan, const std::vector<std::size_t>& open) {
+    const auto back = [&](std::size_t from) {
+        for (const std::size_t first : plan.resources[from].depends_on)
+            if (open[first] != 0) return first;
+        return from;
+    };
+    std::size_t at = 0;
+    while (open[at] == 0) ++at;
+    for (std::size_t steps = 0; steps < plan.resources.size(); ++steps) at = back(at);
+    std::size_t lowest = at;
+    for (std::size_t around = back(at); around != at; around = back(around))
+        lowest = std::min(lowest, around);
+    return lowest;
+}
+
+}  // namespace
 
 void Links::add(std::size_t first, std::size_t second) {
     if (first != SIZE_MAX) pairs_.emplace(second, first);
@@ -33,16 +54,7 @@ std::size_t Links::settle(Plan& plan) const {
         for (const std::size_t waiter : waiters[ready[at]])
             if (--open[waiter] == 0) ready.push_back(waiter);
     if (ready.size() == count) return SIZE_MAX;
-    // Whoever is left is in a circle or waits for one: following what is left leads into it.
-    std::size_t at = 0;
-    while (open[at] == 0) ++at;
-    for (std::size_t steps = 0; steps < count; ++steps)
-        for (const std::size_t first : plan.resources[at].depends_on)
-            if (open[first] != 0) {
-                at = first;
-                break;
-            }
-    return at;
+    return first_in_circle(plan, open);
 }
 
 }  // namespace howdah::api::templates

@@ -218,11 +218,47 @@ Result<Json> Evaluator::evaluate(const Expression& tree) {
             return out;
         }
         case Expression::Kind::member:
-            return member(tree);
-        case Expression::Kind::index:
-            return index(tree);
+        case Expression::Kind::index: {
+            HD_TRY(View found, view(tree));
+            HD_CHECK(charge(weight(*found.at)));
+            return *found.at;
+        }
     }
     return Json(nullptr);
+}
+
+/// Large values are looked into where they are: a template asks for one field of them at a time.
+Result<Evaluator::View> Evaluator::view(const Expression& tree) {
+    if (depth_ >= kEvaluationDepthMax) return too_deep();
+    const Restore deeper(depth_, depth_ + 1);
+    HD_CHECK(charge(kCallWork));
+    if (tree.kind == Expression::Kind::member) return member(tree);
+    if (tree.kind == Expression::Kind::index) return index(tree);
+    if (tree.kind == Expression::Kind::call) {
+        HD_TRY(View known, view_of_call(tree));
+        if (known.at != nullptr) return known;
+    }
+    HD_TRY(Json value, evaluate(tree));
+    View out{.owned = std::make_unique<Json>(std::move(value))};
+    out.at = out.owned.get();
+    return out;
+}
+
+/// Nothing for calls of other functions than those that only look something up.
+Result<Evaluator::View> Evaluator::view_of_call(const Expression& tree) {
+    if (iequals(tree.text, "deployment") && tree.children.empty())
+        return View{.at = &state_->deployment};
+    if (tree.children.size() != 1 || tree.children[0].kind != Expression::Kind::text) return View{};
+    const std::string& name = tree.children[0].text;
+    View out;
+    if (iequals(tree.text, "parameters")) {
+        HD_TRY(out.at, find_parameter(name));
+    } else if (iequals(tree.text, "variables")) {
+        HD_TRY(out.at, find_variable(name));
+    } else if (iequals(tree.text, "lambdaVariables")) {
+        HD_TRY(out.at, find_lambda_variable(name));
+    }
+    return out;
 }
 
 Result<Json> Evaluator::call(const Expression& tree) {
@@ -282,45 +318,52 @@ Result<Json> Evaluator::user_call(const Expression& tree) {
     return out;
 }
 
-Result<Json> Evaluator::member(const Expression& tree) {
-    HD_TRY(Json object, evaluate(tree.children[0]));
+Result<Evaluator::View> Evaluator::member(const Expression& tree) {
+    HD_TRY(View object, view(tree.children[0]));
     return field_of(std::move(object), tree.text, tree.is_optional);
 }
 
-Result<Json> Evaluator::field_of(Json object, const std::string& name, bool is_optional) {
-    if (is_optional && object.is_null()) return Json(nullptr);
-    if (!object.is_object())
+Result<Evaluator::View> Evaluator::field_of(View object, const std::string& name,
+                                            bool is_optional) {
+    static const Json kNull;
+    const Json& value = *object.at;
+    if (is_optional && value.is_null()) return View{.at = &kNull};
+    if (!value.is_object())
         return inner_error(
             fmt::format("The language expression property '{}' can't be evaluated, property "
                         "selection is not supported on values of type '{}'. {}",
-                        name.substr(0, 256), type_name(object), kUsage));
-    HD_CHECK(charge(object.size()));
-    const Json* found = find_field(object, name);
-    if (found != nullptr) return *found;
-    if (is_optional) return Json(nullptr);
+                        read_secret_ ? "" : name.substr(0, 256), type_name(value), kUsage));
+    HD_CHECK(charge(value.size()));
+    object.at = find_field(value, name);
+    if (object.at != nullptr) return object;
+    if (is_optional) return View{.at = &kNull};
     if (read_secret_)
         return inner_error(
             fmt::format("The language expression property doesn't exist. {}", kUsage));
     return inner_error(
         fmt::format("The language expression property '{}' doesn't exist, available properties are "
                     "'{}'.",
-                    name.substr(0, 256), field_names(object)));
+                    name.substr(0, 256), field_names(value)));
 }
 
-Result<Json> Evaluator::index(const Expression& tree) {
-    HD_TRY(Json object, evaluate(tree.children[0]));
+Result<Evaluator::View> Evaluator::index(const Expression& tree) {
+    static const Json kNull;
+    HD_TRY(View object, view(tree.children[0]));
     HD_TRY(const Json index, evaluate(tree.children[1]));
+    const Json& value = *object.at;
     if (index.is_string()) return field_of(std::move(object), string_of(index), tree.is_optional);
-    if (tree.is_optional && object.is_null()) return Json(nullptr);
-    if (!object.is_array() || !is_integer(index))
+    if (tree.is_optional && value.is_null()) return View{.at = &kNull};
+    if (!value.is_array() || !is_integer(index))
         return inner_error(
             fmt::format("The language expression property array index can't be evaluated: a value "
                         "of type '{}' has no element of an index of type '{}'. {}",
-                        type_name(object), type_name(index), kUsage));
+                        type_name(value), type_name(index), kUsage));
     const std::int64_t at = integer_of(index);
-    if (at >= 0 && static_cast<std::uint64_t>(at) < object.size())
-        return std::move(object[static_cast<std::size_t>(at)]);
-    if (tree.is_optional) return Json(nullptr);
+    if (at >= 0 && static_cast<std::uint64_t>(at) < value.size()) {
+        object.at = &value[static_cast<std::size_t>(at)];
+        return object;
+    }
+    if (tree.is_optional) return View{.at = &kNull};
     return inner_error(
         fmt::format("The language expression property array index '{}' is out of bounds. {}",
                     read_secret_ ? "" : std::to_string(at), kUsage));
@@ -344,30 +387,30 @@ Result<Json> Evaluator::apply(const Expression& lambda, const std::vector<Json>&
     return out;
 }
 
-Result<Json> Evaluator::parameter(const std::string& name) {
+Result<const Json*> Evaluator::find_parameter(const std::string& name) {
     if (frame_ != nullptr) {
         const auto found = frame_->find(to_lower(name));
         if (found == frame_->end()) return parameter_not_found(name);
-        return found->second;
+        return &found->second;
     }
     HD_TRY(const Names::Found found, names_->parameter(name, depth_));
     read_secret_ = read_secret_ || found.is_secure;
-    return *found.value;
+    return found.value;
 }
 
-Result<Json> Evaluator::variable(const std::string& name) {
+Result<const Json*> Evaluator::find_variable(const std::string& name) {
     if (frame_ != nullptr || options_.place == Place::parameter_default)
         return not_expected("variables");
     HD_TRY(const Names::Found found, names_->variable(name, depth_));
     read_secret_ = read_secret_ || found.is_secure;
-    return *found.value;
+    return found.value;
 }
 
-Result<Json> Evaluator::lambda_variable(const std::string& name) const {
+Result<const Json*> Evaluator::find_lambda_variable(const std::string& name) const {
     const std::string key = to_lower(name);
     for (auto frame = lambdas_.rbegin(); frame != lambdas_.rend(); ++frame) {
         const auto found = frame->find(key);
-        if (found != frame->end()) return found->second;
+        if (found != frame->end()) return &found->second;
     }
     return inner_error(
         fmt::format("The lambda variable '{}' is not found. {}", name.substr(0, 256), kUsage));

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -31,7 +32,7 @@ class Names {
         bool is_secure = false;
     };
     virtual ~Names() = default;
-    /// Found.value is valid until the next call.
+    /// Found.value stays where it is.
     /// `depth` is that of the evaluation which asks.
     virtual Result<Found> parameter(std::string_view name, int depth) = 0;
     virtual Result<Found> variable(std::string_view name, int depth) = 0;
@@ -94,14 +95,15 @@ class Evaluator {
     Result<Json> evaluate(const Expression& tree);
     /// A lambda's body with its variables; one that takes fewer gets fewer.
     Result<Json> apply(const Expression& lambda, const std::vector<Json>& arguments);
-    Result<Json> parameter(const std::string& name);
-    Result<Json> variable(const std::string& name);
-    Result<Json> lambda_variable(const std::string& name) const;
     Result<Json> copy_index(const std::string& name, std::int64_t offset);
     /// The body of the resource; puts the expression off if there is no source.
     Result<Json> ask(const ReferenceRequest& request);
     /// What a call gives that is not allowed here.
     Error not_expected(std::string_view function) const;
+    /// What parameters('name'), variables('name') and lambdaVariables('name') give.
+    Result<const Json*> find_parameter(const std::string& name);
+    Result<const Json*> find_variable(const std::string& name);
+    Result<const Json*> find_lambda_variable(const std::string& name) const;
     Status charge(std::size_t work) { return budget_->charge(work); }
     Place place() const { return options_.place; }
     bool has_source() const { return options_.source != nullptr; }
@@ -122,9 +124,16 @@ class Evaluator {
     Result<Json> call(const Expression& tree);
     Status pay(const Json& value);
     Result<Json> user_call(const Expression& tree);
-    Result<Json> member(const Expression& tree);
-    Result<Json> index(const Expression& tree);
-    Result<Json> field_of(Json object, const std::string& name, bool is_optional);
+    /// A value that is somewhere else, or that this holds.
+    struct View {
+        const Json* at = nullptr;
+        std::unique_ptr<Json> owned = nullptr;
+    };
+    Result<View> view(const Expression& tree);
+    Result<View> view_of_call(const Expression& tree);
+    Result<View> member(const Expression& tree);
+    Result<View> index(const Expression& tree);
+    Result<View> field_of(View object, const std::string& name, bool is_optional);
     void collect_targets(const Expression& tree);
     void collect_branch(const Expression& tree);
 

@@ -66,7 +66,7 @@ const FunctionRow* find_function(std::string_view name) {
         std::map<std::string, const FunctionRow*, std::less<>> out;
         for (const auto group :
              {text_functions(), number_functions(), collection_functions(), lambda_functions(),
-              time_functions(), scope_functions(), resource_functions()})
+              address_functions(), time_functions(), scope_functions(), resource_functions()})
             for (const FunctionRow& row : group) out.emplace(to_lower(row.name), &row);
         return out;
     }();

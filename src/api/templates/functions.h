@@ -56,6 +56,7 @@ std::span<const FunctionRow> text_functions();
 std::span<const FunctionRow> number_functions();  // and logic, conversions, comparison
 std::span<const FunctionRow> collection_functions();
 std::span<const FunctionRow> lambda_functions();
+std::span<const FunctionRow> address_functions();
 std::span<const FunctionRow> time_functions();
 std::span<const FunctionRow> scope_functions();
 std::span<const FunctionRow> resource_functions();

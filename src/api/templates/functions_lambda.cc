@@ -156,7 +156,8 @@ Result<Json> lambda(Evaluator& evaluator, const Expression&) {
 
 Result<Json> lambda_variables(Call& call) {
     HD_TRY(const std::string name, call.text(0));
-    return call.evaluator.lambda_variable(name);
+    HD_TRY(const Json* value, call.evaluator.find_lambda_variable(name));
+    return *value;
 }
 
 constexpr std::array kRows = {

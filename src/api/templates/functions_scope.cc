@@ -14,12 +14,14 @@ namespace {
 
 Result<Json> parameters(Call& call) {
     HD_TRY(const std::string name, call.text(0));
-    return call.evaluator.parameter(name);
+    HD_TRY(const Json* value, call.evaluator.find_parameter(name));
+    return *value;
 }
 
 Result<Json> variables(Call& call) {
     HD_TRY(const std::string name, call.text(0));
-    return call.evaluator.variable(name);
+    HD_TRY(const Json* value, call.evaluator.find_variable(name));
+    return *value;
 }
 
 /// copyIndex(), copyIndex(offset), copyIndex('loop'), copyIndex('loop', offset).
@@ -61,33 +63,39 @@ Result<Json> resource_group(Call& call) {
                 {"properties", {{"provisioningState", "Succeeded"}}}};
 }
 
-Json shown_parameters(const State& state) {
-    Json out = Json::object();
-    for (const Parameter& each : state.parameters)
-        if (!each.is_secure) out[each.name] = {{"value", each.value}};
-    return out;
-}
+Result<Json> deployment(Call& call) { return call.evaluator.state().deployment; }
 
-Result<Json> deployment(Call& call) {
-    const State& state = call.evaluator.state();
-    const Scope& scope = state.scope;
-    Json properties{{"template", state.source}};
-    properties["parameters"] = shown_parameters(state);
-    properties["mode"] = scope.mode;
-    properties["provisioningState"] = "Accepted";
-    Json out{{"name", scope.deployment_name}};
-    if (!scope.deployment_location.empty()) out["location"] = scope.deployment_location;
-    out["properties"] = std::move(properties);
+/// The names that Azure has; those that Howdah has nothing for are empty.
+Json default_environment() {
+    Json out{{"name", "Howdah"}};
+    for (const char* name :
+         {"gallery", "graph", "portal", "graphAudience", "activeDirectoryDataLake", "batch",
+          "media", "sqlManagement", "vmImageAliasDoc", "resourceManager"})
+        out[name] = "";
+    out["authentication"] = {{"loginEndpoint", ""},
+                             {"audiences", Json::array()},
+                             {"tenant", "common"},
+                             {"identityProvider", "AAD"}};
+    for (const char* name :
+         {"acrLoginServer", "azureDatalakeAnalyticsCatalogAndJob", "azureDatalakeStoreFileSystem",
+          "azureFrontDoorEndpointSuffix", "keyvaultDns", "sqlServerHostname", "storage"})
+        out["suffixes"][name] = "";
     return out;
 }
 
 Result<Json> environment(Call& call) {
-    const Json& given = call.evaluator.scope().environment;
-    if (given.is_object() && !given.empty()) return given;
-    return Json{{"name", "Howdah"}};
+    Json out = default_environment();
+    if (call.evaluator.scope().environment.is_object())
+        out.update(call.evaluator.scope().environment, /*merge_objects=*/true);
+    return out;
 }
 
-Result<Json> deployer(Call& call) { return call.evaluator.scope().deployer; }
+Result<Json> deployer(Call& call) {
+    const Scope& scope = call.evaluator.scope();
+    Json out{{"objectId", ""}, {"tenantId", scope.tenant_id}, {"userPrincipalName", ""}};
+    if (scope.deployer.is_object()) out.update(scope.deployer);
+    return out;
+}
 
 Result<Json> management_group(Call& call) { return call.evaluator.not_expected("MANAGEMENTGROUP"); }
 
@@ -159,6 +167,13 @@ Result<Json> tenant_resource_id(Call& call) {
     return joined(call, "", arguments);
 }
 
+Result<Json> management_group_resource_id(Call& call) {
+    HD_TRY(const IdArguments arguments, id_arguments(call, 1));
+    if (arguments.before.empty()) return management_group(call);
+    return joined(call, "/providers/Microsoft.Management/managementGroups/" + arguments.before[0],
+                  arguments);
+}
+
 Result<Json> extension_resource_id(Call& call) {
     HD_TRY(const std::vector<std::string> all, texts(call));
     HD_TRY(std::string id, join_id(call.name, all[0], all[1],
@@ -180,6 +195,7 @@ constexpr std::array kRows = {
     FunctionRow{"resourceId", 2, kAnyCount, resource_id},
     FunctionRow{"subscriptionResourceId", 2, kAnyCount, subscription_resource_id},
     FunctionRow{"tenantResourceId", 2, kAnyCount, tenant_resource_id},
+    FunctionRow{"managementGroupResourceId", 2, kAnyCount, management_group_resource_id},
     FunctionRow{"extensionResourceId", 3, kAnyCount, extension_resource_id},
 };
 

@@ -42,26 +42,28 @@ Result<bool> is_wanted(const Json& declaration, Evaluator& evaluator) {
 
 /// nullopt: the condition is false.
 Result<std::optional<Json>> one_of(const std::string& name, const Json& written,
-                                   const Json& definitions, Evaluator& evaluator) {
+                                   const Json& definitions, Evaluator& evaluator,
+                                   SecureOutputs secure) {
     HD_TRY(const Json declaration, resolve_declaration(written, definitions));
     HD_TRY(const bool wanted, is_wanted(declaration, evaluator));
     if (!wanted) return std::optional<Json>();
-    const ValueType* type = find_type(string_of(declaration["type"]));
+    const ValueType& type = type_of(declaration);
     HD_TRY(Json value, value_of(name, declaration, evaluator));
     const bool is_nullable = declaration.value("nullable", Json(false)) == Json(true);
-    if (!(value.is_null() && is_nullable) && !is_of_type(value, *type))
+    if (!(value.is_null() && is_nullable) && !is_of_type(value, type))
         return inner_error(
             fmt::format("Template output JToken type is not valid. Expected '{}'. Actual '{}'. "
                         "Please see https://aka.ms/arm-template/#outputs for usage details",
-                        type->token, type_name(value)));
-    Json out{{"type", type->shown}};
+                        type.token, type_name(value)));
+    Json out{{"type", type.shown}};
     // What a secure parameter went into does not come out either.
     const bool is_secure = is_secure_declaration(written, definitions) || evaluator.read_secret();
-    if (!is_secure) out["value"] = std::move(value);
+    if (!is_secure || secure == SecureOutputs::included) out["value"] = std::move(value);
     return std::optional<Json>(std::move(out));
 }
 
-Result<Json> build(const State& state, const Plan& plan, const ReferenceSource& source) {
+Result<Json> build(const State& state, const Plan& plan, const ReferenceSource& source,
+                   SecureOutputs secure) {
     Json out = Json::object();
     const auto outputs = state.source.find("outputs");
     if (outputs == state.source.end() || outputs->is_null()) return out;
@@ -71,7 +73,7 @@ Result<Json> build(const State& state, const Plan& plan, const ReferenceSource& 
     for (const auto& [name, declaration] : outputs->items()) {
         Evaluator evaluator(state, names, budget,
                             {.place = Place::output, .plan = &plan, .source = &source});
-        auto made = one_of(name, declaration, definitions, evaluator);
+        auto made = one_of(name, declaration, definitions, evaluator, secure);
         if (!made.ok()) return not_valid(name, made.error());
         if (*made) out[name] = std::move(**made);
     }
@@ -80,8 +82,9 @@ Result<Json> build(const State& state, const Plan& plan, const ReferenceSource& 
 
 }  // namespace
 
-Result<Json> outputs(const Template& parsed, const Plan& plan, const ReferenceSource& source) {
-    return without_secrets(parsed.state(), build(parsed.state(), plan, source));
+Result<Json> outputs(const Template& parsed, const Plan& plan, const ReferenceSource& source,
+                     SecureOutputs secure) {
+    return without_secrets(parsed.state(), build(parsed.state(), plan, source, secure));
 }
 
 }  // namespace howdah::api::templates

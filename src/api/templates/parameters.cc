@@ -121,9 +121,9 @@ struct Checker {
         HD_TRY(const Json declaration, resolve_declaration(written, definitions));
         const bool is_nullable = declaration.value("nullable", Json(false)) == Json(true);
         if (value.is_null() && is_nullable) return ok_status();
-        const ValueType* type = find_type(string_of(declaration["type"]));
-        if (!is_of_type(value, *type)) return wrong_type(value, *type);
-        const bool shows = may_show && !type->is_secure;
+        const ValueType& type = type_of(declaration);
+        if (!is_of_type(value, type)) return wrong_type(value, type);
+        const bool shows = may_show && !type.is_secure;
         HD_CHECK(check_allowed(value, declaration, name, shows));
         HD_CHECK(check_length(value, declaration, name));
         HD_CHECK(check_size(value, declaration, name));
@@ -175,8 +175,7 @@ bool is_secure_at(const Json& written, const Json& definitions, int depth) {
     if (depth > kTypeDepthMax) return false;
     const auto declaration = resolve_declaration(written, definitions);
     if (!declaration.ok()) return false;
-    const ValueType* type = find_type(string_of((*declaration)["type"]));
-    if (type != nullptr && type->is_secure) return true;
+    if (type_of(*declaration).is_secure) return true;
     for (const char* part : {"properties", "items", "additionalProperties"}) {
         const auto found = declaration->find(part);
         if (found == declaration->end() || !found->is_object()) continue;
@@ -198,7 +197,14 @@ const ValueType* find_type(std::string_view name) {
     return nullptr;
 }
 
+const ValueType& type_of(const Json& declaration) {
+    static constexpr ValueType kAny{"Object", "", false};
+    const auto type = declaration.find("type");
+    return type == declaration.end() ? kAny : *find_type(string_of(*type));
+}
+
 bool is_of_type(const Json& value, const ValueType& type) {
+    if (type.token.empty()) return true;
     if (type.token == "Integer") return is_integer(value);
     if (type.token == "Boolean") return value.is_boolean();
     if (type.token == "Array") return value.is_array();
@@ -213,8 +219,8 @@ Result<Json> resolve_declaration(const Json& declaration, const Json& definition
         const auto reference = out.find("$ref");
         if (reference == out.end()) {
             const auto type = out.find("type");
-            if (type == out.end() || !type->is_string())
-                return inner_error("Required property 'type' not found in JSON");
+            if (type == out.end()) return out;
+            if (!type->is_string()) return inner_error("The property 'type' must be a string");
             if (find_type(string_of(*type)) == nullptr)
                 return inner_error(
                     fmt::format("The type '{}' is not valid. The supported types are 'string', "

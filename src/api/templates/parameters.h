@@ -13,7 +13,7 @@ namespace howdah::api::templates {
 /// How Azure names a type in an answer, and whether it is secure.
 struct ValueType {
     std::string_view shown;  ///< "SecureString"
-    std::string_view token;  ///< "String, Uri", in an error text
+    std::string_view token;  ///< "String, Uri", in an error text; "" for any
     bool is_secure = false;
 };
 
@@ -23,9 +23,12 @@ const ValueType* find_type(std::string_view name);
 /// True if a value is of that type.
 bool is_of_type(const Json& value, const ValueType& type);
 
-/// The declaration with its "$ref" to `definitions` followed, so that it has a "type". Errors are
-/// inner_error()s.
+/// The declaration with its "$ref" to `definitions` followed. Its "type" is a type, or absent:
+/// Bicep leaves it out where anything will do. Errors are inner_error()s.
 Result<Json> resolve_declaration(const Json& declaration, const Json& definitions);
+
+/// The type of a resolved declaration.
+const ValueType& type_of(const Json& declaration);
 
 /// True if a value of the declaration is secure, or a part of it.
 bool is_secure_declaration(const Json& declaration, const Json& definitions);

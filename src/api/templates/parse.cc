@@ -59,17 +59,12 @@ Status check_schema(const Json& source) {
                         "see https://aka.ms/arm-template for usage details.",
                         text_of(schema).substr(0, 256)),
             "$schema");
-    const Json& version = source["contentVersion"];
-    const auto parts = split(version.is_string() ? string_of(version) : "", '.');
-    const bool is_good =
-        parts.size() == 4 && std::all_of(parts.begin(), parts.end(), [](auto& part) {
-            return parse_integer(part, 0, INT32_MAX).ok();
-        });
-    if (is_good) return ok_status();
-    return refused(fmt::format("The template content version '{}' is not valid. Please see "
-                               "https://aka.ms/arm-template for usage details.",
-                               text_of(version).substr(0, 256)),
-                   "contentVersion");
+    // Azure takes any text, although its own tools write "1.0.0.0".
+    if (source["contentVersion"].is_string()) return ok_status();
+    return refused(
+        "The template's 'contentVersion' must be a string. Please see "
+        "https://aka.ms/arm-template for usage details.",
+        "contentVersion");
 }
 
 constexpr std::array<std::string_view, 13> kMembers = {
@@ -279,9 +274,8 @@ class Builder final : public Names {
     Result<Parameter> build(const std::string& name, const Json& written, int depth) {
         auto declaration = resolve_declaration(written, *definitions_);
         if (!declaration.ok()) return failed("parameter", name, declaration.error());
-        const ValueType* type = find_type(string_of((*declaration)["type"]));
         Parameter out{.name = name,
-                      .type = std::string(type->shown),
+                      .type = std::string(type_of(*declaration).shown),
                       .is_secure = is_secure_declaration(written, *definitions_)};
         HD_TRY(const Json* given, given_value(name));
         if (given != nullptr) {
@@ -308,7 +302,7 @@ class Builder final : public Names {
     /// nullptr: none was given.
     Result<const Json*> given_value(const std::string& name) {
         const Json* given = given_.is_object() ? find_field(given_, name) : nullptr;
-        if (given == nullptr) return nullptr;
+        if (given == nullptr || given->is_null()) return nullptr;
         if (given->is_object() && given->contains("reference")) {
             failure_ = Error{ErrorCode::not_supported,
                              fmt::format("the parameter '{}' refers to a key vault, which is not "
@@ -317,13 +311,16 @@ class Builder final : public Names {
                              fmt::format("parameters.{}", name), "give its value"};
             return *failure_;
         }
+        // Bicep writes null and {} for what a module's caller leaves out.
+        if (given->is_object() && given->empty()) return nullptr;
         if (!given->is_object() || !given->contains("value"))
             return refusal(name, inner_error(fmt::format(
                                      "The value for the template parameter '{}' must be given as "
                                      "an object with the property 'value'. Please see "
                                      "https://aka.ms/arm-create-parameter-file for usage details.",
                                      name)));
-        return &(*given)["value"];
+        const Json& value = (*given)["value"];
+        return value.is_null() ? nullptr : &value;
     }
 
     /// A default value that is made of a secure parameter makes this one secure.
@@ -361,7 +358,7 @@ class Builder final : public Names {
 
     /// Parameters are shown as the template has them.
     void in_order() {
-        std::vector<Parameter> sorted;
+        std::deque<Parameter> sorted;
         for (const auto& [name, declaration] : declared_->items())
             for (Parameter& each : state_.parameters)
                 if (each.name == name) sorted.push_back(std::move(each));
@@ -415,6 +412,25 @@ class Builder final : public Names {
     std::optional<Error> failure_;
 };
 
+/// Without the values of parameters, which are not known yet.
+Json deployment_of(const State& state) {
+    const Scope& scope = state.scope;
+    Json out{{"name", scope.deployment_name}};
+    if (!scope.deployment_location.empty()) out["location"] = scope.deployment_location;
+    out["properties"] = {{"template", state.source},
+                         {"parameters", Json::object()},
+                         {"mode", scope.mode},
+                         {"provisioningState", "Accepted"}};
+    return out;
+}
+
+Json shown_parameters(const State& state) {
+    Json out = Json::object();
+    for (const Parameter& each : state.parameters)
+        if (!each.is_secure) out[each.name] = {{"value", each.value}};
+    return out;
+}
+
 Status build(State& state, const Json& parameters) {
     HD_CHECK(check_schema(state.source));
     HD_CHECK(check_members(state.source));
@@ -422,9 +438,12 @@ Status build(State& state, const Json& parameters) {
     HD_TRY(const Json* outputs, member_object(state.source, "outputs"));
     HD_CHECK(limit(outputs->size(), kOutputsMax, "outputs"));
     HD_CHECK(parse_functions(state));
+    state.deployment = deployment_of(state);
     Budget budget;
     Builder builder(state, parameters, budget);
-    return builder.run();
+    HD_CHECK(builder.run());
+    state.deployment["properties"]["parameters"] = shown_parameters(state);
+    return ok_status();
 }
 
 }  // namespace

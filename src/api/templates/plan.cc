@@ -164,7 +164,7 @@ class Heads {
                             target_of(place.pointer));
     }
 
-    /// The name as it is written: it may not be known what it comes to.
+    /// The name as it is written; it may not be known what it comes to.
     static std::string shown_name(const Json& source) {
         const auto found = source.find("name");
         return found != source.end() && found->is_string() ? string_of(*found) : "";
@@ -182,9 +182,12 @@ class Heads {
         evaluator.set_turns(place.turns);
         PlannedResource out{
             .symbolic_name = place.symbol, .source_pointer = place.pointer, .turns = place.turns};
-        HD_CHECK(read_names(place, evaluator, out));
         HD_CHECK(read_flags(place, evaluator, out));
-        HD_CHECK(read_id(place, evaluator, out));
+        Status named = read_names(place, evaluator, out);
+        if (named.ok()) named = read_id(place, evaluator, out);
+        // What is not deployed may well have a name that cannot be told: of a key that was not
+        // given.
+        if (!named.ok() && out.condition) return named;
         const std::size_t index = plan_.resources.size();
         plan_.resources.push_back(std::move(out));
         links_.add(place.parent, index);
@@ -260,7 +263,7 @@ class Heads {
                                            "'{}' must be a boolean. Please see "
                                            "https://aka.ms/arm-template/#resources for usage "
                                            "details.",
-                                           out.name.substr(0, 256), name),
+                                           shown_name(*place.source), name),
                                fmt::format("{}.{}", target_of(place.pointer), name));
             *flag = value.get<bool>();
         }

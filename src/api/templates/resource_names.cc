@@ -75,7 +75,13 @@ std::vector<std::size_t> find_named(const Plan& plan, const Scope& scope, std::s
     }
     found = all_that(plan, [&](const PlannedResource& each) { return is_loop(each, text); });
     if (!found.empty()) return found;
-    return all_that(plan, [&](const PlannedResource& each) { return iequals(each.name, text); });
+    found = all_that(plan, [&](const PlannedResource& each) { return iequals(each.name, text); });
+    if (!found.empty()) return found;
+    // A child is also called by the name it has within its parent.
+    return all_that(plan, [&](const PlannedResource& each) {
+        const std::size_t slash = each.name.rfind('/');
+        return slash != std::string::npos && iequals(each.name.substr(slash + 1), text);
+    });
 }
 
 }  // namespace howdah::api::templates

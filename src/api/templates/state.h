@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -34,8 +35,10 @@ struct State {
     Json source;
     Scope scope;
     bool is_symbolic = false;  ///< resources are named by the keys of an object
-    std::vector<Parameter> parameters;
-    std::vector<Variable> variables;
+    Json deployment;           ///< what deployment() gives
+    // Elements stay where they are while others are added: evaluation looks into them.
+    std::deque<Parameter> parameters;
+    std::deque<Variable> variables;
     std::vector<UserFunction> functions;
     std::vector<std::string> secrets;  ///< texts within secure parameters, the longest first
 };

@@ -67,8 +67,8 @@ struct Scope {
     /// Of a deployment to a subscription; else empty.
     std::string deployment_location = {};
     std::string mode = "Incremental";
-    /// What environment() and deployer() give; {} or null: an object with the name "Howdah", and
-    /// nothing.
+    /// Fields that environment() and deployer() give, beside and instead of their own: those that
+    /// Azure has, mostly empty.
     Json environment = Json::object();
     Json deployer = Json::object();
     /// What utcNow() tells.
@@ -118,7 +118,8 @@ struct PlannedResource {
     Json body = Json::object();
     /// False: `body` still has expressions that need the state of other resources; ask complete().
     bool is_complete = true;
-    /// False: nothing is to be deployed, and whoever waits for it need not. `body` is {}.
+    /// False: nothing is to be deployed, and whoever waits for it need not. `body` is {}; type,
+    /// name and id are empty where they could not be told.
     bool condition = true;
     /// The resource is only read; `body` is {}.
     bool existing = false;
@@ -164,9 +165,15 @@ using ReferenceSource = std::function<Result<Json>(const ReferenceRequest&)>;
 Result<Json> complete(const Template& parsed, const Plan& plan, std::size_t index,
                       const ReferenceSource& source);
 
-/// {"name":{"type":"String","value":"..."}}; outputs of secure types have no value, outputs with a
-/// false condition are left out.
-Result<Json> outputs(const Template& parsed, const Plan& plan, const ReferenceSource& source);
+/// Whether outputs() gives the values of outputs that are secure, or come from secure parameters.
+enum class SecureOutputs {
+    left_out,  ///< for whatever is answered, kept or logged
+    included,  ///< for listOutputsWithSecureValues, and for the reference() of the outer deployment
+};
+
+/// {"name":{"type":"String","value":"..."}}; outputs with a false condition are left out.
+Result<Json> outputs(const Template& parsed, const Plan& plan, const ReferenceSource& source,
+                     SecureOutputs secure = SecureOutputs::left_out);
 
 /// The body for a person or an answer: secure values are replaced by "*****".
 Json redacted(const PlannedResource& resource);
