@@ -594,6 +594,23 @@ TEST(template_parameters, types_may_be_defined_once_and_used) {
     EXPECT_THAT(refusal_of(broken), HasSubstr("'#/definitions/none' is not defined"));
 }
 
+TEST(template_parameters, types_that_use_each_other_twice_cost_no_time) {
+    Json definitions = Json::object();
+    for (int i = 0; i < 40; ++i) {
+        const Json next{{"$ref", "#/definitions/t" + std::to_string(i + 1)}, {"nullable", true}};
+        definitions["t" + std::to_string(i)] = {{"type", "object"},
+                                                {"properties", {{"a", next}, {"b", next}}}};
+    }
+    definitions["t40"] = {{"type", "securestring"}};
+    const auto parsed =
+        parse_template(template_with({{"languageVersion", "2.0"},
+                                      {"definitions", definitions},
+                                      {"parameters", {{"p", {{"$ref", "#/definitions/t0"}}}}}}),
+                       {{"p", {{"value", {{"a", Json::object()}}}}}}, scope());
+    ASSERT_TRUE(parsed.ok()) << parsed.error().describe();
+    EXPECT_FALSE(parsed->parameters()["p"].contains("value")) << "a part of it is secure";
+}
+
 TEST(template_parameters, circles_and_wrong_places_are_refused) {
     EXPECT_THAT(
         refusal_of(with_parameter({{"type", "string"}, {"defaultValue", "[parameters('p')]"}})),

@@ -132,7 +132,7 @@ Result<Json> Evaluator::object(const Json& source) {
     Json out = Json::object();
     const std::string path = path_;
     for (const auto& [name, each] : source.items()) {
-        HD_CHECK(charge(name.size() + out.size()));
+        HD_CHECK(charge(name.size() + lookup_work(out)));
         if (name == "copy" && is_property_copy(each)) {
             HD_CHECK(copy_fields(each, out));
             continue;
@@ -333,7 +333,7 @@ Result<Evaluator::View> Evaluator::field_of(View object, const std::string& name
             fmt::format("The language expression property '{}' can't be evaluated, property "
                         "selection is not supported on values of type '{}'. {}",
                         read_secret_ ? "" : name.substr(0, 256), type_name(value), kUsage));
-    HD_CHECK(charge(value.size()));
+    HD_CHECK(charge(lookup_work(value)));
     object.at = find_field(value, name);
     if (object.at != nullptr) return object;
     if (is_optional) return View{.at = &kNull};

@@ -13,7 +13,7 @@ namespace {
 
 /// What a search through `count` elements for one value may cost.
 std::size_t search_work(std::size_t count, const Json& value) {
-    return count * (1 + weight(value) / 16);
+    return count * (4 + compare_work(value) / 16);
 }
 
 bool holds(const Json& array, const Json& value) {
@@ -44,7 +44,7 @@ Result<Json> contains(Call& call) {
         return Json(holds(container, item));
     }
     if (container.is_object() && item.is_string()) {
-        HD_CHECK(call.evaluator.charge(container.size()));
+        HD_CHECK(call.evaluator.charge(lookup_work(container)));
         return Json(find_field(container, string_of(item)) != nullptr);
     }
     if (container.is_string() && (item.is_string() || is_integer(item)))
@@ -117,23 +117,25 @@ Result<Json> take(Call& call) { return part_of(call, true); }
 Result<Json> skip(Call& call) { return part_of(call, false); }
 
 /// Objects within objects are merged too, arrays are replaced. The depth is that of the JSON.
-void merge(Json& into, const Json& from, bool is_deep) {
+Status merge(Call& call, Json& into, const Json& from, bool is_deep) {
     for (const auto& [name, value] : from.items()) {
+        HD_CHECK(call.evaluator.charge(lookup_work(into) + 64));
         const auto found = into.find(name);
-        if (is_deep && found != into.end() && found->is_object() && value.is_object())
-            merge(*found, value, true);
-        else
+        if (is_deep && found != into.end() && found->is_object() && value.is_object()) {
+            HD_CHECK(merge(call, *found, value, true));
+        } else {
+            HD_CHECK(call.evaluator.charge(weight(value)));
             into[name] = value;
+        }
     }
+    return ok_status();
 }
 
 Result<Json> merge_objects(Call& call, bool is_deep) {
     Json out = Json::object();
     for (std::size_t i = 0; i < call.count(); ++i) {
         HD_CHECK(call.expect_object(i));
-        // The search for a name takes as long as the object is large.
-        HD_CHECK(call.evaluator.charge(weight(out) + call.argument(i).size() * out.size()));
-        merge(out, call.argument(i), is_deep);
+        HD_CHECK(merge(call, out, call.argument(i), is_deep));
     }
     return out;
 }
@@ -182,7 +184,7 @@ Result<Json> common_fields(Call& call) {
     for (const auto& [name, value] : call.argument(0).items()) {
         bool everywhere = true;
         for (std::size_t i = 1; i < call.count() && everywhere; ++i) {
-            HD_CHECK(call.evaluator.charge(call.argument(i).size() + weight(value)));
+            HD_CHECK(call.evaluator.charge(lookup_work(call.argument(i)) + compare_work(value)));
             const auto found = call.argument(i).find(name);
             everywhere = found != call.argument(i).end() && same(*found, value);
         }
@@ -206,7 +208,7 @@ Result<Json> create_object(Call& call) {
     Json out = Json::object();
     for (std::size_t i = 0; i < call.count(); i += 2) {
         HD_TRY(const std::string name, call.text(i));
-        HD_CHECK(call.evaluator.charge(out.size()));
+        HD_CHECK(call.evaluator.charge(lookup_work(out)));
         out[name] = std::move(call.argument(i + 1));
     }
     return out;
@@ -247,7 +249,7 @@ std::vector<std::string> sorted_names(const Json& object) {
 
 Result<Json> items(Call& call) {
     HD_CHECK(call.expect_object(0));
-    HD_CHECK(call.evaluator.charge(call.argument(0).size() * call.argument(0).size()));
+    HD_CHECK(call.evaluator.charge(call.argument(0).size() * lookup_work(call.argument(0))));
     Json out = Json::array();
     for (const std::string& name : sorted_names(call.argument(0)))
         out.push_back({{"key", name}, {"value", call.argument(0)[name]}});

@@ -116,7 +116,7 @@ Result<Json> to_object(Evaluator& evaluator, const Expression& tree) {
     std::size_t index = 0;
     for (const Json& each : array) {
         HD_TRY(const std::string key, key_of(evaluator, tree, each, index++));
-        HD_CHECK(evaluator.charge(out.size()));
+        HD_CHECK(evaluator.charge(lookup_work(out)));
         Json value = each;
         if (tree.children.size() > 2) {
             HD_TRY(value, apply_at(evaluator, tree.children[2], each, index - 1));
@@ -133,7 +133,7 @@ Result<Json> group_by(Evaluator& evaluator, const Expression& tree) {
     std::size_t index = 0;
     for (const Json& each : array) {
         HD_TRY(const std::string key, key_of(evaluator, tree, each, index++));
-        HD_CHECK(evaluator.charge(out.size() + weight(each)));
+        HD_CHECK(evaluator.charge(lookup_work(out) + weight(each)));
         out[key].push_back(each);
     }
     return out;
@@ -144,7 +144,7 @@ Result<Json> map_values(Evaluator& evaluator, const Expression& tree) {
     Json out = Json::object();
     for (const auto& [name, value] : object.items()) {
         HD_TRY(Json mapped, evaluator.apply(tree.children[1], {value}));
-        HD_CHECK(evaluator.charge(weight(mapped) + out.size()));
+        HD_CHECK(evaluator.charge(weight(mapped) + lookup_work(out)));
         out[name] = std::move(mapped);
     }
     return out;

@@ -114,7 +114,7 @@ Result<Json> negated(Call& call) {
 }
 
 Result<Json> equals(Call& call) {
-    HD_CHECK(call.evaluator.charge(weight(call.argument(0))));
+    HD_CHECK(call.evaluator.charge(compare_work(call.argument(0))));
     return Json(same(call.argument(0), call.argument(1)));
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/templates/state.h"
 #include "api/templates/values.h"
@@ -115,15 +116,19 @@ Status check_allowed(const Json& value, const Json& declaration, const std::stri
 struct Checker {
     const Json& definitions;
     bool may_show;
+    Budget& budget;
 
     Status check(const Json& value, const Json& written, const std::string& name, int depth) const {
         if (depth > kTypeDepthMax) return not_valid(name, "Its type is nested too deep.");
         HD_TRY(const Json declaration, resolve_declaration(written, definitions));
+        HD_CHECK(budget.charge(weight(declaration) + lookup_work(definitions)));
         const bool is_nullable = declaration.value("nullable", Json(false)) == Json(true);
         if (value.is_null() && is_nullable) return ok_status();
         const ValueType& type = type_of(declaration);
         if (!is_of_type(value, type)) return wrong_type(value, type);
         const bool shows = may_show && !type.is_secure;
+        if (const auto allowed = declaration.find("allowedValues"); allowed != declaration.end())
+            HD_CHECK(budget.charge(compare_work(value) * (1 + allowed->size() / 16)));
         HD_CHECK(check_allowed(value, declaration, name, shows));
         HD_CHECK(check_length(value, declaration, name));
         HD_CHECK(check_size(value, declaration, name));
@@ -137,6 +142,7 @@ struct Checker {
         const auto properties = declaration.find("properties");
         if (properties == declaration.end() || !properties->is_object()) return ok_status();
         for (const auto& [field, type] : properties->items()) {
+            HD_CHECK(budget.charge(lookup_work(value)));
             const Json* found = find_field(value, field);
             HD_TRY(const Json resolved, resolve_declaration(type, definitions));
             const bool is_nullable = resolved.value("nullable", Json(false)) == Json(true);
@@ -146,6 +152,7 @@ struct Checker {
                                  fmt::format("The required property '{}' is missing.", field));
             HD_CHECK(check(*found, resolved, fmt::format("{}.{}", name, field), depth + 1));
         }
+        HD_CHECK(budget.charge(value.size() * lookup_work(*properties)));
         return closed(value, declaration, *properties, name);
     }
 
@@ -171,23 +178,35 @@ struct Checker {
     }
 };
 
-bool is_secure_at(const Json& written, const Json& definitions, int depth) {
-    if (depth > kTypeDepthMax) return false;
-    const auto declaration = resolve_declaration(written, definitions);
-    if (!declaration.ok()) return false;
-    if (type_of(*declaration).is_secure) return true;
-    for (const char* part : {"properties", "items", "additionalProperties"}) {
-        const auto found = declaration->find(part);
-        if (found == declaration->end() || !found->is_object()) continue;
-        if (std::string_view(part) != "properties") {
-            if (is_secure_at(*found, definitions, depth + 1)) return true;
-            continue;
-        }
-        for (const Json& each : *found)
-            if (is_secure_at(each, definitions, depth + 1)) return true;
+/// Looks at every type that is referred to once: types may refer to each other.
+class SecureSearch {
+  public:
+    explicit SecureSearch(const Json& definitions) : definitions_(definitions) {}
+
+    bool is_secure(const Json& written) {
+        if (written.is_object() && written.contains("$ref") &&
+            !seen_.insert(text_of(written["$ref"])).second)
+            return false;
+        const auto declaration = resolve_declaration(written, definitions_);
+        if (!declaration.ok()) return false;
+        return type_of(*declaration).is_secure || has_secure_part(*declaration);
     }
-    return false;
-}
+
+  private:
+    bool has_secure_part(const Json& declaration) {
+        for (const char* part : {"items", "additionalProperties"}) {
+            const auto found = declaration.find(part);
+            if (found != declaration.end() && found->is_object() && is_secure(*found)) return true;
+        }
+        const auto fields = declaration.find("properties");
+        if (fields == declaration.end() || !fields->is_object()) return false;
+        return std::any_of(fields->begin(), fields->end(),
+                           [&](const Json& each) { return is_secure(each); });
+    }
+
+    const Json& definitions_;
+    std::set<std::string> seen_;
+};
 
 }  // namespace
 
@@ -245,12 +264,12 @@ Result<Json> resolve_declaration(const Json& declaration, const Json& definition
 }
 
 bool is_secure_declaration(const Json& declaration, const Json& definitions) {
-    return is_secure_at(declaration, definitions, 0);
+    return SecureSearch(definitions).is_secure(declaration);
 }
 
 Status check_value(const Json& value, const Json& declaration, const Json& definitions,
-                   const std::string& name, bool may_show) {
-    return Checker{definitions, may_show}.check(value, declaration, name, 0);
+                   const std::string& name, bool may_show, Budget& budget) {
+    return Checker{definitions, may_show, budget}.check(value, declaration, name, 0);
 }
 
 }  // namespace howdah::api::templates

@@ -10,6 +10,8 @@
 /// Types and constraints of parameters and outputs.
 namespace howdah::api::templates {
 
+class Budget;
+
 /// How Azure names a type in an answer, and whether it is secure.
 struct ValueType {
     std::string_view shown;  ///< "SecureString"
@@ -37,6 +39,6 @@ bool is_secure_declaration(const Json& declaration, const Json& definitions);
 /// of fields and elements). Errors are inner_error()s, and hold the value only where
 /// `may_show`.
 Status check_value(const Json& value, const Json& declaration, const Json& definitions,
-                   const std::string& name, bool may_show);
+                   const std::string& name, bool may_show, Budget& budget);
 
 }  // namespace howdah::api::templates

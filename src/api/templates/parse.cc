@@ -288,7 +288,7 @@ class Builder final : public Names {
             if (out.is_secure) keep_secrets(out.value);
         }
         const Status fits =
-            check_value(out.value, *declaration, *definitions_, name, !out.is_secure);
+            check_value(out.value, *declaration, *definitions_, name, !out.is_secure, budget_);
         if (!fits.ok()) return refusal(name, fits.error());
         return out;
     }
@@ -352,8 +352,6 @@ class Builder final : public Names {
             state_.secrets.push_back(string_of(value));
         if (value.is_structured())
             for (const Json& each : value) keep_secrets(each);
-        std::sort(state_.secrets.begin(), state_.secrets.end(),
-                  [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
     }
 
     /// Parameters are shown as the template has them.
@@ -479,6 +477,8 @@ Result<Template> parse_template(Json source, const Json& parameters, Scope scope
     state->source = std::move(source);
     state->scope = std::move(scope);
     const Status built = build(*state, parameters);
+    std::sort(state->secrets.begin(), state->secrets.end(),
+              [](const std::string& a, const std::string& b) { return a.size() > b.size(); });
     if (!built.ok()) return without_secrets(*state, built.error());
     return Template(std::move(state));
 }

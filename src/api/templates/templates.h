@@ -51,8 +51,8 @@ inline constexpr int kExpressionDepthMax = 96;  ///< calls, indexes and members 
 inline constexpr int kEvaluationDepthMax = 192;
 inline constexpr std::size_t kTextBytesMax = 1 << 20;  ///< of one string that is computed
 /// Work of one call of a function of this header: a byte of text costs 1, a JSON value 64. A
-/// template that uses it up is refused; that takes about a second.
-inline constexpr std::size_t kWorkMax = 64 << 20;
+/// template that uses it up is refused; that takes less than a second.
+inline constexpr std::size_t kWorkMax = 32 << 20;
 
 /// Where and when a template is deployed. Keep it with the deployment: see above.
 struct Scope {

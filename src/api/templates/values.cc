@@ -81,6 +81,17 @@ std::size_t weight(const Json& value) {
     return sum;
 }
 
+std::size_t compare_work(const Json& value) {
+    std::size_t sum = weight(value);
+    if (value.is_object()) sum += value.size() * lookup_work(value);
+    if (value.is_structured())
+        for (const Json& each : value)
+            if (each.is_structured()) sum += compare_work(each);
+    return sum;
+}
+
+std::size_t lookup_work(const Json& object) { return object.size() * 16; }
+
 bool is_deeper(const Json& value, int levels) {
     if (!value.is_structured()) return false;
     if (levels <= 0) return true;

@@ -20,6 +20,12 @@ bool same(const Json& a, const Json& b);
 /// A text as itself, 5 as "5", true as "True", null as "", objects and arrays as JSON.
 std::string text_of(const Json& value);
 
+/// What it costs to compare a value with another one.
+std::size_t compare_work(const Json& value);
+
+/// What it costs of kWorkMax to look for a name in an object (which ordered_json does one by one).
+std::size_t lookup_work(const Json& object);
+
 /// What a value costs of kWorkMax.
 std::size_t weight(const Json& value);
 
