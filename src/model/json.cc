@@ -113,6 +113,7 @@ void fields(V& visit, ServerSpec& record) {
     HD_F(high_availability_mode);
     HD_F(system_data);
     HD_F(parameters);
+    HD_F(parameter_spellings);
     HD_F(firewall_rules);
     HD_F(running);
     HD_F(restart_sequence);

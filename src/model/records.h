@@ -118,6 +118,9 @@ struct ServerSpec {
     SystemData system_data;
     /// Parameters the customer set, name to value; what is not here has its sized default.
     std::map<std::string, std::string> parameters;
+    /// Those of them that the customer wrote in another way than their normal form ("PG_TRGM" for
+    /// "pg_trgm"), as written: clients compare what they read with what they wrote.
+    std::map<std::string, std::string> parameter_spellings;
     std::vector<FirewallRule> firewall_rules;
     bool running = true;                ///< false: stopped by the user
     std::int64_t restart_sequence = 0;  ///< grows with each restart asked for

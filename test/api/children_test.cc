@@ -254,6 +254,23 @@ TEST_F(Configurations, can_be_set_and_reset) {
     EXPECT_TRUE(world.spec().parameters.empty());
 }
 
+TEST_F(Configurations, are_shown_as_they_were_written_and_kept_in_their_normal_form) {
+    const auto set = [this](const char* value) {
+        const Body body = {{"properties", {{"value", value}, {"source", "user-override"}}}};
+        return world.call("PATCH", child("configurations/azure.extensions"), body).status;
+    };
+    const auto shown = [this] {
+        return world.call("GET", child("configurations/azure.extensions"))
+            .body["properties"]["value"];
+    };
+    ASSERT_EQ(set("PG_TRGM,HSTORE"), 202);
+    EXPECT_EQ(shown(), "PG_TRGM,HSTORE");
+    EXPECT_EQ(world.spec().parameters.at("azure.extensions"), "hstore,pg_trgm");
+    ASSERT_EQ(set("pg_trgm"), 202);
+    EXPECT_EQ(shown(), "pg_trgm");
+    EXPECT_TRUE(world.spec().parameter_spellings.empty());
+}
+
 TEST_F(Configurations, what_was_read_can_be_sent_back) {
     const Body read = world.call("GET", child("configurations/work_mem")).body;
     EXPECT_EQ(world.call("PUT", child("configurations/work_mem"), read).status, 202);

@@ -25,6 +25,7 @@ ServerSpec full_server() {
     spec.availability_zone = "1";
     spec.system_data = {"me", "Application", "t1", "you", "User", "t2"};
     spec.parameters = {{"work_mem", "8192"}};
+    spec.parameter_spellings = {{"work_mem", "08192"}};
     spec.firewall_rules = {{"/id", "r", "1.1.1.1", "2.2.2.2"}};
     spec.running = false;
     spec.restart_sequence = 2;

@@ -43,12 +43,17 @@ Json configuration_json(const model::ResourceId& server, const core::CustomerPar
     const model::ResourceId id = server.child("configurations", parameter.name);
     const auto chosen = record.spec.parameters.find(parameter.name);
     const bool is_chosen = chosen != record.spec.parameters.end();
+    const auto spelling = record.spec.parameter_spellings.find(parameter.name);
+    const bool is_spelled = is_chosen && spelling != record.spec.parameter_spellings.end();
+    const std::string& value = is_spelled  ? spelling->second
+                               : is_chosen ? chosen->second
+                                           : parameter.default_value;
     const bool pending =
         record.status &&
         std::find(record.status->pending_restart.begin(), record.status->pending_restart.end(),
                   parameter.name) != record.status->pending_restart.end();
     Json properties = {
-        {"value", is_chosen ? chosen->second : parameter.default_value},
+        {"value", value},
         {"description", parameter.description},
         {"defaultValue", parameter.default_value},
         {"dataType", parameter.data_type},
@@ -154,6 +159,7 @@ Answer put_configuration(Call& call) {
         if (found == nullptr) return child_not_found(server.child("configurations", name));
         HD_CHECK(check_wanted(*found, wanted));
         parameter = *found;
+        record.spec.parameter_spellings.erase(found->name);
         if (wanted.reset) {
             record.spec.parameters.erase(found->name);
             return ok_status();
@@ -164,6 +170,7 @@ Answer put_configuration(Call& call) {
             error.target = "properties.value";
             return error;
         }
+        if (*value != *wanted.value) record.spec.parameter_spellings[found->name] = *wanted.value;
         record.spec.parameters[found->name] = std::move(value).value();
         return ok_status();
     };
