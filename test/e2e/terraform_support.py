@@ -48,7 +48,7 @@ class Terraform:
     def __init__(self, home, name, source=FOLDER, recorder=None):
         self.folder = os.path.join(home.folder, name)
         os.mkdir(self.folder, 0o700)
-        for each in os.listdir(source):
+        for each in os.listdir(source) if source else ():
             if each.endswith(".tf"):
                 shutil.copy(os.path.join(source, each), self.folder)
         credentials = home.credentials
@@ -146,8 +146,8 @@ def changed_attributes(change):
 
 # -- recording ---------------------------------------------------------------------------------
 
-# What the provider reads of each kind of answer (as its source has it): nothing else of an answer is
-# kept, and nothing else is compared by the replay.
+# What the provider reads of each kind of answer (as its source has it): nothing else of an answer
+# is kept, and nothing else is compared by the replay.
 SERVER_FIELDS = (
     "id", "name", "location", "tags", "sku.name", "sku.tier", "identity", "properties.version",
     "properties.administratorLogin", "properties.availabilityZone",

@@ -6,6 +6,8 @@ HOWDAH_TEST_TERRAFORM_RECORD=1 that run is this one: it writes test/terraform/re
 """
 
 import os
+import re
+import subprocess
 import unittest
 
 import terraform_support
@@ -73,10 +75,11 @@ class Life(Case):
 
     def create(self, tf):
         tf.variables = {"administrator_password": self.passwords[0],
-                        "configurations": {"work_mem": "8192", "max_connections": "60"}}
+                        "configurations": {"work_mem": "8192", "max_connections": "60",
+                                           "azure.extensions": "PG_TRGM,HSTORE"}}
         done = tf.apply()
         self.assertEqual(set(map(tuple, done.values())), {("create",)})
-        self.assertEqual(len(done), 6, done)
+        self.assertEqual(len(done), 7, done)
         self.keep("1-create")
         self.assertEqual(tf.changes(), {}, "a second plan changes nothing")
         self.keep("2-plan")
@@ -85,19 +88,21 @@ class Life(Case):
                                    self.passwords[0], db="app"), "42")
         self.assertEqual(self.psql("show work_mem", self.passwords[0]), "8MB")
         self.assertEqual(self.psql("show max_connections", self.passwords[0]), "60")
+        self.psql("create extension hstore", self.passwords[0], db="app")
 
     def change(self, tf):
         tf.variables = {
             "administrator_password": self.passwords[1], "tags": {"team": "green", "stage": "test"},
             "sku_name": "GP_Standard_D2ds_v5", "storage_mb": 65536, "backup_retention_days": 14,
             "maintenance_day": 3,
-            "configurations": {"work_mem": "16384", "max_connections": "70"},
+            "configurations": {"work_mem": "16384", "max_connections": "70",
+                               "azure.extensions": "PG_TRGM,HSTORE,CITEXT"},
             "firewall_rules": {"here": {"start": "127.0.0.1", "end": "127.0.0.9"},
                                "office": {"start": "10.0.0.1", "end": "10.0.0.9"}}}
         done = tf.apply()
         self.assertEqual(done.pop(f'{RULE}["office"]'), ["create"])
         self.assertEqual(set(map(tuple, done.values())), {("update",)}, done)
-        self.assertEqual(len(done), 5, done)
+        self.assertEqual(len(done), 6, done)
         self.keep("3-change")
         self.assertEqual(tf.changes(), {}, "a second plan changes nothing")
         server = HOME.get(path()).json
@@ -116,7 +121,9 @@ class Life(Case):
 
     def take_away(self, tf):
         """What is taken out of the configuration is gone, or has its default again."""
-        tf.variables = {**tf.variables, "configurations": {"work_mem": "16384"},
+        tf.variables = {**tf.variables,
+                        "configurations": {"work_mem": "16384",
+                                           "azure.extensions": "PG_TRGM,HSTORE,CITEXT"},
                         "firewall_rules": {"here": {"start": "127.0.0.1", "end": "127.0.0.9"}}}
         done = tf.apply()
         self.assertEqual(done, {f'{PARAMETER}["max_connections"]': ["delete"],
@@ -149,6 +156,29 @@ class Life(Case):
             self.assertEqual({k: v for k, v in after[address].items() if k != "timeouts"},
                              {k: v for k, v in attributes.items() if k != "timeouts"})
         self.assertEqual(self.psql("select n from kept", self.passwords[1], db="app"), "42")
+
+
+class Guide(Case):
+    def test_the_commands_of_the_guide_do_what_it_says(self):
+        page = os.path.join(howdah_client.ROOT, "docs", "guide", "terraform.md")
+        with open(page, encoding="utf-8") as file:
+            blocks = re.findall(r"^```(sh|hcl)\n(.*?)^```", file.read(), re.S | re.M)
+        self.assertEqual([kind for kind, _ in blocks], ["sh", "hcl", "sh", "sh"])
+        tf = Terraform(HOME, "guide", source=None)
+        with open(os.path.join(tf.folder, "main.tf"), "w", encoding="utf-8") as file:
+            file.write(blocks[1][1])
+        environment = {k: v for k, v in tf.environment.items()
+                       if not k.startswith(("ARM_", "SSL_"))}
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", blocks[0][1] + blocks[2][1]], cwd=tf.folder,
+            env={**environment, "HOWDAH_HOME": HOME.dir, "TF_CLI_ARGS": "-no-color",
+                 "TF_CLI_ARGS_apply": "-auto-approve", "TF_CLI_ARGS_destroy": "-auto-approve",
+                 "TF_VAR_administrator_password": howdah_client.password()},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+            timeout=terraform_support.SECONDS_MAX)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        for seen in ("5 added, 0 changed", "No changes.", "5 destroyed"):
+            self.assertIn(seen, done.stdout)
 
 
 class Neighbours(Case):

@@ -1,6 +1,6 @@
-"""What the azurerm provider said to a Howdah, said once more to a fresh one: each of its requests in
-order, with the answers' statuses, headers and the fields that the provider reads. The recordings in
-test/terraform/recorded come from test_terraform.py."""
+"""What the azurerm provider said to a Howdah, said once more to a fresh one: each of its requests
+in order, with the answers' statuses, headers and the fields that the provider reads. The recordings
+in test/terraform/recorded come from test_terraform.py."""
 
 import glob
 import json
@@ -88,6 +88,7 @@ class Replay(Case):
         if name == "1-create":
             self.psql("create table kept as select 42 as n", self.passwords[0], db="app")
             self.assertEqual(self.psql("show work_mem", self.passwords[0]), "8MB")
+            self.psql("create extension hstore", self.passwords[0], db="app")
         if name == "3-change":
             self.assertEqual(self.psql("select n from kept", self.passwords[1], db="app"), "42")
             self.assertEqual(self.psql("show work_mem", self.passwords[1]), "16MB")
