@@ -233,6 +233,7 @@ Status Instance::load() {
     is_configured_ = state_.observed_generation > 0;
     if (postmaster_->is_ready()) {
         publish("running", "");
+        HD_CHECK(renew_client_rules());
         return refresh();
     }
     publish(state_.spec.running ? "starting" : "stopped", "");
@@ -373,7 +374,8 @@ Result<Instance::Files> Instance::render() const {
                             .backend_port = static_cast<int>(state_.backend_port),
                             .guard_path = machine_.guard_path(state_.spec.major),
                             .libraries = engine->libraries,
-                            .agent_user = machine_.user_name()};
+                            .agent_user = machine_.user_name(),
+                            .gateway_source = machine_.options().gateway_source};
     return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input)};
 }
 
@@ -400,8 +402,7 @@ Status Instance::write_configuration() {
         if (present.ok() && *present == *content) continue;
         HD_CHECK(os::replace_file(path, *content, mode, owner));
     }
-    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
-    return write_extension_scripts(paths_.config(), user);
+    return write_extension_scripts(paths_.config(), owner);
 }
 
 /// Cannot be made anew from what this machine knows, so it is synced.
@@ -503,6 +504,15 @@ Status Instance::load_configuration() {
     return ok_status();
 }
 
+/// Another version of Howdah may have written other rules, which the gateway no longer follows.
+Status Instance::renew_client_rules() {
+    HD_TRY(const Files files, render());
+    const auto present = os::read_file(paths_.config() + "/pg_hba.conf");
+    if (present.ok() && *present == files.hba) return ok_status();
+    HD_CHECK(write_configuration());
+    return postmaster_->reload();
+}
+
 Status Instance::start() {
     HD_CHECK(start_or_fall_back());
     HD_FAILPOINT("agent.instance.started");
@@ -539,6 +549,16 @@ Status Instance::start_or_fall_back() {
 }
 
 Status Instance::start_as_specified() {
+    // Without it the administrator could make itself a superuser.
+    if (machine_.guard_path(state_.spec.major).empty())
+        return Error{ErrorCode::unavailable,
+                     fmt::format("the module howdah_guard-{}.so is missing, without which no "
+                                 "server is started",
+                                 state_.spec.major),
+                     "",
+                     fmt::format("build Howdah with the package postgresql-server-dev-{}, and "
+                                 "look at the free space of {}",
+                                 state_.spec.major, machine_.layout().root())};
     HD_CHECK(apply_limits(state_.spec.memory_mb));
     HD_CHECK(write_configuration());
     (void)os::remove_tree(paths_.start_log());

@@ -76,6 +76,7 @@ class Instance {
     Result<Files> render() const;
     Status write_configuration();
     Status write_tls();
+    Status renew_client_rules();
     Status check_files(pg::Connection& session);
     Status apply_limits(std::int64_t memory_mb);
     Status choose_port();

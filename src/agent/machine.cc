@@ -121,7 +121,8 @@ model::HostReport Machine::report(std::vector<model::Engine> surveys) const {
         report.disk_gb = space->total_bytes / kGigabyte;
         report.disk_free_gb = space->free_bytes / kGigabyte;
     }
-    report.engines = std::move(surveys);
+    for (model::Engine& each : surveys)
+        if (!guard_path(each.major).empty()) report.engines.push_back(std::move(each));
     report.capabilities = capabilities();
     return report;
 }

@@ -19,7 +19,9 @@ struct MachineOptions {
     std::string zone = "1";
     std::string gateway_address = "127.0.0.1";
     std::int64_t gateway_port = 0;
-    std::string guard_folder;  ///< holds howdah_guard-<major>.so; may be empty
+    /// Holds howdah_guard-<major>.so. An engine without one is not offered and not started.
+    std::string guard_folder;
+    std::string gateway_source = std::string(model::kGatewaySource);  ///< see there
 };
 
 /// What this machine has: engines, limits, users. Found once; then immutable and thread-safe.

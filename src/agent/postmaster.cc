@@ -175,6 +175,11 @@ Status Postmaster::start() {
         .log_path = options_.paths.start_log(),
         .keep_fds = {lock.fd().get()},
         .cgroup_files = options_.cgroup_files};
+    // What ALTER SYSTEM writes would outrank the configuration. Nobody may use it, but the file is
+    // in a folder that PostgreSQL itself can write.
+    std::optional<os::Owner> owner;
+    if (options_.user) owner = os::Owner{options_.user->uid, options_.user->gid};
+    HD_CHECK(os::replace_file(options_.paths.data() + "/postgresql.auto.conf", "", 0600, owner));
     HD_TRY(const pid_t pid, os::start_daemon(daemon));
     auto handle = os::ProcessHandle::open(pid);
     if (!handle.ok()) return handle.error().in("starting PostgreSQL");

@@ -125,8 +125,10 @@ Status PreparedPool::build(const InstalledEngine& engine, const std::string& fol
     }
     // PostgreSQL reads its configuration and cannot change it.
     HD_CHECK(os::make_folders(paths.config(), user ? 0750 : 0700));
-    if (user) HD_CHECK(os::change_owner(paths.config(), {0, user->gid}));
-    HD_CHECK(write_extension_scripts(paths.config(), user));
+    std::optional<os::Owner> owner;
+    if (user) owner = os::Owner{0, user->gid};
+    if (owner) HD_CHECK(os::change_owner(paths.config(), *owner));
+    HD_CHECK(write_extension_scripts(paths.config(), owner));
     os::Command initdb{.arguments = {engine.programs + "/initdb", "--pgdata=" + paths.data(),
                                      "--username=" + std::string(kSuperuser), "--encoding=UTF8",
                                      "--locale=" + cluster_locale(), "--data-checksums",

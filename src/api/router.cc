@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/access/routes.h"
+#include "api/directory/routes.h"
 #include "api/postgres/routes.h"
 #include "api/resources/routes.h"
 #include "base/text.h"
@@ -113,12 +114,14 @@ const Versions kResourceManagerVersions = {kManagerVersions, false};
 const Versions kPostgresVersions = {kDatabaseVersions, true};
 const Versions kAuthorizationVersions = {kAccessVersions, false};
 const Versions kInsightsVersions = {kActivityVersions, false};
+const Versions kGraphVersions = {};
 
 std::span<const Route> all_routes() {
     static const std::vector<Route> routes = [] {
         std::vector<Route> all;
         for (const Route& each : resources::routes()) all.push_back(each);
         for (const Route& each : access::routes()) all.push_back(each);
+        for (const Route& each : directory::routes()) all.push_back(each);
         for (const Route& each : postgres::routes()) all.push_back(each);
         return all;
     }();
@@ -224,6 +227,7 @@ Result<std::vector<std::string>> path_segments(std::string_view path) {
 
 Status check_api_version(const Route& route, std::string_view version, std::string_view location) {
     const std::span<const std::string_view> supported = route.versions->supported;
+    if (supported.empty()) return ok_status();
     if (version.empty())
         return Error{ErrorCode::missing_api_version,
                      "the api-version query parameter (?api-version=) is required for all requests",

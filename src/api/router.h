@@ -20,6 +20,7 @@ extern const Versions kResourceManagerVersions;
 extern const Versions kPostgresVersions;
 extern const Versions kAuthorizationVersions;
 extern const Versions kInsightsVersions;
+extern const Versions kGraphVersions;  ///< none: the path has it
 
 /// Who may send a request, beside somebody whose roles allow its action.
 enum class Needs {

@@ -42,6 +42,7 @@ enum class RetryClass {
     X(parent_not_found, "ParentResourceNotFound", 404, never)                    \
     X(unknown_resource_type, "InvalidResourceType", 404, never)                  \
     X(unknown_namespace, "InvalidResourceNamespace", 404, never)                 \
+    X(object_not_found, "Request_ResourceNotFound", 404, never)                  \
     X(lock_not_found, "LockNotFound", 404, never)                                \
     X(role_not_found, "RoleDefinitionDoesNotExist", 404, never)                  \
     X(role_assignment_not_found, "RoleAssignmentNotFound", 404, never)           \

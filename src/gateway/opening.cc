@@ -291,6 +291,13 @@ void Worker::connect_backend(Session& session, const Route& route) {
     const int on = 1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (!address.is_loopback()) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    // Where PostgreSQL lets nobody else come from; the port is chosen with the connection.
+    if (address.is_loopback() && address.family() == AF_INET) {
+        static const Address source = Address::parse(std::string(model::kGatewaySource), 0).value();
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        if (bind(fd, source.raw(), source.length()) != 0)
+            return backend_failed(session, strerror(errno));
+    }
     move(session, Phase::connecting);
     if (connect(fd, address.raw(), address.length()) != 0 && errno != EINPROGRESS)
         return backend_failed(session, strerror(errno));

@@ -7,9 +7,11 @@
  *
  *   - handing out the built-in roles that reach the host, by any of the statements that can;
  *   - changing Howdah's own roles, databases and the administrator's existence;
- *   - writing the system catalogs, also through their views that can be written;
+ *   - writing and locking the system catalogs, also through their views;
  *   - creating extensions that are not on azure.extensions, dependencies included;
- *   - reading and writing the server's files, running programs, loading libraries.
+ *   - reading and writing the server's files, running programs, loading libraries, also for code
+ *     of a customer that runs as a superuser by mistake: functions of extensions lose SECURITY
+ *     DEFINER.
  *
  * It only ever refuses. What a customer may do as a superuser (creating allowed extensions) is done
  * by pgextwlist, which has to be loaded before this module, so that this one sees a statement
@@ -26,19 +28,26 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_proc.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "executor/executor.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -47,6 +56,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/varlena.h"
 /* clang-format on */
 
@@ -126,6 +136,14 @@ static bool is_exempt(void) { return superuser() && superuser_arg(GetSessionUser
 
 /* Scripts of allowed extensions run as a superuser in a customer's session. */
 static bool in_extension_script(void) { return creating_extension && superuser(); }
+
+/* In a schema of PostgreSQL's own. */
+static bool is_system_relation(Oid relation) {
+    Oid schema = OidIsValid(relation) ? get_rel_namespace(relation) : InvalidOid;
+
+    return OidIsValid(schema) && (schema == PG_CATALOG_NAMESPACE ||
+                                  schema == get_namespace_oid("information_schema", true));
+}
 
 static bool is_member_of_administrators(void) {
     Oid role = get_role_oid(ADMINISTRATORS, true);
@@ -340,13 +358,16 @@ static void check_drop(DropStmt* stmt) {
     foreach (cell, stmt->objects) check_extension_right(strVal(lfirst(cell)));
 }
 
+static void check_call(Oid function);
+
 /*
- * Sees every extension that is created, also those that CASCADE brings, whatever role creates it
- * at this moment.
+ * Sees every call of a function, and every extension that is created, also those that CASCADE
+ * brings, whatever role creates it at this moment.
  */
 static void guard_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id,
                                 void* argument) {
     if (next_object_access) next_object_access(access, class_id, object_id, sub_id, argument);
+    if (access == OAT_FUNCTION_EXECUTE) check_call(object_id);
     if (access == OAT_POST_CREATE && class_id == ExtensionRelationId && !is_exempt()) {
         /* The row is not visible to the catalog caches yet. */
         Relation relation = table_open(ExtensionRelationId, AccessShareLock);
@@ -365,6 +386,72 @@ static void guard_object_access(ObjectAccessType access, Oid class_id, Oid objec
     }
 }
 
+/* ---- code that runs as a superuser by mistake ---- */
+
+/* Built-in functions that reach files and settings of the server; superusers may call them. */
+static const char* const server_functions[] = {
+    "be_lo_export",        "be_lo_import",      "be_lo_import_with_oid",
+    "lo_export",           "lo_import",         "pg_file_rename",
+    "pg_file_sync",        "pg_file_unlink",    "pg_file_write",
+    "pg_logdir_ls",        "pg_ls_dir",         "pg_promote",
+    "pg_read_binary_file", "pg_read_file",      "pg_read_file_off_len",
+    "pg_reload_conf",      "pg_rotate_logfile", "pg_stat_file",
+};
+
+/* Only code written in C can do what it likes. */
+static void check_function(CreateFunctionStmt* stmt) {
+    ListCell* cell;
+
+    if (in_extension_script()) return;
+    foreach (cell, stmt->options) {
+        DefElem* option = lfirst_node(DefElem, cell);
+
+        if (strcmp(option->defname, "language") == 0 &&
+            (pg_strcasecmp(strVal(option->arg), "c") == 0 ||
+             pg_strcasecmp(strVal(option->arg), "internal") == 0))
+            refuse("permission denied for language %s", strVal(option->arg), NULL);
+    }
+}
+
+/* A SECURITY DEFINER function of an extension may run a customer's code as the superuser. */
+static void check_call(Oid function) {
+    const char* name;
+
+    if (!superuser() || function >= FirstNormalObjectId || is_exempt()) return;
+    name = get_func_name(function);
+    if (name != NULL && IS_ONE_OF(name, server_functions))
+        refuse("permission denied for function %s", name, NULL);
+}
+
+/*
+ * Extensions belong to the superuser, and few of their authors think of a customer who is not one
+ * but may write triggers, types and operators that a SECURITY DEFINER function comes across. What
+ * such functions are for, the administrator has the rights to do by itself.
+ */
+static const char* const take_rights_of_definers =
+    "DO $$DECLARE f regprocedure; BEGIN "
+    "FOR f IN SELECT p.oid FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_depend d "
+    "ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid "
+    "AND d.deptype = 'e' WHERE p.prosecdef LOOP "
+    "EXECUTE pg_catalog.format('ALTER ROUTINE %s SECURITY INVOKER', f); END LOOP; END$$";
+
+static void take_rights_of_extensions(void) {
+    Oid user;
+    int context;
+    int level = NewGUCNestLevel();
+
+    GetUserIdAndSecContext(&user, &context);
+    SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID,
+                           context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+    (void)set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+                            GUC_ACTION_SAVE, true, 0, false);
+    if (SPI_connect() != SPI_OK_CONNECT || SPI_execute(take_rights_of_definers, false, 0) < 0)
+        elog(ERROR, "the functions of an extension cannot be made safe");
+    SPI_finish();
+    AtEOXact_GUC(true, level);
+    SetUserIdAndSecContext(user, context);
+}
+
 /* ---- statements ---- */
 
 static void check_copy(CopyStmt* stmt) {
@@ -374,6 +461,72 @@ static void check_copy(CopyStmt* stmt) {
     if (stmt->filename != NULL)
         refuse("COPY %s is not possible on this server", "with a file of the server",
                "Use psql's \\copy or COPY FROM STDIN and COPY TO STDOUT.");
+}
+
+/*
+ * To lock a view locks what is below it with the rights of its owner: through pg_roles a member of
+ * pg_write_all_data would keep everybody from logging in, in a prepared transaction for ever. So
+ * views and system catalogs are not locked, and as a name may come to mean another relation while
+ * LOCK waits, this module locks by itself what it has looked at.
+ */
+static void check_lockable(const RangeVar* name, Oid relation, Oid before, void* argument) {
+    LOCKMODE mode = *(LOCKMODE*)argument;
+    AclMode right = ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE;
+    AclResult result;
+    char kind;
+
+    if (!OidIsValid(relation)) return;
+    kind = get_rel_relkind(relation);
+    if (is_system_relation(relation) || kind == RELKIND_VIEW)
+        refuse("\"%s\" cannot be locked", name->relname,
+               "Lock the tables that the view reads; system catalogs cannot be locked.");
+    if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+        ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                        errmsg("\"%s\" is not a table", name->relname)));
+    if (mode <= RowExclusiveLock) right |= ACL_INSERT;
+    if (mode == AccessShareLock) right |= ACL_SELECT;
+    result = pg_class_aclcheck(relation, GetUserId(), right);
+    if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_TABLE, name->relname);
+}
+
+/* With pg_maintain (17) REINDEX and CLUSTER would lock a catalog until the transaction ends. */
+static void check_rebuilt(const RangeVar* name) {
+    if (name != NULL && is_system_relation(RangeVarGetRelid(name, NoLock, true)))
+        refuse("\"%s\" cannot be rebuilt", name->relname, NULL);
+}
+
+/* Partitions and children, as LOCK does: without a look at their own rights. */
+static void lock_children(Oid parent, const LockStmt* stmt) {
+    List* children = find_all_inheritors(parent, NoLock, NULL);
+    ListCell* cell;
+
+    foreach (cell, children) {
+        Oid child = lfirst_oid(cell);
+
+        if (child == parent) continue;
+        if (!stmt->nowait)
+            LockRelationOid(child, stmt->mode);
+        else if (!ConditionalLockRelationOid(child, stmt->mode))
+            ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+                            errmsg("could not obtain lock on relation %u", child)));
+        if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(child)))
+            UnlockRelationOid(child, stmt->mode);
+    }
+}
+
+static void lock_tables(LockStmt* stmt, ProcessUtilityContext context) {
+    ListCell* cell;
+    LOCKMODE mode = stmt->mode;
+
+    RequireTransactionBlock(context == PROCESS_UTILITY_TOPLEVEL, "LOCK TABLE");
+    if (RecoveryInProgress() && mode > RowExclusiveLock) PreventCommandDuringRecovery("LOCK TABLE");
+    foreach (cell, stmt->relations) {
+        RangeVar* name = lfirst_node(RangeVar, cell);
+        Oid relation = RangeVarGetRelidExtended(name, mode, stmt->nowait ? RVR_NOWAIT : 0,
+                                                check_lockable, &mode);
+
+        if (name->inh) lock_children(relation, stmt);
+    }
 }
 
 static void check_rename(RenameStmt* stmt) {
@@ -470,6 +623,15 @@ static void check_statement(Node* node) {
         case T_CopyStmt:
             check_copy((CopyStmt*)node);
             break;
+        case T_ReindexStmt:
+            check_rebuilt(((ReindexStmt*)node)->relation);
+            break;
+        case T_ClusterStmt:
+            check_rebuilt(((ClusterStmt*)node)->relation);
+            break;
+        case T_CreateFunctionStmt:
+            check_function((CreateFunctionStmt*)node);
+            break;
         case T_LoadStmt:
             refuse("LOAD \"%s\" is not possible on this server", ((LoadStmt*)node)->filename,
                    "Add the library to the server parameter shared_preload_libraries.");
@@ -510,13 +672,19 @@ static void check_statement(Node* node) {
 }
 
 static void guard_utility(UTILITY_PARAMETERS) {
+    Node* node = pstmt->utilityStmt;
     /* The statements of every transaction first: nothing is looked up for them. */
-    if (!IsA(pstmt->utilityStmt, TransactionStmt) && !is_exempt())
-        check_statement(pstmt->utilityStmt);
-    if (next_utility)
+    bool guarded = !IsA(node, TransactionStmt) && !is_exempt();
+
+    if (guarded) check_statement(node);
+    if (guarded && IsA(node, LockStmt))
+        lock_tables((LockStmt*)node, context);
+    else if (next_utility)
         next_utility(UTILITY_ARGUMENTS);
     else
         standard_ProcessUtility(UTILITY_ARGUMENTS);
+    if (guarded && (IsA(node, CreateExtensionStmt) || IsA(node, AlterExtensionStmt)))
+        take_rights_of_extensions();
 }
 
 /* ---- tables ---- */
@@ -534,20 +702,11 @@ typedef RangeTblEntry Permission;
 #endif
 
 /*
- * PostgreSQL keeps all but superusers from writing a catalog, but not from writing one through a
- * view of a superuser: pg_group is such a view of pg_authid, and members of pg_write_all_data may
- * write it. A view by itself (pg_settings and its rules) changes nothing.
+ * Called for what every statement is going to read and write, views resolved. PostgreSQL keeps all
+ * but superusers from writing a catalog, but not from writing one through a view of a superuser:
+ * pg_group is such a view of pg_authid, and members of pg_write_all_data may write it. A view by
+ * itself (pg_settings and its rules) changes nothing.
  */
-static bool is_system_table(Oid relation) {
-    Oid schema;
-
-    if (!OidIsValid(relation) || get_rel_relkind(relation) != RELKIND_RELATION) return false;
-    schema = get_rel_namespace(relation);
-    return schema == PG_CATALOG_NAMESPACE ||
-           schema == get_namespace_oid("information_schema", true);
-}
-
-/* Called for what every statement is going to read and write, views resolved. */
 static bool guard_permissions(PERMISSION_PARAMETERS) {
     ListCell* cell;
 
@@ -555,7 +714,8 @@ static bool guard_permissions(PERMISSION_PARAMETERS) {
         Permission* each = (Permission*)lfirst(cell);
 
         if ((each->requiredPerms & (ACL_INSERT | ACL_UPDATE | ACL_DELETE)) != 0 &&
-            is_system_table(each->relid) && !is_exempt() && !in_extension_script()) {
+            is_system_relation(each->relid) && get_rel_relkind(each->relid) == RELKIND_RELATION &&
+            !is_exempt() && !in_extension_script()) {
             if (!report) return false;
             refuse("permission denied for table %s", get_rel_name(each->relid),
                    "The system catalogs change by statements such as ALTER ROLE only.");

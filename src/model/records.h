@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// The nouns of Howdah as they are stored and sent. Plain values. Spec is what a user wants and is
@@ -372,6 +373,11 @@ struct AgentJournal {
 
 // ---------------------------------------------------------------------------------------------
 // Between agent and gateway: the file routes.json, replaced atomically, watched by the gateway
+
+/// The address the gateway's connections to a PostgreSQL of this machine come from, and the only
+/// one that its pg_hba.conf lets in. No client library can choose an address, so nobody gets past
+/// the firewall of a server by dblink or postgres_fdw in another one.
+inline constexpr std::string_view kGatewaySource = "127.0.0.2";
 
 struct Route {
     std::string server_id;

@@ -250,6 +250,12 @@ Status change_owner(const std::string& path, Owner owner) {
     return {};
 }
 
+Result<Owner> owner_of(const std::string& path) {
+    struct stat facts {};
+    if (lstat(path.c_str(), &facts) != 0) return file_error("look at", path);
+    return Owner{facts.st_uid, facts.st_gid};
+}
+
 Status remove_tree(const std::string& path) {
     Remover remover;
     return walk(AT_FDCWD, path.c_str(), path, 0, &remover);

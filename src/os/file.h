@@ -43,6 +43,7 @@ Status rename_synced(const std::string& from, const std::string& to);  ///< fsyn
 /// Sets mode and, where given, owner of one file or folder; not following links.
 Status change_mode(const std::string& path, mode_t mode);
 Status change_owner(const std::string& path, Owner owner);
+Result<Owner> owner_of(const std::string& path);  ///< of a link: its own
 /// Removes a file or a whole tree; not following links; fine if it is absent.
 Status remove_tree(const std::string& path);
 /// fsync of every file and folder below.

@@ -62,6 +62,7 @@ class AgentTest : public testing::Test {
         options.layout.home = home_;
         options.host_id = "here";
         options.guard_folder = HOWDAH_BIN_DIR;
+        options.gateway_source = "127.0.0.1";  // the tests connect directly
         machine_ = std::make_unique<Machine>(options);
         pool_ = std::make_unique<PreparedPool>(machine_->layout(), ids_);
         ASSERT_TRUE(pool_->clean().ok());
@@ -319,6 +320,53 @@ TEST_F(AgentTest, a_restart_helps_a_server_that_lets_nobody_in) {
     must(ensure());
     EXPECT_NE(pid(), first);
     EXPECT_EQ(ask("select 1"), "1");
+}
+
+TEST_F(AgentTest, what_alter_system_would_write_is_never_in_force) {
+    must(ensure());
+    const std::string path = paths().data() + "/postgresql.auto.conf";
+    ASSERT_TRUE(os::write_file_atomic(path, "fsync = off\nshared_preload_libraries = ''\n").ok());
+    ASSERT_EQ(chmod(path.c_str(), 0644), 0);
+    spec_.restart_sequence = 1;
+    must(ensure());
+    EXPECT_EQ(ask("show fsync"), "on");
+    EXPECT_EQ(os::read_file(path).value(), "");
+}
+
+TEST_F(AgentTest, without_its_guard_no_server_is_started_and_no_engine_offered) {
+    must(ensure());
+    const std::string guard = machine_->guard_path(spec_.major);
+    ASSERT_FALSE(guard.empty());
+    ASSERT_TRUE(os::rename_synced(guard, guard + ".away").ok());
+    model::Engine engine;
+    engine.major = spec_.major;
+    EXPECT_TRUE(machine_->report({engine}).engines.empty());
+    spec_.restart_sequence = 1;
+    const Status refused = ensure();
+    ASSERT_TRUE(os::rename_synced(guard + ".away", guard).ok());
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().describe().find("howdah_guard-"), std::string::npos)
+        << refused.error().describe();
+    EXPECT_EQ(machine_->report({engine}).engines.size(), 1U);
+    must(ensure());
+    EXPECT_EQ(ask("select 1"), "1");
+}
+
+TEST_F(AgentTest, what_runs_as_a_superuser_is_not_the_servers_to_change) {
+    if (!os::is_root()) GTEST_SKIP() << "users of their own need root";
+    must(ensure());
+    for (const char* each : {"", "/extensions", "/postgresql.conf", "/pg_hba.conf"}) {
+        const auto owner = os::owner_of(paths().config() + each);
+        ASSERT_TRUE(owner.ok());
+        EXPECT_EQ(owner->user, 0U) << each;
+    }
+    // An earlier version gave the scripts to the server's user, who may have put links there.
+    const std::string top = paths().config() + "/extensions";
+    ASSERT_TRUE(os::change_owner(top, {65534, 65534}).ok());
+    ASSERT_EQ(symlink("/etc", (top + "/link").c_str()), 0);
+    must(ensure());
+    EXPECT_EQ(os::owner_of(top)->user, 0U);
+    EXPECT_FALSE(os::exists(top + "/link"));
 }
 
 TEST_F(AgentTest, a_static_parameter_waits_for_a_restart_and_is_reported_so_long) {
@@ -622,8 +670,7 @@ TEST_F(WholeAgentTest, a_killed_postmaster_is_noticed_and_started_again) {
     const auto goes_to_another = [&](const model::Route& route) {
         return route.state == "open" && route.postmaster_pid != first;
     };
-    while (!goes_to_another(routes()[0]) && clock_.now() < end)
-        std::this_thread::yield();
+    while (!goes_to_another(routes()[0]) && clock_.now() < end) std::this_thread::yield();
     EXPECT_TRUE(goes_to_another(routes()[0]));
     EXPECT_EQ(routes()[0].postmaster_pid, pid());
 }

@@ -147,14 +147,15 @@ Status PostgresServer::configure() {
                                    .backend_port = port_,
                                    .guard_path = guard,
                                    .libraries = libraries,
-                                   .agent_user = user_name(::geteuid())};
+                                   .agent_user = user_name(::geteuid()),
+                                   .gateway_source = "127.0.0.1"};
     const auto write = [this](const std::string& name, const std::string& text) {
         return os::write_file_atomic(folder("config/" + name), text, 0600);
     };
     HD_CHECK(write("postgresql.conf", agent::postgresql_conf(input)));
     HD_CHECK(write("pg_hba.conf", agent::pg_hba_conf(input)));
     HD_CHECK(write("pg_ident.conf", agent::pg_ident_conf(input)));
-    HD_CHECK(agent::write_extension_scripts(folder("config"), user_));
+    HD_CHECK(agent::write_extension_scripts(folder("config"), std::nullopt));
     if (user_) HD_CHECK(os::change_owner_tree(folder_, user_->uid, user_->gid));
     return ok_status();
 }
@@ -213,10 +214,10 @@ Status PostgresServer::restart(std::map<std::string, std::string> parameters) {
     return launch();
 }
 
-Result<pg::Connection> PostgresServer::as_superuser() const {
+Result<pg::Connection> PostgresServer::as_superuser(const std::string& database) const {
     return pg::Connection::open({.host = folder("socket"),
                                  .port = port_,
-                                 .database = std::string(agent::kMaintenanceDatabase),
+                                 .database = database,
                                  .user = std::string(agent::kSuperuser)});
 }
 

@@ -26,7 +26,7 @@ class PostgresServer {
     PostgresServer(const PostgresServer&) = delete;
     PostgresServer& operator=(const PostgresServer&) = delete;
 
-    Result<pg::Connection> as_superuser() const;  ///< in the maintenance database
+    Result<pg::Connection> as_superuser(const std::string& database = "azure_maintenance") const;
     /// Over TCP and TLS with a password.
     Result<pg::Connection> as_user(const std::string& user, const std::string& password,
                                    const std::string& database = "postgres",

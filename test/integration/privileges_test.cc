@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "agent/config/render.h"
 #include "base/text.h"
 #include "integration/postgres_support.h"
@@ -192,6 +194,11 @@ constexpr Attack kAttacks[] = {
      "UPDATE mine SET groname = 'harmless' WHERE groname = 'pg_monitor'"},
     {"GRANT pg_write_all_data TO ada; WITH u AS (UPDATE pg_group SET groname = 'harmless' "
      "WHERE groname = 'pg_monitor' RETURNING 1) SELECT * FROM u"},
+    {"GRANT pg_write_all_data TO ada; LOCK TABLE pg_roles IN ACCESS EXCLUSIVE MODE"},
+    {"GRANT pg_write_all_data TO ada; LOCK pg_catalog.pg_group, notes NOWAIT"},
+    {"GRANT pg_write_all_data TO ada; LOCK ONLY pg_shadow IN SHARE MODE"},
+    {"GRANT pg_write_all_data TO ada; DO $$BEGIN EXECUTE 'LOCK pg_us' || 'er'; END$$"},
+    {"GRANT pg_write_all_data TO ada; CREATE VIEW mine AS SELECT * FROM pg_roles; LOCK mine"},
     {"GRANT pg_write_all_data TO ada; DELETE FROM information_schema.sql_features"},
     {"GRANT pg_write_all_data TO ada; COPY information_schema.sql_features FROM STDIN"},
     // The server's databases.
@@ -241,6 +248,95 @@ TEST_F(Privileges, dropping_the_database_postgres_from_another_one_is_refused) {
     const Status result = session.execute("DROP DATABASE postgres");
     ASSERT_FALSE(result.ok());
     EXPECT_EQ(result.error().target, "42501");
+}
+
+// A view of the customer's own is no way around either: a name may come to mean another relation
+// while LOCK waits for it.
+TEST_F(Privileges, a_name_that_changes_its_meaning_locks_no_catalog) {
+    auto first = administrator();
+    auto second = administrator();
+    ASSERT_TRUE(first
+                    .execute("GRANT pg_write_all_data TO ada; CREATE SCHEMA evil; "
+                             "CREATE TABLE evil.pg_roles(a int)")
+                    .ok());
+    ASSERT_TRUE(second.execute("BEGIN; DROP TABLE evil.pg_roles").ok());
+    Status locked;
+    std::jthread locker([&] {
+        locked = first.execute("SET search_path = evil, pg_catalog; BEGIN; LOCK TABLE pg_roles");
+    });
+    while (ask_superuser("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'") ==
+           "0")
+        std::this_thread::yield();
+    ASSERT_TRUE(second.execute("COMMIT").ok());
+    locker.join();
+    ASSERT_FALSE(locked.ok());
+    EXPECT_EQ(locked.error().target, "42501") << locked.error().describe();
+    auto third = administrator();
+    ASSERT_TRUE(third.execute("REVOKE pg_write_all_data FROM ada; DROP SCHEMA evil CASCADE").ok());
+}
+
+TEST_F(Privileges, lock_table_does_what_it_did) {
+    auto session = administrator();
+    const auto held = [&](const std::string& what) {
+        const auto rows = session.query(
+            "SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND mode = "
+            "'ShareRowExclusiveLock' AND relation = '" +
+            what + "'::regclass");
+        return rows.ok() ? rows->at(0, 0) : rows.error().describe();
+    };
+    ASSERT_TRUE(session
+                    .execute("CREATE TABLE part(a int) PARTITION BY LIST (a); "
+                             "CREATE TABLE part1 PARTITION OF part FOR VALUES IN (1); "
+                             "CREATE TABLE alone(a int)")
+                    .ok());
+    EXPECT_EQ(session.execute("LOCK TABLE alone").error().target, "25P01") << "no transaction";
+    ASSERT_TRUE(session.execute("BEGIN; LOCK part, alone IN SHARE ROW EXCLUSIVE MODE NOWAIT").ok());
+    for (const char* each : {"part", "part1", "alone"}) EXPECT_EQ(held(each), "1") << each;
+    ASSERT_TRUE(
+        session.execute("ROLLBACK; BEGIN; LOCK ONLY part IN SHARE ROW EXCLUSIVE MODE").ok());
+    EXPECT_EQ(held("part"), "1");
+    EXPECT_EQ(held("part1"), "0");
+    ASSERT_TRUE(
+        session.execute("ROLLBACK; CREATE ROLE nobody; GRANT nobody TO ada; SET ROLE nobody").ok());
+    const Status refused = session.execute("BEGIN; LOCK TABLE alone IN ACCESS SHARE MODE");
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().target, "42501") << "the role has no right on the table";
+    ASSERT_TRUE(
+        session.execute("ROLLBACK; RESET ROLE; DROP ROLE nobody; DROP TABLE part, alone").ok());
+}
+
+TEST_F(Privileges, functions_of_extensions_have_the_rights_of_who_calls_them) {
+    auto session = administrator("sales");
+    ASSERT_TRUE(session.execute("CREATE EXTENSION dblink").ok());
+    const auto rows = session.query(
+        "SELECT count(*) FILTER (WHERE prosecdef), count(*) FROM pg_proc "
+        "WHERE proname LIKE 'dblink_connect%'");
+    ASSERT_TRUE(rows.ok());
+    EXPECT_EQ(rows->at(0, 0), "0") << "dblink_connect_u is SECURITY DEFINER in its script";
+    EXPECT_EQ(rows->at(0, 1), "4");
+    ASSERT_TRUE(session.execute("DROP EXTENSION dblink").ok());
+}
+
+// A stand-in for a careless function of an extension that runs a customer's code.
+TEST_F(Privileges, code_that_runs_as_the_superuser_by_mistake_stays_inside) {
+    auto superuser = server_->as_superuser("postgres");
+    ASSERT_TRUE(superuser
+                    ->execute("CREATE FUNCTION public.careless(text) RETURNS void LANGUAGE plpgsql "
+                              "SECURITY DEFINER AS 'BEGIN EXECUTE $1; END'")
+                    .ok());
+    auto session = administrator();
+    for (const char* sql : {"SELECT pg_read_file('/etc/passwd')", "SELECT lo_import('/etc/passwd')",
+                            "SELECT lo_export(1, '/tmp/howdah-lo')", "SELECT pg_ls_dir('/')",
+                            "CREATE FUNCTION h() RETURNS int LANGUAGE c AS 'libc.so.6', 'system'",
+                            "CREATE FUNCTION h() RETURNS int LANGUAGE INTERNAL AS 'pg_reload_conf'",
+                            "COPY notes FROM '/etc/passwd'", "ALTER ROLE ada SUPERUSER",
+                            "ALTER SYSTEM SET fsync = off", "UPDATE pg_authid SET rolsuper = true",
+                            "LOCK pg_authid", "GRANT howdah TO ada"}) {
+        const auto done = session.query("SELECT careless($1)", {sql});
+        ASSERT_FALSE(done.ok()) << sql;
+        EXPECT_EQ(done.error().target, "42501") << sql << ": " << done.error().describe();
+    }
+    ASSERT_TRUE(superuser->execute("DROP FUNCTION public.careless").ok());
 }
 
 TEST_F(Privileges, a_refusal_says_what_to_do) {
@@ -474,6 +570,7 @@ constexpr const char* kEverydayWork[] = {
     "ALTER DATABASE postgres SET statement_timeout = '1h'",
     "ALTER DATABASE postgres RESET statement_timeout",
     "GRANT CONNECT ON DATABASE sales TO bob",
+    "BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; COMMIT",
     "COPY orders TO STDOUT",
     "DROP OWNED BY application",
 };

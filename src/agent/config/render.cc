@@ -185,10 +185,9 @@ std::string pg_hba_conf(const RenderInput& input) {
         "host    all                  \"{0}\",\"{1}\"  all  reject\n"
         "host    \"{2}\"  all        all      reject\n"
         "# Clients, through the gateway of this machine.\n"
-        "{3:<7} all                  all        127.0.0.1/32  scram-sha-256\n"
-        "{3:<7} all                  all        ::1/128       scram-sha-256\n"
+        "{3:<7} all                  all        {4}/32  scram-sha-256\n"
         "host    all                  all        all      reject\n",
-        kSuperuser, kAdministratorsRole, kMaintenanceDatabase, kind);
+        kSuperuser, kAdministratorsRole, kMaintenanceDatabase, kind, input.gateway_source);
 }
 
 std::string pg_ident_conf(const RenderInput& input) {

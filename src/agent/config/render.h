@@ -34,19 +34,21 @@ struct RenderInput {
     std::string certificate_path;
     std::string key_path;
     int backend_port = 0;
-    /// Absolute path of howdah_guard-<major>.so; empty: not available (a capability of the host).
+    /// Absolute path of howdah_guard-<major>.so; empty for a PostgreSQL that no customer reaches.
     std::string guard_path;
     /// Names of the modules in this engine's library folder, without ".so".
     std::vector<std::string> libraries;
     /// Name of the operating-system user the agent runs as ("root"); it alone may become
     /// kSuperuser.
     std::string agent_user;
+    /// The one IPv4 address that clients' connections come from.
+    std::string gateway_source = std::string(model::kGatewaySource);
 };
 
 /// postgresql.conf: the sized parameters, then the customer's, then Howdah's own, which win. Start
 /// with `postgres -D data_folder -c config_file=<config_folder>/postgresql.conf`. The customer's
 /// parameters were checked by core::check_parameter; a name that is none is left out.
-/// Logs: one file per hour of the week in log_folder, truncated when its hour comes again.
+/// Logs: a file per hour in log_folder, named by its time; prune_logs() ends what is too much.
 std::string postgresql_conf(const RenderInput& input);
 std::string pg_hba_conf(const RenderInput& input);
 std::string pg_ident_conf(const RenderInput& input);

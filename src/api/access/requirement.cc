@@ -1,5 +1,7 @@
 #include "api/access/requirement.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "api/router.h"
@@ -38,6 +40,12 @@ Requirement requirement_of(const Route& route, const std::vector<std::string>& s
         pattern.erase(pattern.begin());
         pattern.insert(pattern.begin(), segments.begin(),
                        segments.end() - static_cast<std::ptrdiff_t>(pattern.size()));
+    }
+    if (pattern.front() == "v1.0") {
+        // Microsoft Graph: what is in the directory stands above all subscriptions.
+        const bool creates = route.method == "POST" && pattern.size() == 2;
+        const std::string_view verb = creates ? "write" : verb_of(route.method);
+        return {fmt::format("Microsoft.Graph{}/{}", types_of(pattern, 1), verb), "/"};
     }
     const auto last = std::find(pattern.rbegin(), pattern.rend(), "providers");
     const auto at = static_cast<std::size_t>(pattern.rend() - last);  // behind "providers"

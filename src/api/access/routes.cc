@@ -52,6 +52,8 @@ constexpr Route kRoutes[] = {
     {"PUT", HD_A "/locks/{lockName}", "managementLocks", "createOrUpdateByScope", kV, put_lock},
     {"DELETE", HD_A "/locks/{lockName}", "managementLocks", "deleteByScope", kV, delete_lock},
     {"GET", HD_I "/values", "activityLogs", "list", kI, list_activity, {}, Needs::any_role},
+    {"GET", "/providers/Microsoft.Insights/eventtypes/management/values", "tenantActivityLogs",
+     "list", kI, list_activity},
     {"GET",
      "/providers/Microsoft.Insights/eventcategories",
      "eventCategories",

@@ -37,11 +37,15 @@ std::string principal_to_text(const Principal& principal) {
         credentials.push_back({{"id", each.id},
                                {"sealed_verifier", each.sealed_verifier},
                                {"created_at", each.created_at},
-                               {"expires_at", each.expires_at}});
-    const Json record = {
-        {"client_id", principal.client_id},       {"object_id", principal.object_id},
-        {"display_name", principal.display_name}, {"tenant_id", principal.tenant_id},
-        {"created_at", principal.created_at},     {"credentials", credentials}};
+                               {"expires_at", each.expires_at},
+                               {"display_name", each.display_name}});
+    const Json record = {{"client_id", principal.client_id},
+                         {"object_id", principal.object_id},
+                         {"display_name", principal.display_name},
+                         {"tenant_id", principal.tenant_id},
+                         {"created_at", principal.created_at},
+                         {"credentials", credentials},
+                         {"application_only", principal.application_only}};
     return record.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -51,13 +55,15 @@ Result<Principal> principal_from_text(std::string_view text) {
     Principal principal{text_of(record, "client_id"),    text_of(record, "object_id"),
                         text_of(record, "display_name"), text_of(record, "tenant_id"),
                         text_of(record, "created_at"),   {}};
+    const auto only = record.find("application_only");
+    principal.application_only = only != record.end() && *only == true;
     const auto credentials = record.find("credentials");
     if (credentials != record.end() && credentials->is_array()) {
         for (const Json& each : *credentials) {
             if (!each.is_object()) continue;
-            principal.credentials.push_back({text_of(each, "id"), text_of(each, "sealed_verifier"),
-                                             text_of(each, "created_at"),
-                                             text_of(each, "expires_at")});
+            principal.credentials.push_back(
+                {text_of(each, "id"), text_of(each, "sealed_verifier"), text_of(each, "created_at"),
+                 text_of(each, "expires_at"), text_of(each, "display_name")});
         }
     }
     return principal;
@@ -91,7 +97,7 @@ Result<std::optional<Principal>> find_principal_by_object(store::Store& store,
 
 bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
                  std::string_view now, const store::SecretBox& secrets) {
-    if (!principal || principal->credentials.empty()) {
+    if (!principal || principal->credentials.empty() || principal->application_only) {
         (void)pg::scram_matches(secret, kNobodysVerifier);
         return false;
     }

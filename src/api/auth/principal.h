@@ -18,6 +18,7 @@ struct Principal {
         std::string sealed_verifier;  ///< of pg::scram_verifier, sealed; see seal_verifier
         std::string created_at;
         std::string expires_at;  ///< empty: never
+        std::string display_name = {};
     };
     std::string client_id;  ///< "appId", UUID
     std::string object_id;  ///< UUID
@@ -25,6 +26,8 @@ struct Principal {
     std::string tenant_id;
     std::string created_at;
     std::vector<Credential> credentials;
+    /// An application that nobody has made a service principal for: it cannot log in yet.
+    bool application_only = false;
 };
 
 std::string principal_to_text(const Principal& principal);

@@ -45,6 +45,10 @@ Answer check_name_globally(Call& call);
 Answer check_name_with_location(Call& call);
 Answer list_operations(Call& call);
 
+// locations.cc
+Answer list_quota_usages(Call& call);
+Answer get_private_dns_zone_suffix(Call& call);
+
 // async_operations.cc
 Answer get_async_operation(Call& call);
 Answer get_operation_result(Call& call);

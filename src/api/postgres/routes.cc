@@ -23,7 +23,6 @@ constexpr std::string_view kLongTerm = "long-term retention of backups is";
 constexpr std::string_view kLogs = "downloads of captured logs are";
 constexpr std::string_view kMigrations = "migrations are";
 constexpr std::string_view kEndpoints = "private endpoints are";
-constexpr std::string_view kQuota = "quota usages are";
 constexpr std::string_view kTuning = "tuning options are";
 constexpr std::string_view kVirtual = "virtual endpoints are";
 constexpr std::string_view kNetworks = "private networks are";
@@ -108,8 +107,14 @@ constexpr Route kRoutes[] = {
      {},
      Needs::any_role},
     {"GET", HD_PROVIDER "/operations", "operations", "list", kV, list_operations, {}, Needs::login},
-    {"POST", HD_PROVIDER "/getPrivateDnsZoneSuffix", "privateDnsZoneSuffix", "get", kV, nullptr,
-     kNetworks},
+    {"POST",
+     HD_PROVIDER "/getPrivateDnsZoneSuffix",
+     "privateDnsZoneSuffix",
+     "get",
+     kV,
+     get_private_dns_zone_suffix,
+     {},
+     Needs::login},
     {"GET", HD_F "/privateEndpointConnections/{privateEndpointConnectionName}",
      "privateEndpointConnections", "get", kV, nullptr, kEndpoints},
     {"PUT", HD_F "/privateEndpointConnections/{privateEndpointConnectionName}",
@@ -122,8 +127,14 @@ constexpr Route kRoutes[] = {
      kEndpoints},
     {"GET", HD_F "/privateLinkResources/{groupName}", "privateLinkResources", "get", kV, nullptr,
      kEndpoints},
-    {"GET", HD_L "/resourceType/flexibleServers/usages", "quotaUsages", "list", kV, nullptr,
-     kQuota},
+    {"GET",
+     HD_L "/resourceType/flexibleServers/usages",
+     "quotaUsages",
+     "list",
+     kV,
+     list_quota_usages,
+     {},
+     Needs::any_role},
     {"GET", HD_F "/replicas", "replicas", "listByServer", kV, list_replicas},
     {"PUT", HD_F "/advancedThreatProtectionSettings/{threatProtectionName}",
      "serverThreatProtectionSettings", "createOrUpdate", kV, nullptr, kThreats},

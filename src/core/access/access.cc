@@ -81,7 +81,7 @@ std::span<const model::RoleDefinition> built_in_roles() {
                  {"*"},
                  {"Microsoft.Authorization/*/Delete", "Microsoft.Authorization/*/Write",
                   "Microsoft.Authorization/elevateAccess/Action", "Microsoft.Graph/*/write",
-                  "Microsoft.Graph/*/delete"}),
+                  "Microsoft.Graph/*/delete", "Microsoft.Graph/*/action"}),
         built_in("acdd72a7-3385-48ef-bd42-f606fba81ae7", "Reader",
                  "View all resources, but does not allow you to make any changes.", {"*/read"}),
         built_in("18d7d88d-d35e-4fb5-a5c3-7773c20a72d9", "User Access Administrator",

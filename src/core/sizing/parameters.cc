@@ -10,7 +10,8 @@ namespace howdah::core {
 namespace {
 
 // Extensions that stay inside the database. Left out on purpose: what reads or writes files
-// (adminpack, file_fdw, pg_walinspect), damages data (pg_surgery), shows raw pages of any table
+// (adminpack, file_fdw, orafce, pg_walinspect, postgis_raster), runs a text that it is given with
+// its owner's rights (pg_repack, whose client needs a superuser anyway), damages data (pg_surgery), shows raw pages of any table
 // (pageinspect), untrusted languages, and whatever nobody has looked at.
 constexpr std::string_view kExtensions[] = {
     "address_standardizer",
@@ -41,13 +42,11 @@ constexpr std::string_view kExtensions[] = {
     "lo",
     "ltree",
     "moddatetime",
-    "orafce",
     "pg_buffercache",
     "pg_freespacemap",
     "pg_hint_plan",
     "pg_partman",
     "pg_prewarm",
-    "pg_repack",
     "pg_stat_statements",
     "pg_trgm",
     "pg_visibility",
@@ -60,9 +59,7 @@ constexpr std::string_view kExtensions[] = {
 
     "pltcl",
     "postgis",
-    "postgis_raster",
     "postgis_sfcgal",
-    "postgis_tiger_geocoder",
     "postgis_topology",
     "postgres_fdw",
     "prefix",

@@ -1,0 +1,377 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "api/access/access_store.h"
+#include "api/auth/principal.h"
+#include "api/directory/handlers.h"
+#include "api/filter.h"
+#include "base/id.h"
+#include "base/text.h"
+#include "pg/scram.h"
+#include "store/keys.h"
+
+namespace howdah::api::directory {
+namespace {
+
+constexpr std::size_t kNameBytesMax = 120;
+constexpr std::size_t kCredentialsMax = 10;
+constexpr std::size_t kSecretBytes = 30;
+constexpr std::size_t kSaltBytes = 16;
+constexpr std::size_t kIdsMax = 1000;
+// As Graph gives a secret without an end.
+constexpr auto kSecretLifetime = std::chrono::hours(2 * 365 * 24);
+
+Json credentials_json(const Principal& principal) {
+    Json all = Json::array();
+    for (const Principal::Credential& each : principal.credentials) {
+        Json credential = {{"keyId", each.id},
+                           {"displayName", each.display_name},
+                           {"startDateTime", each.created_at},
+                           {"endDateTime", nullptr},
+                           {"hint", nullptr},
+                           {"secretText", nullptr}};
+        if (!each.expires_at.empty()) credential["endDateTime"] = each.expires_at;
+        all.push_back(std::move(credential));
+    }
+    return all;
+}
+
+Json application_json(const Principal& principal) {
+    return {{"@odata.type", "#microsoft.graph.application"},
+            {"id", principal.client_id},
+            {"appId", principal.client_id},
+            {"displayName", principal.display_name},
+            {"createdDateTime", principal.created_at},
+            {"signInAudience", "AzureADMyOrg"},
+            {"identifierUris", Json::array()},
+            {"keyCredentials", Json::array()},
+            {"passwordCredentials", credentials_json(principal)}};
+}
+
+Json service_principal_json(const Principal& principal) {
+    return {{"@odata.type", "#microsoft.graph.servicePrincipal"},
+            {"id", principal.object_id},
+            {"appId", principal.client_id},
+            {"appDisplayName", principal.display_name},
+            {"displayName", principal.display_name},
+            {"appOwnerOrganizationId", principal.tenant_id},
+            {"accountEnabled", true},
+            {"servicePrincipalType", "Application"},
+            {"servicePrincipalNames", Json::array({principal.client_id})},
+            {"createdDateTime", principal.created_at},
+            {"keyCredentials", Json::array()},
+            {"passwordCredentials", Json::array()}};
+}
+
+Error object_not_found(const std::string& id) {
+    return {ErrorCode::object_not_found,
+            fmt::format("resource '{}' does not exist or one of its queried reference-property "
+                        "objects are not present",
+                        id.substr(0, 64)),
+            id.substr(0, 64)};
+}
+
+/// By the id in the path: an application's, or a service principal's.
+Result<Principal> find(const Call& call) {
+    const std::string& id = call.parameter("objectId");
+    HD_TRY(auto principal, find_principal(call.context.store, to_lower(id)));
+    if (!principal) {
+        HD_TRY(principal, find_principal_by_object(call.context.store, id));
+    }
+    if (!principal) return object_not_found(id);
+    return std::move(*principal);
+}
+
+/// Replaces the record that was read as `before`.
+Status save(const Call& call, const Principal& before, const Principal& after) {
+    store::Store& store = call.context.store;
+    const std::string key = store::keys::principal(after.client_id);
+    HD_TRY(const auto entry, store.get(key));
+    if (!entry || entry->value != principal_to_text(before))
+        return Error{ErrorCode::conflict, "the application was changed at the same time",
+                     after.client_id, "send the request again"};
+    store::Transaction txn;
+    txn.expect(key, entry->modified);
+    txn.put(key, principal_to_text(after));
+    HD_CHECK(store.commit(txn));
+    return ok_status();
+}
+
+struct Wanted {
+    std::string app_id;
+    std::string name;
+    std::string name_prefix;
+};
+
+/// The filters that az sends.
+Result<Wanted> read_filter(const Call& call) {
+    std::string text = call.request.query_value("$filter").value_or("");
+    constexpr std::string_view kNames = "servicePrincipalNames/any(c:c eq '";
+    constexpr std::string_view kPrefix = "startswith(displayName,'";
+    Wanted wanted;
+    const auto between = [&](std::string_view begin) {
+        return text.substr(begin.size(), text.size() - begin.size() - 2);
+    };
+    if (text.starts_with(kNames) && text.ends_with("')")) {
+        wanted.app_id = between(kNames);
+    } else if (text.starts_with(kPrefix) && text.ends_with("')")) {
+        wanted.name_prefix = between(kPrefix);
+    } else {
+        HD_TRY(const auto terms, parse_filter(text));
+        for (const FilterTerm& term : terms) {
+            if (term.op == "eq" && term.name == "appid")
+                wanted.app_id = term.value;
+            else if (term.op == "eq" && term.name == "displayname")
+                wanted.name = term.value;
+            else
+                return unknown_filter(text, "appId eq 'id' and displayName eq 'name'");
+        }
+    }
+    return wanted;
+}
+
+Answer list(Call& call, bool of_applications) {
+    HD_TRY(const Wanted wanted, read_filter(call));
+    HD_TRY(const auto all, all_principals(call.context.store));
+    Json values = Json::array();
+    for (const Principal& each : all) {
+        if (!of_applications && each.application_only) continue;
+        if (!wanted.app_id.empty() && !iequals(wanted.app_id, each.client_id)) continue;
+        if (!wanted.name.empty() && !iequals(wanted.name, each.display_name)) continue;
+        if (!to_lower(each.display_name).starts_with(to_lower(wanted.name_prefix))) continue;
+        values.push_back(of_applications ? application_json(each) : service_principal_json(each));
+    }
+    return json_answer(200, {{"value", std::move(values)}});
+}
+
+Result<std::string> read_display_name(const Call& call) {
+    HD_TRY(const Json json, parse_body(call.request.body));
+    Reader::Problem problem;
+    Reader body(json, "", problem);
+    const std::string name = body.text("displayName").value_or("");
+    for (const char* each : {"isFallbackPublicClient", "signInAudience"}) body.read_only(each);
+    for (const char* each : {"identifierUris", "keyCredentials", "passwordCredentials", "appRoles",
+                             "requiredResourceAccess", "optionalClaims"})
+        if (const auto list = json.find(each);
+            json.is_object() && list != json.end() && list->is_array() && list->empty())
+            body.read_only(each);
+        else
+            body.not_supported(each, "applications with this are");
+    for (const char* each : {"web", "spa", "publicClient", "api"}) {
+        const auto field = json.is_object() ? json.find(each) : json.end();
+        if (json.is_object() && field != json.end()) body.read_only(each);
+    }
+    body.finish();
+    if (problem) return *problem;
+    if (name.empty() || name.size() > kNameBytesMax)
+        return Error{
+            ErrorCode::invalid_request,
+            fmt::format("an application needs a displayName of 1 to {} bytes", kNameBytesMax),
+            "displayName"};
+    return name;
+}
+
+struct PasswordBody {
+    std::string display_name;
+    std::string begin;
+    std::string end;
+};
+
+Result<PasswordBody> read_password_body(const Call& call) {
+    HD_TRY(const Json json, parse_body(call.request.body));
+    PasswordBody out;
+    const Timestamp now = call.context.clock.wall();
+    out.begin = call.now();
+    out.end = format_iso8601(now + kSecretLifetime);
+    if (json.is_null()) return out;
+    Reader::Problem problem;
+    Reader body(json, "", problem);
+    std::string end;
+    if (std::optional<Reader> password = body.object("passwordCredential")) {
+        out.display_name = password->text("displayName").value_or("");
+        password->read_only("startDateTime");
+        end = password->text("endDateTime").value_or("");
+        password->finish();
+    }
+    body.finish();
+    if (problem) return *problem;
+    if (out.display_name.size() > kNameBytesMax)
+        return Error{ErrorCode::invalid_request, "the displayName is too long",
+                     "passwordCredential.displayName"};
+    if (end.empty()) return out;
+    const auto time = parse_iso8601(end);
+    if (!time.ok() || *time <= now)
+        return Error{ErrorCode::invalid_request,
+                     fmt::format("'{}' is no time to come", end.substr(0, 64)),
+                     "passwordCredential.endDateTime", "write it as 2027-01-31T12:00:00Z"};
+    out.end = format_iso8601(*time);
+    return out;
+}
+
+/// Nobody could manage anything without the last owner.
+Status check_not_last_owner(const Call& call, const Principal& principal) {
+    HD_TRY(const auto all, all_assignments(call.context.store));
+    const auto owns = [](const model::RoleAssignment& each) {
+        return each.scope == "/" && each.role_id == core::access::kOwnerRole;
+    };
+    const bool other = std::any_of(all.begin(), all.end(), [&](const auto& each) {
+        return owns(each) && each.principal_id != principal.object_id;
+    });
+    const bool is_owner = std::any_of(all.begin(), all.end(), [&](const auto& each) {
+        return owns(each) && each.principal_id == principal.object_id;
+    });
+    if (other || !is_owner) return ok_status();
+    return Error{ErrorCode::invalid_state, "the last owner of everything cannot be deleted",
+                 principal.client_id,
+                 "assign the role Owner at the scope / to somebody else first"};
+}
+
+/// With everything it may do, in transactions of a bounded size; the identity goes first.
+Status remove(const Call& call, const Principal& principal) {
+    HD_CHECK(check_not_last_owner(call, principal));
+    store::Store& store = call.context.store;
+    store::Transaction txn;
+    txn.remove(store::keys::principal(principal.client_id));
+    HD_CHECK(store.commit(txn));
+    const std::string prefix = store::keys::assignments_of(principal.object_id);
+    for (;;) {
+        HD_TRY(const auto entries, store.list(prefix, {.limit = 100}));
+        if (entries.empty()) return ok_status();
+        store::Transaction some;
+        for (const store::Entry& entry : entries) some.remove(entry.key);
+        HD_CHECK(store.commit(some));
+    }
+}
+
+}  // namespace
+
+Answer list_applications(Call& call) { return list(call, true); }
+Answer list_service_principals(Call& call) { return list(call, false); }
+
+Answer get_application(Call& call) {
+    HD_TRY(const Principal principal, find(call));
+    return json_answer(200, application_json(principal));
+}
+
+Answer get_service_principal(Call& call) {
+    HD_TRY(const Principal principal, find(call));
+    if (principal.application_only) return object_not_found(call.parameter("objectId"));
+    return json_answer(200, service_principal_json(principal));
+}
+
+Answer create_application(Call& call) {
+    HD_TRY(const std::string name, read_display_name(call));
+    HD_TRY(const auto all, all_principals(call.context.store));
+    if (all.size() >= kPrincipalsMax)
+        return Error{ErrorCode::quota_exceeded,
+                     fmt::format("there are {} applications, which is the most", kPrincipalsMax)};
+    Principal principal;
+    principal.client_id = call.context.ids.uuid();
+    principal.object_id = call.context.ids.uuid();
+    principal.display_name = name;
+    principal.tenant_id = call.context.tenant_id;
+    principal.created_at = call.now();
+    principal.application_only = true;
+    const std::string key = store::keys::principal(principal.client_id);
+    store::Transaction txn;
+    txn.expect_absent(key);
+    txn.put(key, principal_to_text(principal));
+    HD_CHECK(call.context.store.commit(txn));
+    return json_answer(201, application_json(principal));
+}
+
+Answer delete_application(Call& call) {
+    HD_TRY(const Principal principal, find(call));
+    HD_CHECK(remove(call, principal));
+    return empty_answer(204);
+}
+
+Answer create_service_principal(Call& call) {
+    HD_TRY(const Json json, parse_body(call.request.body));
+    Reader::Problem problem;
+    Reader body(json, "", problem);
+    const std::string app_id = to_lower(body.text("appId").value_or(""));
+    (void)body.boolean("accountEnabled");
+    body.finish();
+    if (problem) return *problem;
+    HD_TRY(const auto before, find_principal(call.context.store, app_id));
+    if (!before) return object_not_found(app_id);
+    if (!before->application_only)
+        return Error{ErrorCode::conflict,
+                     fmt::format("the service principal of '{}' exists already", app_id), "appId"};
+    Principal after = *before;
+    after.application_only = false;
+    HD_CHECK(save(call, *before, after));
+    return json_answer(201, service_principal_json(after));
+}
+
+/// One record here, so the application goes with it.
+Answer delete_service_principal(Call& call) {
+    HD_TRY(const Principal principal, find(call));
+    HD_CHECK(remove(call, principal));
+    return empty_answer(204);
+}
+
+Answer add_password(Call& call) {
+    HD_TRY(const Principal before, find(call));
+    HD_TRY(const PasswordBody body, read_password_body(call));
+    if (before.credentials.size() >= kCredentialsMax)
+        return Error{
+            ErrorCode::quota_exceeded,
+            fmt::format("the application has {} secrets, which is the most", kCredentialsMax), "",
+            "remove one first"};
+    IdSource& ids = call.context.ids;
+    const Secret secret(base64url_encode(ids.random_bytes(kSecretBytes)));
+    HD_TRY(const std::string verifier, pg::scram_verifier(secret, ids.random_bytes(kSaltBytes)));
+    Principal after = before;
+    after.credentials.push_back(
+        {ids.uuid(), seal_verifier(call.context.secrets, before.client_id, Secret(verifier)),
+         body.begin, body.end, body.display_name});
+    HD_CHECK(save(call, before, after));
+    Answer answer = json_answer(200, {{"keyId", after.credentials.back().id},
+                                      {"displayName", body.display_name},
+                                      {"startDateTime", body.begin},
+                                      {"endDateTime", body.end},
+                                      {"hint", nullptr},
+                                      {"secretText", secret.reveal()}});
+    answer->headers["cache-control"] = "no-store";
+    return answer;
+}
+
+Answer remove_password(Call& call) {
+    HD_TRY(const Principal before, find(call));
+    HD_TRY(const Json json, parse_body(call.request.body));
+    Reader::Problem problem;
+    Reader body(json, "", problem);
+    const std::string id = body.text("keyId").value_or("");
+    body.finish();
+    if (problem) return *problem;
+    Principal after = before;
+    std::erase_if(after.credentials, [&](const auto& each) { return iequals(each.id, id); });
+    if (after.credentials.size() == before.credentials.size())
+        return Error{ErrorCode::invalid_request,
+                     fmt::format("no password credential found with keyId '{}'", id.substr(0, 64)),
+                     "keyId"};
+    HD_CHECK(save(call, before, after));
+    return empty_answer(204);
+}
+
+Answer get_by_ids(Call& call) {
+    HD_TRY(const Json json, parse_body(call.request.body));
+    Reader::Problem problem;
+    Reader body(json, "", problem);
+    const auto ids = body.text_list("ids", kIdsMax).value_or(std::vector<std::string>());
+    (void)body.text_list("types", kIdsMax);
+    body.finish();
+    if (problem) return *problem;
+    HD_TRY(const auto all, all_principals(call.context.store));
+    Json values = Json::array();
+    for (const Principal& each : all)
+        for (const std::string& id : ids)
+            if (iequals(id, each.object_id)) values.push_back(service_principal_json(each));
+    return json_answer(200, {{"value", std::move(values)}});
+}
+
+}  // namespace howdah::api::directory
