@@ -16,6 +16,7 @@
 namespace howdah::agent {
 namespace {
 
+constexpr std::size_t kPemBytesMax = 1 << 20;
 constexpr Duration kWatchPause = std::chrono::milliseconds(500);
 constexpr Duration kGatewayMax = std::chrono::milliseconds(250);
 /// Sessions that were let through a moment ago get this long to be accepted by PostgreSQL.
@@ -508,15 +509,24 @@ bool Agent::closes_a_route_locked(const model::RouteTable& table) const {
 // ---------------------------------------------------------------------------------------------
 // Link
 
+Result<http::Client> open_link(const LinkOptions& options) {
+    HD_TRY(const std::string ca, os::read_file(options.ca_path, kPemBytesMax));
+    HD_TRY(const std::string certificate, os::read_file(options.certificate_path, kPemBytesMax));
+    HD_TRY(const std::string key, os::read_file(options.key_path, kPemBytesMax));
+    // Without one the system's authorities would be asked.
+    if (ca.empty()) return Error{ErrorCode::corrupt, "the file " + options.ca_path + " is empty"};
+    return http::Client({.ca_pem = ca,
+                         .server_name = std::string(model::kControlPlaneName),
+                         .certificate_pem = certificate,
+                         .key_pem = Secret(key)});
+}
+
 std::optional<http::Client> Agent::make_client() const {
-    const auto ca = os::read_file(link_.ca_path, 1 << 20);
-    const auto certificate = os::read_file(link_.certificate_path, 1 << 20);
-    const auto key = os::read_file(link_.key_path, 1 << 20);
-    if (!ca.ok() || !certificate.ok() || !key.ok()) {
-        log::error("the agent's certificate cannot be read", {{"path", link_.certificate_path}});
-        return std::nullopt;
-    }
-    return http::Client({.ca_pem = *ca, .certificate_pem = *certificate, .key_pem = Secret(*key)});
+    auto client = open_link(link_);
+    if (client.ok()) return std::move(*client);
+    log::error("the link to the control plane cannot be made",
+               {{"reason", client.error().describe()}});
+    return std::nullopt;
 }
 
 Result<model::PollResponse> Agent::poll(http::Client& client, const model::PollRequest& request) {

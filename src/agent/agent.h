@@ -28,6 +28,10 @@ struct LinkOptions {
     std::string key_path;
 };
 
+/// A client that talks to the control plane alone: one of the authority in `ca_path`, and of the
+/// name that no other certificate has. The files are read now.
+Result<http::Client> open_link(const LinkOptions& options);
+
 /// The agent of one machine: its instances, the actions that wait for them, the journal of what
 /// was done, the routes for the gateway, and the link to the control plane.
 ///

@@ -125,10 +125,14 @@ class Daemon {
         HD_TRY(auto secrets,
                store::SecretBox::open(home_.control() + "/master.key", /*create=*/true, ids_));
         secrets_.emplace(std::move(secrets));
-        HD_TRY(auto authority, open_authority(home_, *secrets_, clock_.wall()));
-        authority_.emplace(std::move(authority));
+        const bool is_older = has_one_authority(home_);
+        HD_TRY(auto authorities, open_authorities(home_, *secrets_, clock_.wall()));
+        authorities_.emplace(std::move(authorities));
         HD_TRY(host_id_, host_id(home_, ids_));
-        HD_CHECK(provide_agent_certificate(home_, *authority_, host_id_, clock_.wall()));
+        HD_TRY(agent_is_stale_, provide_agent_certificate(home_, authorities_->control_plane,
+                                                          host_id_, clock_.wall()));
+        // An agent of that time does not ask for howdahd's name.
+        if (is_older) agent_is_stale_ = true;
         ports_ = load_ports(home_);
         return ok_status();
     }
@@ -136,10 +140,8 @@ class Daemon {
     /// Both servers answer 503 until their handlers are set.
     Status start_servers() {
         HD_TRY(const auto certificate,
-               authority_->issue({.common_name = "howdahd",
-                                  .dns_names = {"localhost", "howdahd"},
-                                  .ip_addresses = {"127.0.0.1", "::1", options_.address}},
-                                 clock_.wall()));
+               authorities_->control_plane.issue(control::howdahd_certificate(options_.address),
+                                                 clock_.wall()));
         http::ServerOptions api{.address = options_.address,
                                 .port = options_.api_port,
                                 .certificate_pem = certificate.certificate_pem,
@@ -149,11 +151,12 @@ class Daemon {
         http::ServerOptions link{.address = "127.0.0.1",
                                  .certificate_pem = certificate.certificate_pem,
                                  .key_pem = certificate.key_pem.reveal(),
-                                 .client_ca_pem = authority_->certificate_pem(),
+                                 .client_ca_pem = authorities_->control_plane.certificate_pem(),
                                  .workers = 2,
                                  .body_bytes_max = 8 << 20};
         HD_TRY(link_server_, start_server(link, false, ports_.agent_link, std::ref(link_handler_)));
-        agent_is_stale_ = ports_.agent_link != 0 && ports_.agent_link != link_server_->port();
+        if (ports_.agent_link != 0 && ports_.agent_link != link_server_->port())
+            agent_is_stale_ = true;
         ports_.api = api_server_->port();
         ports_.agent_link = link_server_->port();
         base_url_ = "https://" + options_.address + ":" + std::to_string(ports_.api);
@@ -185,8 +188,7 @@ class Daemon {
                                      .location_display_name = options_.location,
                                      .dns_suffix = options_.dns_suffix,
                                      .version = HOWDAH_VERSION});
-        certificates_.emplace(*authority_,
-                              std::vector<std::string>{"127.0.0.1", options_.gateway_address});
+        certificates_.emplace(authorities_->servers);
         reconciler_.emplace(*store_, clock_, ids_, *secrets_, *certificates_,
                             control::ReconcilerOptions{.host_suffix = options_.dns_suffix,
                                                        .first_port = options_.first_port,
@@ -283,7 +285,7 @@ class Daemon {
     std::optional<os::FileLock> lock_;
     std::unique_ptr<store::Store> store_;
     std::optional<store::SecretBox> secrets_;
-    std::optional<http::CertificateAuthority> authority_;
+    std::optional<control::Authorities> authorities_;
     std::string host_id_;
     Ports ports_;
     std::string base_url_;

@@ -71,7 +71,9 @@ Result<Profile> profile_from_file(const std::string& path) {
                     text_at(*json, "subscription_id"),
                     text_at(*json, "client_id"),
                     Secret(text_at(*json, "client_secret")),
-                    {}};
+                    {},
+                    {},
+                    text_at(*json, "api_name")};
     if (profile.api_url.empty() || profile.client_id.empty() || profile.client_secret.empty()) {
         return usage_error("--credentials",
                            path + " does not hold api_url, client_id and client_secret",
@@ -79,6 +81,9 @@ Result<Profile> profile_from_file(const std::string& path) {
     }
     if (const std::string ca = text_at(*json, "ca_path"); !ca.empty()) {
         HD_TRY(profile.ca_pem, read_file_option("--credentials", ca));
+    }
+    if (const std::string ca = text_at(*json, "api_ca_path"); !ca.empty()) {
+        HD_TRY(profile.api_ca_pem, read_file_option("--credentials", ca));
     }
     return profile;
 }
@@ -123,7 +128,10 @@ Result<Output> login(Session& session, const LoginOptions& options) {
                                 : profile_from_file(options.credentials));
     if (!options.ca_file.empty()) {
         HD_TRY(profile.ca_pem, read_file_option("--ca-file", options.ca_file));
+        profile.api_ca_pem.clear();
     }
+    // Who names other authorities or another place for tokens knows by what name they are reached.
+    if (!options.ca_file.empty() || !options.authority.empty()) profile.api_name.clear();
     if (!options.authority.empty()) profile.authority = without_slash(options.authority);
     if (profile.authority.empty()) profile.authority = profile.api_url;
     if (!session.common.subscription.empty()) {

@@ -77,7 +77,8 @@ Arm::Arm(World& world, ProfileStore profiles, Profile profile)
     : world_(world),
       profiles_(std::move(profiles)),
       profile_(std::move(profile)),
-      client_({.ca_pem = profile_.ca_pem}) {}
+      client_({.ca_pem = profile_.api_ca_pem.empty() ? profile_.ca_pem : profile_.api_ca_pem,
+               .server_name = profile_.api_name}) {}
 
 std::string Arm::group(std::string_view name) const {
     return subscription() + "/resourceGroups/" + http::url_encode(name);

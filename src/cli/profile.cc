@@ -38,7 +38,8 @@ Result<Profile> ProfileStore::load() const {
     return Profile{text_at(json, "api_url"),   text_at(json, "authority"),
                    text_at(json, "tenant_id"), text_at(json, "subscription_id"),
                    text_at(json, "client_id"), Secret(text_at(json, "client_secret")),
-                   text_at(json, "ca_pem")};
+                   text_at(json, "ca_pem"),    text_at(json, "api_ca_pem"),
+                   text_at(json, "api_name")};
 }
 
 Status ProfileStore::save(const Profile& profile) const {
@@ -46,7 +47,8 @@ Status ProfileStore::save(const Profile& profile) const {
         {"api_url", profile.api_url},     {"authority", profile.authority},
         {"tenant_id", profile.tenant_id}, {"subscription_id", profile.subscription_id},
         {"client_id", profile.client_id}, {"client_secret", profile.client_secret.reveal()},
-        {"ca_pem", profile.ca_pem}};
+        {"ca_pem", profile.ca_pem},       {"api_ca_pem", profile.api_ca_pem},
+        {"api_name", profile.api_name}};
     HD_CHECK(os::make_folders(folder_, 0700));
     clear_token();
     if (!profile.ca_pem.empty()) {

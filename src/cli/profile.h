@@ -17,7 +17,9 @@ struct Profile {
     std::string subscription_id;
     std::string client_id;
     Secret client_secret;
-    std::string ca_pem;  ///< empty: the system's certificate authorities
+    std::string ca_pem;      ///< empty: the system's certificate authorities
+    std::string api_ca_pem;  ///< whom the API is trusted by; empty: ca_pem
+    std::string api_name;    ///< what the API's certificate must be made out to; empty: its host
 };
 
 /// An access token with its end, kept between commands.

@@ -18,6 +18,8 @@ constexpr std::chrono::hours kBackdate{1};
 /// ub-common-name of RFC 5280.
 constexpr std::size_t kCommonNameMax = 64;
 constexpr int kSerialBits = 127;
+constexpr const char* kNoAddresses =
+    "critical,excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:0:0:0:0:0:0:0:0/0:0:0:0:0:0:0:0";
 
 struct Extensions {
     X509* issuer;
@@ -149,7 +151,8 @@ Result<Timestamp> end_of(const X509* certificate) {
 }  // namespace
 
 Result<CertificateAuthority> CertificateAuthority::create(std::string_view common_name,
-                                                          Timestamp now) {
+                                                          Timestamp now,
+                                                          const AuthorityOptions& options) {
     HD_TRY(const Key key, generate_key());
     HD_TRY(const X509Certificate certificate, begin_certificate(common_name, key.get()));
     X509* const x509 = certificate.get();
@@ -160,6 +163,7 @@ Result<CertificateAuthority> CertificateAuthority::create(std::string_view commo
     const Extensions context{.issuer = x509, .subject = x509};
     HD_CHECK(add_extension(context, NID_basic_constraints, "critical,CA:TRUE,pathlen:0"));
     HD_CHECK(add_extension(context, NID_key_usage, "critical,keyCertSign,cRLSign"));
+    if (options.names_only) HD_CHECK(add_extension(context, NID_name_constraints, kNoAddresses));
     HD_CHECK(add_extension(context, NID_subject_key_identifier, "hash"));
     CertificateAuthority authority;
     HD_TRY(authority.certificate_pem_, sign_to_pem(x509, key.get()));
@@ -209,8 +213,8 @@ Result<Certificate> CertificateAuthority::issue(const CertificateRequest& reques
     const Extensions context{.issuer = authority.get(), .subject = x509};
     HD_CHECK(add_extension(context, NID_basic_constraints, "critical,CA:FALSE"));
     HD_CHECK(add_extension(context, NID_key_usage, "critical,digitalSignature"));
-    HD_CHECK(add_extension(context, NID_ext_key_usage,
-                           request.client ? "serverAuth,clientAuth" : "serverAuth"));
+    HD_CHECK(
+        add_extension(context, NID_ext_key_usage, request.client ? "clientAuth" : "serverAuth"));
     HD_CHECK(add_extension(context, NID_subject_key_identifier, "hash"));
     HD_CHECK(add_extension(context, NID_authority_key_identifier, "keyid:always"));
     HD_CHECK(add_alternative_names(x509, request));
@@ -218,6 +222,12 @@ Result<Certificate> CertificateAuthority::issue(const CertificateRequest& reques
     HD_TRY(issued.certificate_pem, sign_to_pem(x509, authority_key.get()));
     HD_TRY(issued.key_pem, key_to_pem(key.get()));
     return issued;
+}
+
+Result<bool> CertificateAuthority::has_issued(std::string_view pem) const {
+    HD_TRY(const X509Certificate authority, certificate_from_pem(certificate_pem_));
+    HD_TRY(const X509Certificate certificate, certificate_from_pem(pem));
+    return X509_check_issued(authority.get(), certificate.get()) == X509_V_OK;
 }
 
 Result<Timestamp> certificate_end(std::string_view pem) {

@@ -81,26 +81,46 @@ Error invalid_url(const std::string& url, std::string_view why) {
     return {ErrorCode::invalid_argument, fmt::format("the address '{}' {}", url, why)};
 }
 
-/// https anywhere; http only where nobody can listen in.
-Status check_url(const std::string& text) {
-    const Url url(curl_url());
+std::string part_of(CURLU* url, CURLUPart which, unsigned flags = 0) {
+    char* raw = nullptr;
+    curl_url_get(url, which, &raw, flags);
+    const CurlText owned(raw);
+    return raw == nullptr ? std::string() : std::string(raw);
+}
+
+/// https anywhere; http only where nobody can listen in, and where no name has to be proved.
+Result<Url> checked_url(const std::string& text, bool must_prove_name) {
+    Url url(curl_url());
     HD_ASSERT(url != nullptr, "out of memory");
     if (curl_url_set(url.get(), CURLUPART_URL, text.c_str(), 0) != CURLUE_OK) {
         return invalid_url(text, "is not a URL");
     }
-    const auto part = [&](CURLUPart which) {
-        char* raw = nullptr;
-        curl_url_get(url.get(), which, &raw, 0);
-        const CurlText owned(raw);
-        return raw == nullptr ? std::string() : std::string(raw);
-    };
-    const std::string scheme = part(CURLUPART_SCHEME);
-    if (scheme == "https") return ok_status();
-    const std::string host = part(CURLUPART_HOST);
-    if (scheme == "http" && (host == "127.0.0.1" || host == "[::1]" || host == "localhost")) {
-        return ok_status();
-    }
+    const std::string scheme = part_of(url.get(), CURLUPART_SCHEME);
+    if (scheme == "https") return url;
+    const std::string host = part_of(url.get(), CURLUPART_HOST);
+    const bool is_here = host == "127.0.0.1" || host == "[::1]" || host == "localhost";
+    if (scheme == "http" && is_here && !must_prove_name) return url;
     return invalid_url(text, "does not begin with https://");
+}
+
+/// Where a call goes when the server has to prove a name: the name takes the host's place in the
+/// URL, so that TLS asks for it, and the connection still goes to the host.
+struct Route {
+    std::string url;
+    std::string connect_to;   ///< "::host:port" of CURLOPT_CONNECT_TO
+    std::string host_header;  ///< what it would have been
+};
+
+Route route_to(CURLU* url, const std::string& server_name) {
+    const std::string host = part_of(url, CURLUPART_HOST);
+    const std::string port = part_of(url, CURLUPART_PORT);
+    Route route;
+    route.connect_to =
+        fmt::format("::{}:{}", host, part_of(url, CURLUPART_PORT, CURLU_DEFAULT_PORT));
+    route.host_header = port.empty() ? host : fmt::format("{}:{}", host, port);
+    curl_url_set(url, CURLUPART_HOST, server_name.c_str(), 0);
+    route.url = part_of(url, CURLUPART_URL);
+    return route;
 }
 
 Result<Lines> header_lines(const Headers& headers) {
@@ -132,6 +152,7 @@ struct Client::State {
     Result<Response> perform(const Call& call);
     void set_up();
     void set_body(const Call& call);
+    void set_timeouts(const Call& call);
     Status run(const Call& call);
     Error failure(const Call& call, CURLcode code, std::string_view detail) const;
 
@@ -200,6 +221,14 @@ void Client::State::set_body(const Call& call) {
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, call.method.c_str());
 }
 
+void Client::State::set_timeouts(const Call& call) {
+    const auto limit = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(call.timeout),
+                                std::chrono::milliseconds(1));
+    curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(limit.count()));
+    curl_easy_setopt(easy.get(), CURLOPT_CONNECTTIMEOUT_MS,
+                     static_cast<long>(std::min(limit, kConnectTimeoutMax).count()));
+}
+
 Error Client::State::failure(const Call& call, CURLcode code, std::string_view why) const {
     const std::string what = fmt::format("{} {}: {}", call.method, call.url, why);
     if (transfer.too_large) {
@@ -235,20 +264,25 @@ Status Client::State::run(const Call& call) {
 }
 
 Result<Response> Client::State::perform(const Call& call) {
-    HD_CHECK(check_url(call.url));
-    HD_TRY(const Lines lines, header_lines(call.headers));
+    HD_TRY(const Url url, checked_url(call.url, !options.server_name.empty()));
+    Headers headers = call.headers;
+    Route route{.url = call.url};
+    if (!options.server_name.empty()) {
+        route = route_to(url.get(), options.server_name);
+        headers.try_emplace("host", route.host_header);
+    }
+    HD_TRY(const Lines lines, header_lines(headers));
+    const Lines connect_to(
+        route.connect_to.empty() ? nullptr : curl_slist_append(nullptr, route.connect_to.c_str()));
     detail[0] = '\0';
     transfer = Transfer{.body_bytes_max = options.body_bytes_max};
     set_up();
     set_body(call);
     CURL* const curl = easy.get();
-    const auto limit = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(call.timeout),
-                                std::chrono::milliseconds(1));
-    curl_easy_setopt(curl, CURLOPT_URL, call.url.c_str());
+    set_timeouts(call);
+    curl_easy_setopt(curl, CURLOPT_URL, route.url.c_str());
+    curl_easy_setopt(curl, CURLOPT_CONNECT_TO, connect_to.get());
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, lines.get());
-    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(limit.count()));
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
-                     static_cast<long>(std::min(limit, kConnectTimeoutMax).count()));
     if (curl_multi_add_handle(multi.get(), curl) != CURLM_OK) {
         return Error{ErrorCode::internal, "libcurl cannot begin a transfer"};
     }

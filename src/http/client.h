@@ -12,6 +12,9 @@ namespace howdah::http {
 
 struct ClientOptions {
     std::string ca_pem;  ///< what the server's certificate must be signed by; empty: the system's
+    /// Not empty: the server's certificate must hold for this name, whatever host the URL says.
+    /// Then http is refused even to loopback.
+    std::string server_name;
     std::string certificate_pem;  ///< own certificate for mutual TLS; may be empty
     Secret key_pem;
     std::size_t body_bytes_max = 16 << 20;

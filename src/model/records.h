@@ -209,6 +209,10 @@ struct Operation {
 
 enum class ActionKind { ensure_instance, delete_instance, create_database, drop_database };
 
+/// What howdahd's certificate is made out to, and no other. Agents and the command line ask for it,
+/// because an address can be somebody else's while howdahd is down.
+inline constexpr std::string_view kControlPlaneName = "howdahd";
+
 struct TlsMaterial {
     std::string certificate_pem;  ///< leaf first, then the CA
     std::string key_pem;

@@ -29,6 +29,8 @@ class FakeArm {
     std::string url() const;
     const std::string& ca_pem() const { return ca_pem_; }
     std::string credentials_json(const std::string& ca_path) const;
+    /// The name in its certificate.
+    static constexpr const char* kName = "localhost";
 
     /// "PUT /subscriptions/.../x {body}" in their order, without polls of operations and tokens.
     std::vector<std::string> requests() const;

@@ -37,8 +37,7 @@ FakeArm::FakeArm() {
     const Timestamp now = SystemClock().wall();
     const auto ca = http::CertificateAuthority::create("test", now);
     HD_ASSERT(ca.ok(), "the fake needs a certificate authority");
-    const auto certificate =
-        ca->issue({.common_name = "localhost", .dns_names = {"localhost"}}, now);
+    const auto certificate = ca->issue({.common_name = kName, .dns_names = {kName}}, now);
     HD_ASSERT(certificate.ok(), "the fake needs a certificate");
     ca_pem_ = ca->certificate_pem();
     resources_[fmt::format("/subscriptions/{}", kSubscription)] = {

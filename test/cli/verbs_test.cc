@@ -84,6 +84,35 @@ TEST(login, a_credentials_file_is_enough_and_what_is_kept_is_private) {
     EXPECT_EQ(files, 3);
 }
 
+TEST(login, the_api_is_trusted_by_its_own_authority_and_under_its_own_name) {
+    FakeArm arm;
+    const FakeArm stranger;
+    User user;
+    const std::string ca = user.write("ca.pem", arm.ca_pem());
+    const std::string other = user.write("other.pem", stranger.ca_pem());
+    const auto log_in = [&](const std::string& users, const std::string& api,
+                            const std::string& name) {
+        Json credentials = parse_json(arm.credentials_json(users), "credentials").value();
+        credentials["api_ca_path"] = api;
+        credentials["api_name"] = name;
+        return user
+            .run({"login", "--credentials", user.write("credentials.json", to_text(credentials))})
+            .code;
+    };
+    EXPECT_EQ(log_in(ca, other, FakeArm::kName), 1);
+    EXPECT_EQ(log_in(ca, ca, "howdahd"), 1) << "right for the address, and not enough";
+    EXPECT_EQ(arm.tokens_given(), 0);
+    EXPECT_EQ(log_in(other, ca, FakeArm::kName), 0);
+    EXPECT_EQ(user.run({"account", "show"}).code, 0) << "it was kept";
+    EXPECT_EQ(os::read_file(user.folder + "/config/ca.pem").value(), stranger.ca_pem())
+        << "for psql";
+    EXPECT_EQ(
+        user.run({"login", "--credentials", user.folder + "/credentials.json", "--ca-file", other})
+            .code,
+        1)
+        << "what is given by option counts";
+}
+
 TEST(login, a_service_principal_gives_its_secret_by_argument_file_input_or_terminal) {
     FakeArm arm;
     for (const std::string how : {"argument", "file", "input", "terminal"}) {

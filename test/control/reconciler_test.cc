@@ -141,9 +141,14 @@ class control_plane : public testing::Test {
         std::string pattern = testing::TempDir() + "howdah-control-XXXXXX";
         folder_ = mkdtemp(pattern.data());
         store_ = store::open_sqlite_store(folder_ + "/store.db", clock_).value();
+        start(certificates_);
+    }
+    /// Also: howdahd was stopped, and this is the next one.
+    void start(CertificateSource& certificates) {
+        loops_.clear();
         fleet_.emplace(*store_, clock_, secrets_);
         reconciler_.emplace(
-            *store_, clock_, ids_, secrets_, certificates_,
+            *store_, clock_, ids_, secrets_, certificates,
             ReconcilerOptions{.host_suffix = "db.test", .first_port = 20000, .last_port = 29999});
         loops_.emplace_back([this](std::stop_token stop) { reconciler_->watch(stop); });
         loops_.emplace_back([this](std::stop_token stop) { reconciler_->work(stop); });
@@ -193,7 +198,7 @@ class control_plane : public testing::Test {
     store::SecretBox secrets_ = store::SecretBox::with_key(std::string(32, 'k'), ids_);
     http::CertificateAuthority authority_ =
         http::CertificateAuthority::create("Test", clock_.wall()).value();
-    AuthorityCertificates certificates_{authority_, {"127.0.0.1"}};
+    AuthorityCertificates certificates_{authority_};
     std::optional<Fleet> fleet_;
     std::optional<Reconciler> reconciler_;
     std::vector<std::jthread> loops_;
@@ -265,6 +270,43 @@ TEST_F(control_plane, a_whole_round_ends_the_operation) {
     EXPECT_EQ(seen.status, "Succeeded");
     const auto status = read_record<model::ServerStatus>(*store_, keys::status(action.server_id));
     EXPECT_EQ(status->record->state, "Ready");
+}
+
+TEST_F(control_plane, servers_get_certificates_of_the_authority_that_is_new) {
+    const auto next = http::CertificateAuthority::create("Test", clock_.wall()).value();
+    AuthorityCertificates of_next(next);
+    model::PollRequest hello;
+    hello.host = "host-a";
+    hello.host_report = model::HostReport{};
+    hello.host_report->host = "host-a";
+    hello.host_report->engines.push_back({"15", "15.20"});
+    poll(hello).get();
+    create_server("pg1");
+    model::PollRequest waiting;
+    waiting.host = "host-a";
+    waiting.wait_ms = 30'000;
+    const auto finish = [&](const model::Action& action) {
+        model::PollRequest done;
+        done.host = "host-a";
+        done.results.push_back({action.id, action.server_id, action.incarnation, action.kind,
+                                action.generation, std::nullopt});
+        EXPECT_EQ(poll(done).get().acknowledged.size(), 1U);
+    };
+    const model::Action first = poll(waiting).get().actions.at(0);
+    EXPECT_TRUE(certificates_.is_current(first.instance->tls.certificate_pem).value());
+    finish(first);
+
+    start(of_next);
+    const model::Action second = poll(waiting).get().actions.at(0);
+    EXPECT_EQ(second.generation, first.generation) << "nothing else is asked of the server";
+    EXPECT_TRUE(of_next.is_current(second.instance->tls.certificate_pem).value());
+    EXPECT_NE(second.instance->tls.key_pem, first.instance->tls.key_pem);
+    EXPECT_EQ(second.instance->tls.ca_pem, next.certificate_pem());
+    finish(second);
+
+    start(of_next);
+    waiting.wait_ms = 500;
+    EXPECT_TRUE(poll(waiting).get().actions.empty()) << "once";
 }
 
 }  // namespace

@@ -92,7 +92,10 @@ class World {
             view.databases.clear();
         }
         if (decision.status) view.status = decision.status;
-        if (decision.issue_certificate) view.certificate_end = now + hours(24 * 825);
+        if (decision.issue_certificate) {
+            view.certificate_end = now + hours(24 * 825);
+            view.certificate_is_outdated = false;
+        }
         for (const auto& each : decision.remove_actions)
             std::erase_if(view.actions, [&](const auto& action) { return action.id == each.id; });
         for (const auto& each : decision.put_actions) view.actions.push_back(each);
@@ -689,6 +692,34 @@ TEST(server_plan, a_certificate_is_renewed_before_it_ends) {
     EXPECT_THAT(world.view.actions, IsEmpty());
     EXPECT_EQ(world.state(), "Ready");
     EXPECT_FALSE(world.decide().issue_certificate);
+}
+
+TEST(server_plan, a_certificate_of_another_authority_is_replaced_when_nothing_else_is_done) {
+    World world;
+    world.create_and_run();
+    world.view.certificate_is_outdated = true;
+    const ServerDecision decision = world.decide();
+    EXPECT_TRUE(decision.issue_certificate);
+    ASSERT_EQ(world.view.actions.size(), 1U);
+    EXPECT_THAT(world.view.actions[0].id, HasSubstr("inc1-1-ensure_instance-tls"));
+    EXPECT_EQ(world.state(), "Ready") << "nobody has to wait for it";
+    EXPECT_FALSE(world.decide().issue_certificate) << "once";
+    world.finish();
+    world.decide();
+    EXPECT_THAT(world.view.actions, IsEmpty());
+    EXPECT_FALSE(world.decide().issue_certificate);
+}
+
+TEST(server_plan, a_certificate_of_another_authority_is_replaced_by_the_next_action) {
+    World world;
+    world.create_and_run();
+    world.view.certificate_is_outdated = true;
+    world.view.spec->generation = 2;
+    EXPECT_TRUE(world.decide().issue_certificate);
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-2-ensure_instance"));
+    world.finish();
+    world.decide();
+    EXPECT_THAT(world.view.actions, IsEmpty()) << "that was enough";
 }
 
 TEST(server_plan, a_renewal_that_fails_is_given_up_after_its_retries) {

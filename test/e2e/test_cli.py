@@ -282,7 +282,7 @@ class CommandLine(Case):
                         "-keyout", other + ".key", "-out", other], capture_output=True, check=True)
         changed = os.path.join(folder, "credentials.json")
         with open(changed, "w", encoding="utf-8") as file:
-            json.dump({**HOME.credentials, "ca_path": other}, file)
+            json.dump({**HOME.credentials, "ca_path": other, "api_ca_path": other}, file)
         os.chmod(changed, 0o600)
         result = run("login", "--credentials", changed, folder=folder)
         self.assertNotEqual(result.returncode, 0, "the command line did not verify the certificate")

@@ -73,13 +73,47 @@ TEST_F(Certificates, a_server_certificate_passes_a_strict_chain_check_for_its_na
     EXPECT_NE(verify(pem, ca, {.ip = "127.0.0.2", .at = now}), "ok");
 }
 
-TEST_F(Certificates, only_a_client_certificate_is_good_for_clients) {
+TEST_F(Certificates, one_for_servers_is_no_good_for_clients_nor_the_other_way_round) {
     const Certificate server = authority.issue({.common_name = "s"}, now).value();
     const Certificate client = authority.issue({.common_name = "c", .client = true}, now).value();
     const std::string& ca = authority.certificate_pem();
+    EXPECT_EQ(verify(server.certificate_pem, ca, {.at = now}), "ok");
     EXPECT_NE(verify(server.certificate_pem, ca, {.purpose = "sslclient", .at = now}), "ok");
     EXPECT_EQ(verify(client.certificate_pem, ca, {.purpose = "sslclient", .at = now}), "ok");
-    EXPECT_EQ(verify(client.certificate_pem, ca, {.at = now}), "ok");
+    EXPECT_NE(verify(client.certificate_pem, ca, {.at = now}), "ok");
+}
+
+TEST_F(Certificates, an_authority_for_names_vouches_for_no_address) {
+    const auto names =
+        CertificateAuthority::create("Names only", now, {.names_only = true}).value();
+    const auto check = [&](const CertificateRequest& request, const Check& what) {
+        return verify(names.issue(request, now).value().certificate_pem, names.certificate_pem(),
+                      what);
+    };
+    const CertificateRequest plain{.common_name = "pg1", .dns_names = {"pg1.example"}};
+    EXPECT_EQ(check(plain, {.host = "pg1.example", .at = now}), "ok");
+    for (const char* ip : {"127.0.0.1", "192.0.2.7", "::1", "2001:db8::1"}) {
+        CertificateRequest greedy = plain;
+        greedy.ip_addresses = {ip};
+        EXPECT_NE(check(greedy, {.ip = ip, .at = now}), "ok") << ip;
+        EXPECT_NE(check(greedy, {.host = "pg1.example", .at = now}), "ok") << ip;
+    }
+    const auto loaded =
+        CertificateAuthority::load(names.certificate_pem(), names.key_pem()).value();
+    const Certificate issued = loaded.issue(plain, now).value();
+    EXPECT_EQ(
+        verify(issued.certificate_pem, names.certificate_pem(), {.host = "pg1.example", .at = now}),
+        "ok");
+}
+
+TEST_F(Certificates, an_authority_knows_what_it_has_issued) {
+    const auto same_name = CertificateAuthority::create("Test CA", now).value();
+    const Certificate issued = authority.issue({.common_name = "s"}, now).value();
+    EXPECT_TRUE(authority.has_issued(issued.certificate_pem).value());
+    EXPECT_TRUE(authority.has_issued(issued.certificate_pem + same_name.certificate_pem()).value())
+        << "the first one counts";
+    EXPECT_FALSE(same_name.has_issued(issued.certificate_pem).value());
+    EXPECT_EQ(authority.has_issued("garbage").error().code, ErrorCode::corrupt);
 }
 
 TEST_F(Certificates, a_certificate_holds_from_an_hour_ago_until_its_end) {

@@ -74,6 +74,39 @@ TEST_F(ClientTest, a_server_of_another_name_is_not_trusted) {
     EXPECT_EQ(client.call({.url = url("/")}).error().code, ErrorCode::unavailable);
 }
 
+TEST_F(ClientTest, a_server_must_have_the_name_that_was_asked_for_whatever_the_address_says) {
+    start([](Request request, Responder responder) {
+        responder.send({.body = std::string(request.header("host"))});
+    });
+    ClientOptions named = client_options();
+    named.server_name = "howdahd";
+    // Its certificate is right for the address, and that is not enough.
+    EXPECT_EQ(Client(named).call({.url = url("/")}).error().code, ErrorCode::unavailable);
+    server = nullptr;
+
+    certificate =
+        authority.issue({.common_name = "howdahd", .dns_names = {"howdahd"}}, now).value();
+    options.certificate_pem = certificate.certificate_pem;
+    options.key_pem = certificate.key_pem.reveal();
+    start([](Request request, Responder responder) {
+        responder.send({.body = std::string(request.header("host"))});
+    });
+    Client client(named);
+    for (int i = 0; i < 2; ++i) {  // also on a connection that was kept
+        const auto answer = client.call({.url = url("/")});
+        ASSERT_TRUE(answer.ok()) << answer.error().describe();
+        EXPECT_EQ("https://" + answer->body + "/", url("/"));
+    }
+    EXPECT_EQ(Client(client_options()).call({.url = url("/")}).error().code,
+              ErrorCode::unavailable);
+}
+
+TEST_F(ClientTest, where_a_name_is_asked_for_nothing_goes_out_in_clear) {
+    Client client({.ca_pem = authority.certificate_pem(), .server_name = "howdahd"});
+    EXPECT_EQ(client.call({.url = "http://127.0.0.1:1/"}).error().code,
+              ErrorCode::invalid_argument);
+}
+
 TEST_F(ClientTest, only_https_leaves_this_machine) {
     Client client({});
     for (const char* address : {"http://192.0.2.1/", "ftp://127.0.0.1/", "file:///etc/passwd", "",

@@ -15,7 +15,8 @@ struct AllInOneOptions {
     std::string host_id;
     std::string zone;
     std::string agent_url;  ///< where the agent reaches the fleet
-    /// An agent that already runs was given another URL: it is restarted once.
+    /// An agent that already runs was given another URL or certificate, or is of a time when it
+    /// checked less: it is restarted once.
     bool agent_is_stale = false;
     std::string gateway_address = "127.0.0.1";
     std::uint16_t gateway_port = 0;        ///< 0: any free one

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <functional>
 #include <nlohmann/json.hpp>
 
+#include "model/records.h"
 #include "os/file.h"
 
 namespace howdah::howdahd {
@@ -12,7 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kAuthoritySeal = "ca-key";
 constexpr auto kRenewBefore = std::chrono::days(30);
 
 Json read_json(const std::string& path) {
@@ -34,6 +35,30 @@ Status set_mode(const std::string& path, mode_t mode) {
     return Error{ErrorCode::io, "cannot set the mode of " + path, "", "check who owns the home"};
 }
 
+/// An authority on disk.
+struct AuthorityFiles {
+    std::string certificate_path;
+    std::string key_path;
+    std::string seal;  ///< the name its key is sealed under
+    std::function<Result<http::CertificateAuthority>(Timestamp)> make;
+};
+
+Result<http::CertificateAuthority> open_authority(const AuthorityFiles& files,
+                                                  const store::SecretBox& secrets, Timestamp now) {
+    const auto sealed = os::read_file(files.key_path, 1 << 16);
+    if (!sealed.ok() && sealed.error().code != ErrorCode::not_found) return sealed.error();
+    if (sealed.ok()) {
+        HD_TRY(std::string certificate, os::read_file(files.certificate_path, 1 << 16));
+        HD_TRY(Secret key, secrets.unseal(files.seal, *sealed));
+        return http::CertificateAuthority::load(std::move(certificate), std::move(key));
+    }
+    HD_TRY(auto made, files.make(now));
+    // The certificate first: with the sealed key the pair counts as made.
+    HD_CHECK(os::write_file_atomic(files.certificate_path, made.certificate_pem(), 0644));
+    HD_CHECK(os::write_file_atomic(files.key_path, secrets.seal(files.seal, made.key_pem()), 0600));
+    return made;
+}
+
 std::string credentials_path(const Home& home) {
     return home.control() + "/bootstrap-credentials.json";
 }
@@ -45,7 +70,7 @@ Status Home::prepare() const {
         HD_CHECK(os::make_folders(folder, 0711));
         HD_CHECK(set_mode(folder, 0711));
     }
-    for (const std::string& folder : {control(), control() + "/pki", gateway(), run(), log()}) {
+    for (const std::string& folder : {control(), pki(), gateway(), run(), log()}) {
         HD_CHECK(os::make_folders(folder, 0700));
     }
     return ok_status();
@@ -62,39 +87,39 @@ Status save_ports(const Home& home, const Ports& ports) {
     return os::write_file_atomic(home.control() + "/ports.json", json.dump(2) + "\n", 0600);
 }
 
-Result<http::CertificateAuthority> open_authority(const Home& home, const store::SecretBox& secrets,
-                                                  Timestamp now) {
-    const std::string key_path = home.control() + "/pki/ca.key.sealed";
-    const std::string certificate_path = home.control() + "/pki/ca.pem";
-    const auto sealed = os::read_file(key_path, 1 << 16);
-    if (!sealed.ok() && sealed.error().code != ErrorCode::not_found) return sealed.error();
-    if (sealed.ok()) {
-        HD_TRY(std::string certificate, os::read_file(certificate_path, 1 << 16));
-        HD_TRY(Secret key, secrets.unseal(kAuthoritySeal, *sealed));
-        HD_CHECK(os::write_file_atomic(home.ca_path(), certificate, 0644));
-        return http::CertificateAuthority::load(std::move(certificate), std::move(key));
-    }
-    HD_TRY(auto made, http::CertificateAuthority::create("Howdah CA", now));
-    // The certificate first: with the sealed key the pair counts as made.
-    HD_CHECK(os::write_file_atomic(certificate_path, made.certificate_pem(), 0644));
-    HD_CHECK(os::write_file_atomic(home.ca_path(), made.certificate_pem(), 0644));
-    HD_CHECK(os::write_file_atomic(key_path, secrets.seal(kAuthoritySeal, made.key_pem()), 0600));
-    return made;
+Result<control::Authorities> open_authorities(const Home& home, const store::SecretBox& secrets,
+                                              Timestamp now) {
+    HD_TRY(auto control_plane, open_authority({home.api_ca_path(), home.pki() + "/ca.key.sealed",
+                                               "ca-key", control::make_control_plane_authority},
+                                              secrets, now));
+    HD_TRY(auto servers, open_authority({home.servers_ca_path(), home.pki() + "/servers.key.sealed",
+                                         "servers-ca-key", control::make_server_authority},
+                                        secrets, now));
+    control::Authorities both{std::move(control_plane), std::move(servers)};
+    HD_CHECK(os::write_file_atomic(home.ca_path(), both.for_users(), 0644));
+    return both;
 }
 
-Status provide_agent_certificate(const Home& home, const http::CertificateAuthority& authority,
-                                 const std::string& host_id, Timestamp now) {
+bool has_one_authority(const Home& home) {
+    return os::exists(home.api_ca_path()) && !os::exists(home.servers_ca_path());
+}
+
+Result<bool> provide_agent_certificate(const Home& home,
+                                       const http::CertificateAuthority& control_plane,
+                                       const std::string& host_id, Timestamp now) {
     const std::string folder = home.agent() + "/tls";
     HD_CHECK(os::make_folders(folder, 0700));
-    HD_CHECK(os::write_file_atomic(folder + "/ca.pem", authority.certificate_pem(), 0600));
+    HD_CHECK(os::write_file_atomic(folder + "/ca.pem", control_plane.certificate_pem(), 0600));
     const auto present = os::read_file(folder + "/agent.pem", 1 << 16);
     if (present.ok() && os::exists(folder + "/agent.key")) {
         const auto end = http::certificate_end(*present);
-        if (end.ok() && *end - now > kRenewBefore) return ok_status();
+        const auto is_ours = control_plane.has_issued(*present);
+        if (end.ok() && *end - now > kRenewBefore && is_ours.ok() && *is_ours) return false;
     }
-    HD_TRY(const auto issued, authority.issue({.common_name = host_id, .client = true}, now));
+    HD_TRY(const auto issued, control_plane.issue(control::agent_certificate(host_id), now));
     HD_CHECK(os::write_file_atomic(folder + "/agent.key", issued.key_pem.reveal(), 0600));
-    return os::write_file_atomic(folder + "/agent.pem", issued.certificate_pem, 0600);
+    HD_CHECK(os::write_file_atomic(folder + "/agent.pem", issued.certificate_pem, 0600));
+    return present.ok();
 }
 
 Result<std::string> host_id(const Home& home, IdSource& ids) {
@@ -116,19 +141,29 @@ Status publish_endpoints(const Home& home, const Endpoints& endpoints) {
 }
 
 Status publish_credentials(const Home& home, const Credentials& credentials) {
-    const Json json = {
-        {"tenant_id", credentials.tenant_id}, {"subscription_id", credentials.subscription_id},
-        {"client_id", credentials.client_id}, {"client_secret", credentials.client_secret.reveal()},
-        {"authority", credentials.api},       {"api_url", credentials.api},
-        {"ca_path", home.ca_path()}};
+    const Json json = {{"tenant_id", credentials.tenant_id},
+                       {"subscription_id", credentials.subscription_id},
+                       {"client_id", credentials.client_id},
+                       {"client_secret", credentials.client_secret.reveal()},
+                       {"authority", credentials.api},
+                       {"api_url", credentials.api},
+                       {"ca_path", home.ca_path()},
+                       {"api_ca_path", home.api_ca_path()},
+                       {"api_name", model::kControlPlaneName}};
     return os::write_file_atomic(credentials_path(home), json.dump(2) + "\n", 0600);
 }
 
 Status refresh_credentials(const Home& home, const std::string& api) {
     Json json = read_json(credentials_path(home));
-    if (json.empty() || json.value("api_url", "") == api) return ok_status();
-    json["authority"] = api;
-    json["api_url"] = api;
+    if (json.empty()) return ok_status();
+    const Json before = json;
+    if (json.value("api_url", "") != api) {
+        json["authority"] = api;
+        json["api_url"] = api;
+    }
+    json["api_ca_path"] = home.api_ca_path();
+    json["api_name"] = model::kControlPlaneName;
+    if (json == before) return ok_status();
     return os::write_file_atomic(credentials_path(home), json.dump(2) + "\n", 0600);
 }
 

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/result.h"
-#include "http/certificates.h"
+#include "control/pki/authorities.h"
 #include "store/secret_box.h"
 
 namespace howdah::howdahd {
@@ -20,7 +20,12 @@ struct Home {
     std::string gateway() const { return root + "/gateway"; }
     std::string run() const { return root + "/run"; }
     std::string log() const { return root + "/log"; }
+    std::string pki() const { return control() + "/pki"; }
+    /// Of both authorities, for users.
     std::string ca_path() const { return root + "/ca.pem"; }
+    /// Of the control plane's alone.
+    std::string api_ca_path() const { return pki() + "/ca.pem"; }
+    std::string servers_ca_path() const { return pki() + "/servers.pem"; }
 
     /// Makes the folders. The root and `agent` can be passed through by PostgreSQL's users, the
     /// others by nobody else.
@@ -37,15 +42,23 @@ struct Ports {
 Ports load_ports(const Home& home);
 Status save_ports(const Home& home, const Ports& ports);
 
-/// The certificate authority of this installation; made at the first start. Its key is sealed on
-/// disk, its certificate is public (Home::ca_path).
-Result<http::CertificateAuthority> open_authority(const Home& home, const store::SecretBox& secrets,
-                                                  Timestamp now);
+/// The certificate authorities of this installation. One that is absent is made: both at the first
+/// start; that of servers in a home which is older than it. Their keys are sealed on disk, their
+/// certificates are public (Home::ca_path).
+Result<control::Authorities> open_authorities(const Home& home, const store::SecretBox& secrets,
+                                              Timestamp now);
+
+/// Whether the home is from before servers had an authority of their own. Ask before
+/// open_authorities.
+bool has_one_authority(const Home& home);
 
 /// The client certificate with which the agent of this machine shows who it is, in
-/// agent/tls/agent.pem and agent.key. Made anew when it is absent or ends within 30 days.
-Status provide_agent_certificate(const Home& home, const http::CertificateAuthority& authority,
-                                 const std::string& host_id, Timestamp now);
+/// agent/tls/agent.pem and agent.key, and the authority it trusts. Made anew when it is absent,
+/// ends within 30 days or is not of the control plane's authority. True if it takes the place of
+/// another one, which a running agent still has.
+Result<bool> provide_agent_certificate(const Home& home,
+                                       const http::CertificateAuthority& control_plane,
+                                       const std::string& host_id, Timestamp now);
 
 /// The id of this machine; made at the first start.
 Result<std::string> host_id(const Home& home, IdSource& ids);
@@ -66,7 +79,7 @@ struct Credentials {
     std::string api;
 };
 /// howdahd/bootstrap-credentials.json, mode 0600. An existing file keeps its secret and gets the
-/// current addresses.
+/// current addresses, and what the API is known by.
 Status publish_credentials(const Home& home, const Credentials& credentials);
 Status refresh_credentials(const Home& home, const std::string& api);
 

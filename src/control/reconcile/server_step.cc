@@ -157,6 +157,8 @@ Status ServerStep::load_certificate(Loaded& loaded) {
     HD_TRY(const Secret text, secrets_.unseal(key, sealed->value));
     HD_TRY(const auto tls, model::from_json<model::TlsMaterial>(text.reveal()));
     HD_TRY(loaded.view.certificate_end, certificates_.end_of(tls.certificate_pem));
+    HD_TRY(const bool is_current, certificates_.is_current(tls.certificate_pem));
+    loaded.view.certificate_is_outdated = !is_current;
     return {};
 }
 

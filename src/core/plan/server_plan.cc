@@ -332,7 +332,8 @@ void Planner::renew_certificate() {
     });
     if (is_busy || status_.observed_generation < spec_.generation || !view_.certificate_end) return;
     const bool is_retry = status_.retries > 0;
-    const bool is_due = *view_.certificate_end - now_ < kCertificateRenewal;
+    const bool is_due =
+        view_.certificate_is_outdated || *view_.certificate_end - now_ < kCertificateRenewal;
     if (!is_due && !is_retry) return;
     if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
         return ask_again_in(pause);
@@ -353,7 +354,8 @@ void Planner::put_server_action(ActionKind kind, const std::string& subject) {
     action.generation = spec_.generation;
     if (kind == ActionKind::ensure_instance) {
         action.instance = instance_of(spec_, status_, view_.host_names);
-        if (!view_.certificate_end) decision_.issue_certificate = true;
+        if (!view_.certificate_end || view_.certificate_is_outdated)
+            decision_.issue_certificate = true;
     }
     decision_.put_actions.push_back(std::move(action));
 }

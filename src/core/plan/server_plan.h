@@ -29,7 +29,9 @@ struct ServerView {
     std::vector<HostView> hosts;               ///< all known hosts
     std::int64_t free_port = 0;                ///< a port that nobody has; 0: there is none
     std::optional<Timestamp> certificate_end;  ///< none: there is no certificate yet
-    std::vector<std::string> host_names;       ///< that the server is to have; lower case
+    /// It is of an authority that issues for servers no more.
+    bool certificate_is_outdated = false;
+    std::vector<std::string> host_names;  ///< that the server is to have; lower case
 };
 
 /// What is to happen, all of it in one transaction.
