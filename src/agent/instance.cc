@@ -25,6 +25,7 @@ constexpr int kStepsMax = 16;
 constexpr Duration kReloadMax = std::chrono::seconds(10);
 constexpr Duration kReloadPoll = std::chrono::milliseconds(5);
 constexpr Duration kDatabaseMax = std::chrono::minutes(5);
+constexpr Duration kAdministratorMax = std::chrono::seconds(30);
 constexpr int kPortTries = 32;
 
 /// One of a postmaster's own parameters that was changed is in error here too; the next query, in
@@ -48,6 +49,13 @@ constexpr std::string_view kSelectLoadTime =
 constexpr std::string_view kSelectDatabases =
     "SELECT datname, pg_catalog.pg_encoding_to_char(encoding), datcollate "
     "FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname";
+/// Of a prepared transaction the pid is 0.
+constexpr std::string_view kSelectLockHolders =
+    "SELECT DISTINCT pid::text, coalesce(usename, ''), coalesce(datname, ''), coalesce(state, ''), "
+    "coalesce(pg_catalog.date_trunc('second', xact_start)::text, '') "
+    "FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::pg_catalog.int4)) AS holder (pid) "
+    "LEFT JOIN pg_catalog.pg_stat_activity USING (pid) LIMIT 3";
+constexpr std::string_view kLockNotAvailable = "55P03";
 constexpr std::string_view kSelectPending =
     "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name";
 
@@ -214,6 +222,39 @@ Status Instance::check_term(model::Term term) {
 
 Result<pg::Connection> Instance::connect(const std::string& database) const {
     return postmaster_->connect(database, static_cast<int>(state_.backend_port));
+}
+
+/// Carries out what needs locks that a customer may hold: it waits for them for
+/// Postmaster::kLockMax, and the error tells who holds them.
+Status Instance::change(pg::Connection& session, std::string_view sql, Duration timeout) const {
+    std::string holders;
+    const auto look = [&] { holders = lock_holders(session.backend_pid()); };
+    Status done = session.execute(sql, timeout, {Postmaster::kLockMax / 2, look});
+    if (done.ok() || done.error().target != kLockNotAvailable) return done;
+    if (holders.empty()) holders = "another session";
+    return Error{ErrorCode::conflict, "a lock that is needed is held by " + holders, "",
+                 "End that transaction, or its session with pg_terminate_backend; then repeat the "
+                 "request."};
+}
+
+/// For a person; empty if it cannot be found out.
+std::string Instance::lock_holders(int waiting_pid) const {
+    auto session = connect(std::string(kMaintenanceDatabase));
+    if (!session.ok()) return "";
+    const auto holders = session->query(kSelectLockHolders, {std::to_string(waiting_pid)});
+    if (!holders.ok()) return "";
+    std::vector<std::string> all;
+    for (const pg::Row& row : holders->rows) {
+        if (row[0] == "0") {
+            all.emplace_back("a prepared transaction (see pg_prepared_xacts)");
+            continue;
+        }
+        all.push_back(
+            fmt::format("session {} of \"{}\" in database \"{}\" ({}, its transaction "
+                        "began {})",
+                        *row[0], *row[1], *row[2], *row[3], *row[4]));
+    }
+    return join(all, " and ");
 }
 
 Status Instance::load() {
@@ -601,7 +642,8 @@ Status Instance::set_administrator() {
     const bool is_new = state_.password_version == 0;
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
     HD_CHECK(session.execute(kQuietSession));
-    HD_CHECK(session.execute(administrator_sql(state_.spec.administrator_login, verifier_)));
+    HD_CHECK(change(session, administrator_sql(state_.spec.administrator_login, verifier_),
+                    kAdministratorMax));
     if (is_new)
         HD_FAILPOINT("agent.instance.bootstrapped");
     else
@@ -635,7 +677,7 @@ Status Instance::create_database(const model::DatabaseSpec& database, model::Ter
                                  database.name, present.at(0, 0), present.at(0, 1)),
                      "name", "choose another name, or delete the database first"};
     }
-    HD_CHECK(session.execute(create_database_sql(database), kDatabaseMax));
+    HD_CHECK(change(session, create_database_sql(database), kDatabaseMax));
     HD_FAILPOINT("agent.database.created");
     return refresh();
 }
@@ -649,7 +691,7 @@ Status Instance::drop_database(const model::DatabaseSpec& database, model::Term 
         }
     }
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
-    HD_CHECK(session.execute(drop_database_sql(database.name), kDatabaseMax));
+    HD_CHECK(change(session, drop_database_sql(database.name), kDatabaseMax));
     HD_FAILPOINT("agent.database.dropped");
     return refresh();
 }

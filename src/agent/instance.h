@@ -89,6 +89,8 @@ class Instance {
     void publish(std::string_view state, std::string_view detail);
     Result<std::optional<os::Owner>> file_owner() const;
     Result<pg::Connection> connect(const std::string& database) const;
+    Status change(pg::Connection& session, std::string_view sql, Duration timeout) const;
+    std::string lock_holders(int waiting_pid) const;
     std::string group_name() const { return incarnation_; }
 
     const Machine& machine_;

@@ -11,6 +11,7 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -351,6 +352,26 @@ TEST_F(AgentTest, databases_are_made_and_dropped_and_doing_it_again_changes_noth
     EXPECT_EQ(report().databases.size(), databases) << "nothing else has come or gone";
 }
 
+TEST_F(AgentTest, a_statement_that_waits_for_a_lock_gives_up_and_says_who_holds_it) {
+    must(ensure());
+    const model::DatabaseSpec wanted{"/d", "app", "UTF8", "C.UTF-8", ""};
+    must(instance_->create_database(wanted, 1));
+    auto holder = as_administrator();
+    ASSERT_TRUE(holder.ok());
+    must(holder->execute("begin; comment on database app is 'held'"));
+    const Instant begun = clock_.now();
+    const Status refused = instance_->drop_database(wanted, 1);
+    EXPECT_LT(clock_.now() - begun, 3 * Postmaster::kLockMax);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::conflict) << refused.error().describe();
+    const std::string pid = fmt::format("session {} ", holder->backend_pid());
+    EXPECT_NE(refused.error().message.find(pid), std::string::npos) << refused.error().describe();
+    EXPECT_NE(refused.error().message.find("\"ada\""), std::string::npos)
+        << refused.error().describe();
+    must(holder->execute("rollback"));
+    must(instance_->drop_database(wanted, 1));
+}
+
 TEST_F(AgentTest, a_killed_postmaster_is_started_again_though_its_children_live) {
     must(ensure());
     {
@@ -519,8 +540,16 @@ class WholeAgentTest : public AgentTest {
         agent_.reset();
         Journal journal = Journal::open(machine_->layout().journal()).value();
         agent_ = std::make_unique<Agent>(*machine_, LinkOptions{}, std::move(journal), clock_, ids_,
-                                         /*pool_size=*/0);
+                                         /*pool_size=*/0, /*actions_max=*/1);
         must(agent_->load());
+    }
+    /// Somebody else in that server waits for a lock.
+    void wait_until_somebody_waits(pg::Connection& session) {
+        const Instant end = clock_.now() + std::chrono::seconds(20);
+        while (session.query("select count(*) from pg_locks where not granted")->at(0, 0) == "0") {
+            ASSERT_LT(clock_.now(), end);
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
     }
     model::Action action(model::ActionKind kind) {
         model::Action action{.id = ids_.uuid(),
@@ -612,6 +641,58 @@ TEST_F(WholeAgentTest, a_killed_postmaster_is_noticed_and_started_again) {
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
     EXPECT_TRUE(goes_to_another(routes()[0]));
     EXPECT_EQ(routes()[0].postmaster_pid, pid());
+}
+
+TEST_F(WholeAgentTest, a_killed_postmaster_does_not_wait_behind_the_locks_of_other_servers) {
+    ASSERT_EQ(ensure_next(), "");
+    const model::InstanceSpec mine = spec_;
+    const pid_t first = pid();
+    // Another server, of a customer who holds a lock that the agent needs.
+    spec_.incarnation = ids_.uuid();
+    spec_.server_id = "/s/" + spec_.incarnation;
+    ASSERT_EQ(ensure_next(), "");
+    const model::InstanceSpec theirs = spec_;
+    model::Action drop = action(model::ActionKind::create_database);
+    drop.database = model::DatabaseSpec{"/d", "app", "UTF8", "C.UTF-8", ""};
+    ASSERT_EQ(carry_out(drop), "");
+    const auto report = agent_->report_of(spec_.incarnation);
+    auto holder = pg::Connection::open({.host = "127.0.0.1",
+                                        .port = static_cast<int>(report->backend_port),
+                                        .user = kAdministrator,
+                                        .password = Secret(kPassword),
+                                        .ssl_mode = "require"});
+    ASSERT_TRUE(holder.ok()) << holder.error().describe();
+    must(holder->execute("begin; comment on database app is 'held'"));
+    drop.id = ids_.uuid();
+    drop.kind = model::ActionKind::drop_database;
+    ASSERT_TRUE(agent_->accept(drop));
+    {
+        std::jthread watcher([this](std::stop_token stop) { agent_->watch(std::move(stop)); });
+        std::jthread worker([this](std::stop_token stop) { agent_->work(std::move(stop)); });
+        wait_until_somebody_waits(*holder);
+        // As many actions run as may: one. What is more waits, but not what has crashed.
+        spec_ = mine;
+        ++spec_.generation;
+        const model::Action waiting = action(model::ActionKind::ensure_instance);
+        ASSERT_TRUE(agent_->accept(waiting));
+        ASSERT_EQ(kill(first, SIGKILL), 0);
+        const Instant killed = clock_.now();
+        const auto is_up = [&] {
+            const auto all = routes();
+            return std::any_of(all.begin(), all.end(), [&](const model::Route& route) {
+                return route.server_id == mine.server_id && route.state == "open" &&
+                       route.postmaster_pid != first;
+            });
+        };
+        while (!is_up() && clock_.now() < killed + 2 * Postmaster::kLockMax)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        EXPECT_TRUE(is_up());
+        EXPECT_LT(clock_.now() - killed, Postmaster::kLockMax / 2);
+        must(holder->execute("rollback"));
+    }
+    spec_ = theirs;
+    EXPECT_EQ(carry_out(model::ActionKind::delete_instance), "");
+    spec_ = mine;
 }
 
 TEST_F(WholeAgentTest, a_delete_replaces_what_waits_and_nothing_brings_the_server_back) {
