@@ -23,7 +23,10 @@ constexpr Duration kGatewayMax = std::chrono::milliseconds(250);
 /// Sessions that were let through a moment ago get this long to be accepted by PostgreSQL.
 constexpr Duration kHandshakesPause = std::chrono::milliseconds(100);
 constexpr Duration kGatewayPause = std::chrono::milliseconds(1);
-constexpr Duration kIdlePause = std::chrono::seconds(2);
+/// Of what has nothing to prepare, and the longest of one that fails: each attempt writes the
+/// directory of a server anew.
+constexpr Duration kPreparePauseMin = std::chrono::seconds(2);
+constexpr Duration kPreparePauseMax = std::chrono::minutes(5);
 
 model::ActionResult result_of(const model::Action& action, const Status& status) {
     model::ActionResult result{.action_id = action.id,
@@ -373,7 +376,7 @@ bool Agent::wait_for_quiet(std::stop_token stop, const std::string& major) {
 }
 
 void Agent::prepare(std::stop_token stop) {
-    Duration pause = kLinkPauseMin;
+    Duration pause = kPreparePauseMin;
     while (!stop.stop_requested()) {
         bool failed = false;
         for (const InstalledEngine& engine : machine_.engines()) {
@@ -400,7 +403,7 @@ void Agent::prepare(std::stop_token stop) {
                            {{"major", engine.major}, {"reason", status.error().describe()}});
             }
         }
-        pause = failed ? std::min(pause * 2, kCrashPauseMax) : kIdlePause;
+        pause = failed ? std::min(pause * 2, kPreparePauseMax) : kPreparePauseMin;
         std::unique_lock lock(mutex_);
         if (!are_engines_known_) {
             // Also when it failed: the control plane is to hear what this machine lacks.
@@ -412,7 +415,8 @@ void Agent::prepare(std::stop_token stop) {
     }
 }
 
-/// Asks an engine once for its parameters and extensions, with a server made for that.
+/// Asks an engine once for its parameters and extensions, with a server made for that, of which
+/// nothing is left, whatever happens.
 Status Agent::survey(const InstalledEngine& engine) {
     {
         const std::lock_guard lock(mutex_);
@@ -424,6 +428,24 @@ Status Agent::survey(const InstalledEngine& engine) {
     const InstancePaths paths = {machine_.layout().prepared() + "/half-survey-" + id,
                                  machine_.layout().sockets() + "/" + id.substr(0, 8)};
     HD_TRY(const std::string user_name, pool_.claim(engine, paths.folder));
+    auto found = survey_with(engine, paths, user_name);
+    (void)os::remove_tree(paths.folder);
+    (void)os::remove_tree(paths.socket_folder);
+    (void)ServerUsers::remove(user_name);
+    HD_CHECK(found);
+    found->collations = find_collations();
+    HD_CHECK(save_survey(machine_.layout(), *found));
+    log::info("surveyed an engine", {{"version", engine.version}});
+    const std::lock_guard lock(mutex_);
+    surveys_.push_back(std::move(*found));
+    is_host_report_due_ = true;
+    has_news_.notify_all();
+    return ok_status();
+}
+
+/// Starts the server in a claimed directory, asks it, and stops it.
+Result<model::Engine> Agent::survey_with(const InstalledEngine& engine, const InstancePaths& paths,
+                                         const std::string& user_name) {
     HD_TRY(const auto user, ServerUsers::find(user_name));
     HD_CHECK(os::make_folders(machine_.layout().sockets(), 0711));
     HD_CHECK(os::make_folders(paths.socket_folder, 0700));
@@ -446,21 +468,11 @@ Status Agent::survey(const InstalledEngine& engine) {
         if (user) HD_CHECK(os::change_owner(path, {user->uid, user->gid}));
     }
     Postmaster postmaster({engine.programs + "/postgres", paths, user, {}}, clock_);
-    HD_CHECK(postmaster.start());
-    auto found = survey_engine(engine, paths.socket_folder, 5432);
+    const Status started = postmaster.start();
+    auto found = started.ok() ? survey_engine(engine, paths.socket_folder, 5432)
+                              : Result<model::Engine>(started.error());
     HD_CHECK(postmaster.stop());
-    (void)os::remove_tree(paths.folder);
-    (void)os::remove_tree(paths.socket_folder);
-    (void)ServerUsers::remove(user_name);
-    HD_CHECK(found);
-    found->collations = find_collations();
-    HD_CHECK(save_survey(machine_.layout(), *found));
-    log::info("surveyed an engine", {{"version", engine.version}});
-    const std::lock_guard lock(mutex_);
-    surveys_.push_back(std::move(*found));
-    is_host_report_due_ = true;
-    has_news_.notify_all();
-    return ok_status();
+    return found;
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -119,6 +119,8 @@ class Agent {
     void publish_routes_locked();
     bool closes_a_route_locked(const model::RouteTable& table) const;
     Status survey(const InstalledEngine& engine);
+    Result<model::Engine> survey_with(const InstalledEngine& engine, const InstancePaths& paths,
+                                      const std::string& user_name);
 
     std::optional<http::Client> make_client() const;
     Result<model::PollResponse> poll(http::Client& client, const model::PollRequest& request);

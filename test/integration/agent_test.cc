@@ -48,6 +48,16 @@ int shared_memory_of(uid_t uid) {
     return count;
 }
 
+class RememberedIds final : public IdSource {
+  public:
+    std::string uuid() override { return all.emplace_back(source_.uuid()); }
+    std::string random_bytes(std::size_t count) override { return source_.random_bytes(count); }
+    std::vector<std::string> all;
+
+  private:
+    SystemIdSource source_;
+};
+
 /// One agent's home for all tests, because a prepared directory takes a second to make.
 class AgentTest : public testing::Test {
   protected:
@@ -693,6 +703,32 @@ TEST_F(WholeAgentTest, a_killed_postmaster_does_not_wait_behind_the_locks_of_oth
     spec_ = theirs;
     EXPECT_EQ(carry_out(model::ActionKind::delete_instance), "");
     spec_ = mine;
+}
+
+TEST_F(WholeAgentTest, a_survey_that_fails_leaves_nothing) {
+    (void)carry_out(model::ActionKind::delete_instance);
+    agent_.reset();
+    // Where sockets are to be there is a file: no server can be started.
+    must(os::remove_tree(machine_->layout().sockets()));
+    must(os::write_file_atomic(machine_->layout().sockets(), ""));
+    RememberedIds ids;
+    agent_ = std::make_unique<Agent>(*machine_, LinkOptions{},
+                                     Journal::open(machine_->layout().journal()).value(), clock_,
+                                     ids, /*pool_size=*/0);
+    const auto before = os::list_folder(machine_->layout().prepared()).value();
+    {
+        std::jthread preparer([this](std::stop_token stop) { agent_->prepare(std::move(stop)); });
+        const Instant end = clock_.now() + std::chrono::seconds(60);
+        while (!agent_->host_report() && clock_.now() < end)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ASSERT_TRUE(agent_->host_report().has_value()) << "it was tried";
+    EXPECT_TRUE(agent_->host_report()->engines.empty());
+    EXPECT_EQ(os::list_folder(machine_->layout().prepared()).value(), before);
+    for (const std::string& each : ids.all)
+        EXPECT_FALSE(os::find_user("howdah-" + each.substr(0, 8)).ok()) << each;
+    must(os::remove_tree(machine_->layout().sockets()));
+    agent_.reset();
 }
 
 TEST_F(WholeAgentTest, a_delete_replaces_what_waits_and_nothing_brings_the_server_back) {
