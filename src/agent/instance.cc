@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <limits>
 #include <thread>
 
 #include "agent/config/extension_files.h"
@@ -303,13 +304,21 @@ core::InstanceFacts Instance::facts() const {
     facts.wants_running = state_.spec.running;
     facts.is_configured = is_configured_;
     facts.is_loaded = is_loaded_;
-    facts.is_restart_due = state_.restart_token != restart_token(state_.spec.restart_sequence);
-    facts.has_administrator = state_.password_version >= state_.spec.password_version;
+    facts.is_restart_due = is_restart_due();
+    facts.has_administrator = state_.password_version == state_.spec.password_version;
     return facts;
 }
 
 std::string Instance::restart_token(std::int64_t sequence) const {
     return fmt::format("{}/{}/{}", sequence, state_.spec.vcores, state_.spec.memory_mb);
+}
+
+/// Of two restarts the greater number is the later; an older one has been made, or was taken back.
+bool Instance::is_restart_due() const {
+    const std::vector<std::string> parts = split(state_.restart_token, '/');
+    const auto made = parse_integer(parts.front(), 0, std::numeric_limits<std::int64_t>::max());
+    if (!made.ok() || *made < state_.spec.restart_sequence) return true;
+    return state_.restart_token != restart_token(*made);
 }
 
 Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
@@ -323,26 +332,56 @@ Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
     is_configured_ = false;
     for (int i = 0; i < kStepsMax; ++i) {
         const core::InstanceStep next = core::next_step(facts());
-        if (next == core::InstanceStep::done) {
-            state_.observed_generation = spec.generation;
-            state_.previous.reset();
-            HD_CHECK(save());
-            HD_CHECK(refresh());
-            note_parameters_in_force();
-            return save();
-        }
-        const Status status = step(next);
+        const bool is_done = next == core::InstanceStep::done;
+        const Status status = is_done ? settle() : step(next);
+        if (status.ok() && is_done) return status;
         if (status.ok()) continue;
         log::warn("a step of an instance failed", {{"server", spec.server_id},
                                                    {"step", core::to_string(next)},
                                                    {"reason", status.error().describe()}});
-        fall_back_to_previous();
-        if (os::exists(paths_.state())) (void)save();
+        undo();
         (void)refresh(status.error().message);
         return status.error().in(std::string(core::describe(next)));
     }
     return Error{ErrorCode::internal, "the instance does not settle: " +
                                           std::string(core::to_string(core::next_step(facts())))};
+}
+
+/// Everything is done: the spec is in force from the moment that this is on disk.
+Status Instance::settle() {
+    const model::InstanceState before = state_;
+    state_.observed_generation = state_.spec.generation;
+    state_.previous.reset();
+    if (Status saved = save(); !saved.ok()) {
+        state_ = before;
+        return saved;
+    }
+    const Status refreshed = refresh();
+    if (!refreshed.ok()) {
+        // No failure of what was asked for; tend() reads it again.
+        log::warn("an instance could not be asked for its state",
+                  {{"server", state_.spec.server_id}, {"reason", refreshed.error().describe()}});
+        return ok_status();
+    }
+    note_parameters_in_force();
+    (void)save();
+    return ok_status();
+}
+
+/// After a failure: the spec before is in force again, also where PostgreSQL has read some of the
+/// new one. What was restarted stays so, and a password is its own matter (set_administrator).
+void Instance::undo() {
+    const bool has_previous = state_.previous.has_value();
+    fall_back_to_previous();
+    if (os::exists(paths_.state())) (void)save();
+    if (!has_previous || !postmaster_) return;
+    if (!postmaster_->is_running()) return;  // tend() writes all before it starts it
+    Status undone = apply_limits(state_.spec.memory_mb);
+    if (undone.ok()) undone = write_configuration();
+    if (undone.ok()) undone = postmaster_->reload();
+    if (undone.ok()) return;
+    log::error("a change that failed could not be undone",
+               {{"server", state_.spec.server_id}, {"reason", undone.error().describe()}});
 }
 
 /// The last spec that was in force is again the one this instance is tended by.
@@ -639,11 +678,20 @@ Status Instance::restart() {
 }
 
 Status Instance::set_administrator() {
-    const bool is_new = state_.password_version == 0;
+    const bool is_new = state_.observed_generation == 0;
+    const std::int64_t before = state_.password_version;
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
     HD_CHECK(session.execute(kQuietSession));
-    HD_CHECK(change(session, administrator_sql(state_.spec.administrator_login, verifier_),
-                    kAdministratorMax));
+    // On disk before: whoever does not hear how it ended sets the password of its spec again.
+    state_.password_version = 0;
+    HD_CHECK(save());
+    const Status changed = change(
+        session, administrator_sql(state_.spec.administrator_login, verifier_), kAdministratorMax);
+    if (!changed.ok()) {
+        // PostgreSQL itself has said no, so nothing has changed.
+        if (!session.is_broken()) state_.password_version = before;
+        return changed;
+    }
     if (is_new)
         HD_FAILPOINT("agent.instance.bootstrapped");
     else

@@ -342,6 +342,84 @@ TEST_F(AgentTest, a_new_password_lets_in_and_the_old_one_no_more) {
         << "the verifier is not kept beside the server";
 }
 
+TEST_F(AgentTest, a_change_that_fails_leaves_password_and_settings_as_they_were) {
+    must(ensure());
+    const model::InstanceSpec before = spec_;
+    const pid_t first = pid();
+    const std::string work_mem = ask("show work_mem");
+    auto holder = as_administrator();
+    ASSERT_TRUE(holder.ok());
+    must(holder->execute("begin; alter role ada password 'Held-Horse-44'"));
+    set_password("Another-Horse-43");
+    spec_.parameters["work_mem"] = "7001";
+    const Status refused = ensure();
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::conflict) << refused.error().describe();
+    EXPECT_NE(refused.error().message.find(fmt::format("session {} ", holder->backend_pid())),
+              std::string::npos)
+        << refused.error().describe();
+    must(holder->execute("rollback"));
+    const auto is_as_before = [&] {
+        must(instance_->tend());
+        EXPECT_TRUE(as_administrator(kPassword).ok());
+        EXPECT_FALSE(as_administrator("Another-Horse-43").ok());
+        const Instant end = clock_.now() + std::chrono::seconds(10);
+        while (ask("show work_mem") != work_mem && clock_.now() < end)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        EXPECT_EQ(ask("show work_mem"), work_mem);
+        EXPECT_EQ(pid(), first);
+    };
+    is_as_before();
+    start_agent_again();
+    is_as_before();
+    // The control plane takes it back, and a later change is another.
+    const model::Generation generation = spec_.generation;
+    spec_ = before;
+    spec_.generation = generation;
+    must(ensure());
+    is_as_before();
+    spec_.parameters["maintenance_work_mem"] = "70001";
+    must(ensure());
+    is_as_before();
+}
+
+TEST_F(AgentTest, a_password_that_was_set_is_taken_back_by_the_spec_before) {
+    must(ensure());
+    const model::InstanceSpec before = spec_;
+    set_password("Another-Horse-43");
+    spec_.restart_sequence = 7;
+    must(ensure());
+    EXPECT_TRUE(as_administrator("Another-Horse-43").ok());
+    const pid_t second = pid();
+    const model::Generation generation = spec_.generation;
+    spec_ = before;
+    spec_.generation = generation;
+    must(ensure());
+    EXPECT_TRUE(as_administrator(kPassword).ok());
+    EXPECT_FALSE(as_administrator("Another-Horse-43").ok());
+    EXPECT_EQ(pid(), second) << "a restart cannot be taken back, and is not made again";
+    spec_.restart_sequence = 9;
+    must(ensure());
+    EXPECT_NE(pid(), second);
+}
+
+TEST_F(AgentTest, a_password_of_which_it_is_not_known_whether_it_was_set_is_set_again) {
+    must(ensure());
+    // The agent was killed between setting it and writing that down.
+    auto state = model::from_json<model::InstanceState>(os::read_file(paths().state()).value());
+    ASSERT_TRUE(state.ok());
+    state->password_version = 0;
+    must(os::write_file_atomic(paths().state(), model::to_json(*state), 0600));
+    {
+        auto session = as_administrator();
+        ASSERT_TRUE(session.ok());
+        must(session->execute("alter role ada password 'Another-Horse-43'"));
+    }
+    start_agent_again();
+    must(ensure());
+    EXPECT_TRUE(as_administrator(kPassword).ok());
+}
+
 TEST_F(AgentTest, databases_are_made_and_dropped_and_doing_it_again_changes_nothing) {
     must(ensure());
     const std::size_t databases = report().databases.size();
@@ -700,6 +778,8 @@ TEST_F(WholeAgentTest, a_killed_postmaster_does_not_wait_behind_the_locks_of_oth
         EXPECT_LT(clock_.now() - killed, Postmaster::kLockMax / 2);
         must(holder->execute("rollback"));
     }
+    for (const model::ActionResult& each : agent_->results())
+        must(agent_->acknowledge({each.action_id}));
     spec_ = theirs;
     EXPECT_EQ(carry_out(model::ActionKind::delete_instance), "");
     spec_ = mine;
