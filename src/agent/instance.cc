@@ -49,14 +49,17 @@ constexpr std::string_view kSelectLoadTime =
     "SELECT pg_catalog.date_part('epoch', pg_catalog.pg_conf_load_time())::text";
 constexpr std::string_view kSelectDatabases =
     "SELECT datname, pg_catalog.pg_encoding_to_char(encoding), datcollate "
-    "FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname";
+    "FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1') ORDER BY datname";
 /// Of a prepared transaction the pid is 0.
 constexpr std::string_view kSelectLockHolders =
     "SELECT DISTINCT pid::text, coalesce(usename, ''), coalesce(datname, ''), coalesce(state, ''), "
     "coalesce(pg_catalog.date_trunc('second', xact_start)::text, '') "
     "FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::pg_catalog.int4)) AS holder (pid) "
     "LEFT JOIN pg_catalog.pg_stat_activity USING (pid) LIMIT 3";
+constexpr std::string_view kSelectIsTemplate =
+    "SELECT datistemplate FROM pg_catalog.pg_database WHERE datname = $1";
 constexpr std::string_view kLockNotAvailable = "55P03";
+constexpr std::string_view kObjectInUse = "55006";
 constexpr std::string_view kSelectPending =
     "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name";
 
@@ -739,7 +742,20 @@ Status Instance::drop_database(const model::DatabaseSpec& database, model::Term 
         }
     }
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
-    HD_CHECK(change(session, drop_database_sql(database.name), kDatabaseMax));
+    HD_TRY(const pg::Rows present, session.query(kSelectIsTemplate, {database.name}));
+    if (!present.rows.empty() && present.at(0, 0) == "t")
+        HD_CHECK(change(session, no_template_sql(database.name), kDatabaseMax));
+    const Status dropped = change(session, drop_database_sql(database.name), kDatabaseMax);
+    if (!dropped.ok() && dropped.error().target == kObjectInUse) {
+        Error error = dropped.error();
+        error.hint =
+            "End what uses it: prepared transactions (see pg_prepared_xacts) with ROLLBACK "
+            "PREPARED "
+            "or COMMIT PREPARED in that database, replication slots and subscriptions by dropping "
+            "them.";
+        return error;
+    }
+    HD_CHECK(dropped);
     HD_FAILPOINT("agent.database.dropped");
     return refresh();
 }

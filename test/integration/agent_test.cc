@@ -420,6 +420,45 @@ TEST_F(AgentTest, a_password_of_which_it_is_not_known_whether_it_was_set_is_set_
     EXPECT_TRUE(as_administrator(kPassword).ok());
 }
 
+TEST_F(AgentTest, a_database_that_was_made_a_template_is_still_seen_and_dropped) {
+    must(ensure());
+    const model::DatabaseSpec wanted{"/d", "app", "UTF8", "C.UTF-8", ""};
+    must(instance_->create_database(wanted, 1));
+    {
+        auto session = as_administrator();
+        ASSERT_TRUE(session.ok());
+        must(session->execute("alter database app is_template true"));
+    }
+    must(instance_->tend());
+    const auto is_app = [](const model::DatabaseStatus& each) { return each.name == "app"; };
+    const auto seen = report().databases;
+    EXPECT_EQ(std::count_if(seen.begin(), seen.end(), is_app), 1);
+    for (const model::DatabaseStatus& each : seen) EXPECT_FALSE(each.name.starts_with("template"));
+    for (int i = 0; i < 2; ++i) must(instance_->drop_database(wanted, 1));
+    EXPECT_EQ(ask("select count(*) from pg_database where datname = 'app'"), "0");
+}
+
+TEST_F(AgentTest, a_prepared_transaction_that_prevents_a_drop_is_named) {
+    spec_.parameters["max_prepared_transactions"] = "5";
+    must(ensure());
+    const model::DatabaseSpec wanted{"/d", "app", "UTF8", "C.UTF-8", ""};
+    must(instance_->create_database(wanted, 1));
+    auto session = pg::Connection::open({.host = "127.0.0.1",
+                                         .port = static_cast<int>(report().backend_port),
+                                         .database = "app",
+                                         .user = kAdministrator,
+                                         .password = Secret(kPassword),
+                                         .ssl_mode = "require"});
+    ASSERT_TRUE(session.ok()) << session.error().describe();
+    must(session->execute("begin; create schema kept; prepare transaction 'kept'"));
+    const Status refused = instance_->drop_database(wanted, 1);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().hint.find("ROLLBACK PREPARED"), std::string::npos)
+        << refused.error().describe();
+    must(session->execute("rollback prepared 'kept'"));
+    must(instance_->drop_database(wanted, 1));
+}
+
 TEST_F(AgentTest, databases_are_made_and_dropped_and_doing_it_again_changes_nothing) {
     must(ensure());
     const std::size_t databases = report().databases.size();
