@@ -4,6 +4,8 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <memory>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -22,7 +24,10 @@ constexpr Duration kGatewayMax = std::chrono::milliseconds(250);
 /// Sessions that were let through a moment ago get this long to be accepted by PostgreSQL.
 constexpr Duration kHandshakesPause = std::chrono::milliseconds(100);
 constexpr Duration kGatewayPause = std::chrono::milliseconds(1);
-constexpr Duration kIdlePause = std::chrono::seconds(2);
+/// Of what has nothing to prepare, and the longest of one that fails: each attempt writes the
+/// directory of a server anew.
+constexpr Duration kPreparePauseMin = std::chrono::seconds(2);
+constexpr Duration kPreparePauseMax = std::chrono::minutes(5);
 
 model::ActionResult result_of(const model::Action& action, const Status& status) {
     model::ActionResult result{.action_id = action.id,
@@ -53,13 +58,14 @@ void wait_for_gateway(const std::string& path, std::int64_t revision, const Cloc
 }  // namespace
 
 Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
-             IdSource& ids, int pool_size)
+             IdSource& ids, int pool_size, int actions_max)
     : machine_(machine),
       link_(std::move(link)),
       journal_(std::move(journal)),
       clock_(clock),
       ids_(ids),
       pool_size_(pool_size),
+      actions_max_(actions_max),
       epoch_(ids.uuid()),
       pool_(machine.layout(), ids) {}
 
@@ -129,7 +135,7 @@ bool Agent::accept(model::Action action) {
     if (member.jobs.size() >= kQueuedActionsMax) return false;
     running_.insert(action.id);
     member.jobs.push_back({std::move(action)});
-    has_job_.notify_one();
+    has_job_.notify_all();
     return true;
 }
 
@@ -170,65 +176,90 @@ std::optional<model::HostReport> Agent::host_report() {
 void Agent::queue_tend_locked(const std::string& incarnation, Member& member) {
     if (member.is_tend_queued) return;
     member.is_tend_queued = true;
-    member.jobs.push_back({});
+    // Before what waits: a server that has crashed is started before anything is done to it.
+    member.jobs.push_front({});
     log::debug("an instance is looked at", {{"incarnation", incarnation}});
-    has_job_.notify_one();
+    has_job_.notify_all();
 }
 
-std::optional<std::pair<std::string, Agent::Job>> Agent::take_job(std::stop_token stop) {
+/// What may begin now, one job of an instance at a time.
+Agent::Turn Agent::take_turn_locked() {
+    Turn turn;
+    turn.ended = std::exchange(ended_, {});
+    for (auto& [incarnation, member] : members_) {
+        if (member.is_busy || member.jobs.empty()) continue;
+        const bool is_action = member.jobs.front().action.has_value();
+        if (is_action && actions_ >= actions_max_) continue;
+        turn.begun.emplace_back(incarnation, std::move(member.jobs.front()));
+        member.jobs.pop_front();
+        member.is_busy = true;
+        ++jobs_;
+        if (is_action) ++actions_;
+    }
+    return turn;
+}
+
+/// The last one is over; until then what was accepted is done, also after the stop.
+Agent::Turn Agent::next_turn(std::stop_token stop) {
     std::unique_lock lock(mutex_);
-    for (;;) {
-        for (auto& [incarnation, member] : members_) {
-            if (member.is_busy || member.jobs.empty()) continue;
-            Job job = std::move(member.jobs.front());
-            member.jobs.pop_front();
-            member.is_busy = true;
-            return std::pair(incarnation, std::move(job));
-        }
-        if (!has_job_.wait(lock, stop, [this] {
-                return std::any_of(members_.begin(), members_.end(), [](const auto& each) {
-                    return !each.second.is_busy && !each.second.jobs.empty();
-                });
-            })) {
-            return std::nullopt;
-        }
-    }
-}
-
-void Agent::finish_job(const std::string& incarnation, bool is_removed) {
-    {
-        const std::lock_guard lock(mutex_);
-        Member& member = members_[incarnation];
-        member.is_busy = false;
-        if (is_removed) {
-            removed_.push_back(incarnation);
-            if (removed_.size() > kRemovedMax) removed_.pop_front();
-        }
-        // Also after what came for it when it was gone.
-        if (member.jobs.empty() && was_removed_locked(incarnation)) members_.erase(incarnation);
-        has_job_.notify_all();
-    }
-    if (is_removed) publish_routes();
+    Turn turn;
+    const auto has_turn = [&] {
+        turn = take_turn_locked();
+        return !turn.is_over();
+    };
+    if (!has_job_.wait(lock, stop, has_turn) && jobs_ > 0) has_job_.wait(lock, has_turn);
+    return turn;
 }
 
 void Agent::work(std::stop_token stop) {
-    while (auto taken = take_job(stop)) {
-        auto& [incarnation, job] = *taken;
-        Instance* instance = nullptr;
-        {
-            const std::lock_guard lock(mutex_);
-            instance = members_[incarnation].instance.get();
+    std::map<std::string, std::jthread> threads;  // by incarnation
+    for (Turn turn = next_turn(stop); !turn.is_over(); turn = next_turn(stop)) {
+        for (const std::string& each : turn.ended) threads.erase(each);
+        for (auto& [incarnation, job] : turn.begun) {
+            const auto shared = std::make_shared<Job>(std::move(job));
+            const auto run = [this, who = incarnation, shared] { do_job(who, *shared); };
+            try {
+                threads[incarnation] = std::jthread(run);
+            } catch (const std::system_error& problem) {
+                log::error("no thread is to be had", {{"reason", problem.what()}});
+                run();
+            }
         }
-        bool is_removed = false;
-        if (job.action) {
-            carry_out(*instance, *job.action);
-            is_removed = job.action->kind == model::ActionKind::delete_instance &&
-                         !os::exists(instance_paths(machine_.layout(), incarnation).folder);
-        } else {
-            tend(incarnation, *instance);
-        }
-        finish_job(incarnation, is_removed);
     }
+}
+
+void Agent::do_job(const std::string& incarnation, const Job& job) {
+    Instance* instance = nullptr;
+    {
+        const std::lock_guard lock(mutex_);
+        instance = members_[incarnation].instance.get();
+    }
+    bool is_removed = false;
+    if (job.action) {
+        carry_out(*instance, *job.action);
+        is_removed = job.action->kind == model::ActionKind::delete_instance &&
+                     !os::exists(instance_paths(machine_.layout(), incarnation).folder);
+    } else {
+        tend(incarnation, *instance);
+    }
+    if (is_removed) publish_routes();
+    finish_job(incarnation, job, is_removed);
+}
+
+void Agent::finish_job(const std::string& incarnation, const Job& job, bool is_removed) {
+    const std::lock_guard lock(mutex_);
+    Member& member = members_[incarnation];
+    member.is_busy = false;
+    if (is_removed) {
+        removed_.push_back(incarnation);
+        if (removed_.size() > kRemovedMax) removed_.pop_front();
+    }
+    // Also after what came for it when it was gone.
+    if (member.jobs.empty() && was_removed_locked(incarnation)) members_.erase(incarnation);
+    --jobs_;
+    if (job.action) --actions_;
+    ended_.push_back(incarnation);
+    has_job_.notify_all();
 }
 
 void Agent::carry_out(Instance& instance, const model::Action& action) {
@@ -346,7 +377,7 @@ bool Agent::wait_for_quiet(std::stop_token stop, const std::string& major) {
 }
 
 void Agent::prepare(std::stop_token stop) {
-    Duration pause = kLinkPauseMin;
+    Duration pause = kPreparePauseMin;
     while (!stop.stop_requested()) {
         bool failed = false;
         for (const InstalledEngine& engine : machine_.engines()) {
@@ -373,7 +404,7 @@ void Agent::prepare(std::stop_token stop) {
                            {{"major", engine.major}, {"reason", status.error().describe()}});
             }
         }
-        pause = failed ? std::min(pause * 2, kCrashPauseMax) : kIdlePause;
+        pause = failed ? std::min(pause * 2, kPreparePauseMax) : kPreparePauseMin;
         std::unique_lock lock(mutex_);
         if (!are_engines_known_) {
             // Also when it failed: the control plane is to hear what this machine lacks.
@@ -385,7 +416,8 @@ void Agent::prepare(std::stop_token stop) {
     }
 }
 
-/// Asks an engine once for its parameters and extensions, with a server made for that.
+/// Asks an engine once for its parameters and extensions, with a server made for that, of which
+/// nothing is left, whatever happens.
 Status Agent::survey(const InstalledEngine& engine) {
     {
         const std::lock_guard lock(mutex_);
@@ -397,6 +429,24 @@ Status Agent::survey(const InstalledEngine& engine) {
     const InstancePaths paths = {machine_.layout().prepared() + "/half-survey-" + id,
                                  machine_.layout().sockets() + "/" + id.substr(0, 8)};
     HD_TRY(const std::string user_name, pool_.claim(engine, paths.folder));
+    auto found = survey_with(engine, paths, user_name);
+    (void)os::remove_tree(paths.folder);
+    (void)os::remove_tree(paths.socket_folder);
+    (void)ServerUsers::remove(user_name);
+    HD_CHECK(found);
+    found->collations = find_collations();
+    HD_CHECK(save_survey(machine_.layout(), *found));
+    log::info("surveyed an engine", {{"version", engine.version}});
+    const std::lock_guard lock(mutex_);
+    surveys_.push_back(std::move(*found));
+    is_host_report_due_ = true;
+    has_news_.notify_all();
+    return ok_status();
+}
+
+/// Starts the server in a claimed directory, asks it, and stops it.
+Result<model::Engine> Agent::survey_with(const InstalledEngine& engine, const InstancePaths& paths,
+                                         const std::string& user_name) {
     HD_TRY(const auto user, ServerUsers::find(user_name));
     HD_CHECK(os::make_folders(machine_.layout().sockets(), 0711));
     HD_CHECK(os::make_folders(paths.socket_folder, 0700));
@@ -419,21 +469,11 @@ Status Agent::survey(const InstalledEngine& engine) {
         if (user) HD_CHECK(os::change_owner(path, {user->uid, user->gid}));
     }
     Postmaster postmaster({engine.programs + "/postgres", paths, user, {}}, clock_);
-    HD_CHECK(postmaster.start());
-    auto found = survey_engine(engine, paths.socket_folder, 5432);
+    const Status started = postmaster.start();
+    auto found = started.ok() ? survey_engine(engine, paths.socket_folder, 5432)
+                              : Result<model::Engine>(started.error());
     HD_CHECK(postmaster.stop());
-    (void)os::remove_tree(paths.folder);
-    (void)os::remove_tree(paths.socket_folder);
-    (void)ServerUsers::remove(user_name);
-    HD_CHECK(found);
-    found->collations = find_collations();
-    HD_CHECK(save_survey(machine_.layout(), *found));
-    log::info("surveyed an engine", {{"version", engine.version}});
-    const std::lock_guard lock(mutex_);
-    surveys_.push_back(std::move(*found));
-    is_host_report_due_ = true;
-    has_news_.notify_all();
-    return ok_status();
+    return found;
 }
 
 // ---------------------------------------------------------------------------------------------

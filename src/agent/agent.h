@@ -35,12 +35,16 @@ Result<http::Client> open_link(const LinkOptions& options);
 /// The agent of one machine: its instances, the actions that wait for them, the journal of what
 /// was done, the routes for the gateway, and the link to the control plane.
 ///
-/// It makes no threads. Run work() in a few (one instance is worked on by one at a time), and
-/// watch(), prepare(), pull() and push() in one each. Destroying it leaves PostgreSQL running.
+/// Run work(), watch(), prepare(), pull() and push() in one thread each. work() makes a thread for
+/// each instance that has something to do, for as long as it has, so that no server ever waits
+/// behind what another's customer holds up; nobody else makes any. At most `actions_max` actions
+/// run at a time, one of each instance; looking after instances, which starts those that crashed,
+/// is not bounded by that and comes first. Destroying it leaves PostgreSQL running.
 class Agent {
   public:
     static constexpr int kPoolMax = 64;
     static constexpr std::size_t kQueuedActionsMax = 1000;  ///< of one instance
+    static constexpr int kActionsMax = 64;                  ///< that run at a time
     static constexpr Duration kTendEvery = std::chrono::seconds(10);
     static constexpr Duration kCrashPauseMin = std::chrono::milliseconds(100);
     static constexpr Duration kCrashPauseMax = std::chrono::seconds(30);
@@ -54,7 +58,7 @@ class Agent {
     static constexpr Duration kLinkPauseMax = std::chrono::seconds(2);
 
     Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
-          IdSource& ids, int pool_size);
+          IdSource& ids, int pool_size, int actions_max = kActionsMax);
     ~Agent();
 
     /// Reads every instance from disk, takes over what runs, publishes the routes.
@@ -73,8 +77,8 @@ class Agent {
     /// None before the engines have been looked at.
     std::optional<model::HostReport> host_report();
 
-    void work(std::stop_token stop);     ///< carries out actions
-    void watch(std::stop_token stop);    ///< notices ended postmasters, asks for refreshes
+    void work(std::stop_token stop);   ///< carries out actions, tends; ends when no thread is left
+    void watch(std::stop_token stop);  ///< notices ended postmasters, asks for refreshes
     void prepare(std::stop_token stop);  ///< fills the pool, surveys engines
     void pull(std::stop_token stop);     ///< waits for actions
     void push(std::stop_token stop);     ///< sends reports and results as they come
@@ -82,6 +86,12 @@ class Agent {
   private:
     struct Job {
         std::optional<model::Action> action;  ///< none: tend
+    };
+    /// For work(): what is to begin, and whose threads have nothing more to do.
+    struct Turn {
+        std::vector<std::pair<std::string, Job>> begun;
+        std::vector<std::string> ended;
+        bool is_over() const { return begun.empty() && ended.empty(); }
     };
     struct Member {
         std::unique_ptr<Instance> instance;
@@ -100,8 +110,10 @@ class Agent {
     bool was_removed_locked(const std::string& incarnation) const;
     bool has_host_report_locked() const;
     void queue_tend_locked(const std::string& incarnation, Member& member);
-    std::optional<std::pair<std::string, Job>> take_job(std::stop_token stop);
-    void finish_job(const std::string& incarnation, bool is_removed);
+    Turn next_turn(std::stop_token stop);
+    Turn take_turn_locked();
+    void do_job(const std::string& incarnation, const Job& job);
+    void finish_job(const std::string& incarnation, const Job& job, bool is_removed);
     void carry_out(Instance& instance, const model::Action& action);
     Status execute(Instance& instance, const model::Action& action);
     void tend(const std::string& incarnation, Instance& instance);
@@ -111,6 +123,8 @@ class Agent {
     void publish_routes_locked();
     bool closes_a_route_locked(const model::RouteTable& table) const;
     Status survey(const InstalledEngine& engine);
+    Result<model::Engine> survey_with(const InstalledEngine& engine, const InstancePaths& paths,
+                                      const std::string& user_name);
 
     std::optional<http::Client> make_client() const;
     Result<model::PollResponse> poll(http::Client& client, const model::PollRequest& request);
@@ -122,6 +136,7 @@ class Agent {
     const Clock& clock_;
     IdSource& ids_;
     const int pool_size_;
+    const int actions_max_;
     const std::string epoch_;
     PreparedPool pool_;
 
@@ -130,6 +145,9 @@ class Agent {
     std::condition_variable_any has_news_;
     std::map<std::string, Member> members_;  ///< guarded by mutex_; by incarnation
     std::set<std::string> running_;          ///< guarded by mutex_; ids of accepted actions
+    int jobs_ = 0;                           ///< guarded by mutex_; that have begun
+    int actions_ = 0;                        ///< guarded by mutex_; actions among them
+    std::vector<std::string> ended_;         ///< guarded by mutex_; incarnations of ended jobs
     std::vector<model::Engine> surveys_;     ///< guarded by mutex_
     std::deque<std::string> removed_;        ///< guarded by mutex_; incarnations, newest last
     Instant last_action_{};                  ///< guarded by mutex_; when one ended

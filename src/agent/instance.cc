@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <limits>
 #include <thread>
 
 #include "agent/config/extension_files.h"
@@ -25,6 +26,7 @@ constexpr int kStepsMax = 16;
 constexpr Duration kReloadMax = std::chrono::seconds(10);
 constexpr Duration kReloadPoll = std::chrono::milliseconds(5);
 constexpr Duration kDatabaseMax = std::chrono::minutes(5);
+constexpr Duration kAdministratorMax = std::chrono::seconds(30);
 constexpr int kPortTries = 32;
 
 /// One of a postmaster's own parameters that was changed is in error here too; the next query, in
@@ -47,7 +49,17 @@ constexpr std::string_view kSelectLoadTime =
     "SELECT pg_catalog.date_part('epoch', pg_catalog.pg_conf_load_time())::text";
 constexpr std::string_view kSelectDatabases =
     "SELECT datname, pg_catalog.pg_encoding_to_char(encoding), datcollate "
-    "FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname";
+    "FROM pg_catalog.pg_database WHERE datname NOT IN ('template0', 'template1') ORDER BY datname";
+/// Of a prepared transaction the pid is 0.
+constexpr std::string_view kSelectLockHolders =
+    "SELECT DISTINCT pid::text, coalesce(usename, ''), coalesce(datname, ''), coalesce(state, ''), "
+    "coalesce(pg_catalog.date_trunc('second', xact_start)::text, '') "
+    "FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids($1::pg_catalog.int4)) AS holder (pid) "
+    "LEFT JOIN pg_catalog.pg_stat_activity USING (pid) LIMIT 3";
+constexpr std::string_view kSelectIsTemplate =
+    "SELECT datistemplate FROM pg_catalog.pg_database WHERE datname = $1";
+constexpr std::string_view kLockNotAvailable = "55P03";
+constexpr std::string_view kObjectInUse = "55006";
 constexpr std::string_view kSelectPending =
     "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name";
 
@@ -216,6 +228,39 @@ Result<pg::Connection> Instance::connect(const std::string& database) const {
     return postmaster_->connect(database, static_cast<int>(state_.backend_port));
 }
 
+/// Carries out what needs locks that a customer may hold: it waits for them for
+/// Postmaster::kLockMax, and the error tells who holds them.
+Status Instance::change(pg::Connection& session, std::string_view sql, Duration timeout) const {
+    std::string holders;
+    const auto look = [&] { holders = lock_holders(session.backend_pid()); };
+    Status done = session.execute(sql, timeout, {Postmaster::kLockMax / 2, look});
+    if (done.ok() || done.error().target != kLockNotAvailable) return done;
+    if (holders.empty()) holders = "another session";
+    return Error{ErrorCode::conflict, "a lock that is needed is held by " + holders, "",
+                 "End that transaction, or its session with pg_terminate_backend; then repeat the "
+                 "request."};
+}
+
+/// For a person; empty if it cannot be found out.
+std::string Instance::lock_holders(int waiting_pid) const {
+    auto session = connect(std::string(kMaintenanceDatabase));
+    if (!session.ok()) return "";
+    const auto holders = session->query(kSelectLockHolders, {std::to_string(waiting_pid)});
+    if (!holders.ok()) return "";
+    std::vector<std::string> all;
+    for (const pg::Row& row : holders->rows) {
+        if (row[0] == "0") {
+            all.emplace_back("a prepared transaction (see pg_prepared_xacts)");
+            continue;
+        }
+        all.push_back(
+            fmt::format("session {} of \"{}\" in database \"{}\" ({}, its transaction "
+                        "began {})",
+                        *row[0], *row[1], *row[2], *row[3], *row[4]));
+    }
+    return join(all, " and ");
+}
+
 Status Instance::load() {
     HD_TRY(const std::string text, os::read_file(paths_.state(), 8 << 20));
     HD_TRY(state_, model::from_json<model::InstanceState>(text));
@@ -263,13 +308,21 @@ core::InstanceFacts Instance::facts() const {
     facts.wants_running = state_.spec.running;
     facts.is_configured = is_configured_;
     facts.is_loaded = is_loaded_;
-    facts.is_restart_due = state_.restart_token != restart_token(state_.spec.restart_sequence);
-    facts.has_administrator = state_.password_version >= state_.spec.password_version;
+    facts.is_restart_due = is_restart_due();
+    facts.has_administrator = state_.password_version == state_.spec.password_version;
     return facts;
 }
 
 std::string Instance::restart_token(std::int64_t sequence) const {
     return fmt::format("{}/{}/{}", sequence, state_.spec.vcores, state_.spec.memory_mb);
+}
+
+/// Of two restarts the greater number is the later; an older one has been made, or was taken back.
+bool Instance::is_restart_due() const {
+    const std::vector<std::string> parts = split(state_.restart_token, '/');
+    const auto made = parse_integer(parts.front(), 0, std::numeric_limits<std::int64_t>::max());
+    if (!made.ok() || *made < state_.spec.restart_sequence) return true;
+    return state_.restart_token != restart_token(*made);
 }
 
 Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
@@ -283,26 +336,56 @@ Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
     is_configured_ = false;
     for (int i = 0; i < kStepsMax; ++i) {
         const core::InstanceStep next = core::next_step(facts());
-        if (next == core::InstanceStep::done) {
-            state_.observed_generation = spec.generation;
-            state_.previous.reset();
-            HD_CHECK(save());
-            HD_CHECK(refresh());
-            note_parameters_in_force();
-            return save();
-        }
-        const Status status = step(next);
+        const bool is_done = next == core::InstanceStep::done;
+        const Status status = is_done ? settle() : step(next);
+        if (status.ok() && is_done) return status;
         if (status.ok()) continue;
         log::warn("a step of an instance failed", {{"server", spec.server_id},
                                                    {"step", core::to_string(next)},
                                                    {"reason", status.error().describe()}});
-        fall_back_to_previous();
-        if (os::exists(paths_.state())) (void)save();
+        undo();
         (void)refresh(status.error().message);
         return status.error().in(std::string(core::describe(next)));
     }
     return Error{ErrorCode::internal, "the instance does not settle: " +
                                           std::string(core::to_string(core::next_step(facts())))};
+}
+
+/// Everything is done: the spec is in force from the moment that this is on disk.
+Status Instance::settle() {
+    const model::InstanceState before = state_;
+    state_.observed_generation = state_.spec.generation;
+    state_.previous.reset();
+    if (Status saved = save(); !saved.ok()) {
+        state_ = before;
+        return saved;
+    }
+    const Status refreshed = refresh();
+    if (!refreshed.ok()) {
+        // No failure of what was asked for; tend() reads it again.
+        log::warn("an instance could not be asked for its state",
+                  {{"server", state_.spec.server_id}, {"reason", refreshed.error().describe()}});
+        return ok_status();
+    }
+    note_parameters_in_force();
+    (void)save();
+    return ok_status();
+}
+
+/// After a failure: the spec before is in force again, also where PostgreSQL has read some of the
+/// new one. What was restarted stays so, and a password is its own matter (set_administrator).
+void Instance::undo() {
+    const bool has_previous = state_.previous.has_value();
+    fall_back_to_previous();
+    if (os::exists(paths_.state())) (void)save();
+    if (!has_previous || !postmaster_) return;
+    if (!postmaster_->is_running()) return;  // tend() writes all before it starts it
+    Status undone = apply_limits(state_.spec.memory_mb);
+    if (undone.ok()) undone = write_configuration();
+    if (undone.ok()) undone = postmaster_->reload();
+    if (undone.ok()) return;
+    log::error("a change that failed could not be undone",
+               {{"server", state_.spec.server_id}, {"reason", undone.error().describe()}});
 }
 
 /// The last spec that was in force is again the one this instance is tended by.
@@ -625,10 +708,20 @@ Status Instance::restart() {
 }
 
 Status Instance::set_administrator() {
-    const bool is_new = state_.password_version == 0;
+    const bool is_new = state_.observed_generation == 0;
+    const std::int64_t before = state_.password_version;
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
     HD_CHECK(session.execute(kQuietSession));
-    HD_CHECK(session.execute(administrator_sql(state_.spec.administrator_login, verifier_)));
+    // On disk before: whoever does not hear how it ended sets the password of its spec again.
+    state_.password_version = 0;
+    HD_CHECK(save());
+    const Status changed = change(
+        session, administrator_sql(state_.spec.administrator_login, verifier_), kAdministratorMax);
+    if (!changed.ok()) {
+        // PostgreSQL itself has said no, so nothing has changed.
+        if (!session.is_broken()) state_.password_version = before;
+        return changed;
+    }
     if (is_new)
         HD_FAILPOINT("agent.instance.bootstrapped");
     else
@@ -662,7 +755,7 @@ Status Instance::create_database(const model::DatabaseSpec& database, model::Ter
                                  database.name, present.at(0, 0), present.at(0, 1)),
                      "name", "choose another name, or delete the database first"};
     }
-    HD_CHECK(session.execute(create_database_sql(database), kDatabaseMax));
+    HD_CHECK(change(session, create_database_sql(database), kDatabaseMax));
     HD_FAILPOINT("agent.database.created");
     return refresh();
 }
@@ -676,7 +769,20 @@ Status Instance::drop_database(const model::DatabaseSpec& database, model::Term 
         }
     }
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
-    HD_CHECK(session.execute(drop_database_sql(database.name), kDatabaseMax));
+    HD_TRY(const pg::Rows present, session.query(kSelectIsTemplate, {database.name}));
+    if (!present.rows.empty() && present.at(0, 0) == "t")
+        HD_CHECK(change(session, no_template_sql(database.name), kDatabaseMax));
+    const Status dropped = change(session, drop_database_sql(database.name), kDatabaseMax);
+    if (!dropped.ok() && dropped.error().target == kObjectInUse) {
+        Error error = dropped.error();
+        error.hint =
+            "End what uses it: prepared transactions (see pg_prepared_xacts) with ROLLBACK "
+            "PREPARED "
+            "or COMMIT PREPARED in that database, replication slots and subscriptions by dropping "
+            "them.";
+        return error;
+    }
+    HD_CHECK(dropped);
     HD_FAILPOINT("agent.database.dropped");
     return refresh();
 }

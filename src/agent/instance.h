@@ -83,13 +83,18 @@ class Instance {
     Status refresh(std::string_view detail = "");
     Status read_facts(pg::Connection& session);
     std::string restart_token(std::int64_t sequence) const;
+    bool is_restart_due() const;
     Status check_term(model::Term term);
     Status check_database_action(model::Term term);
     void fall_back_to_previous();
+    void undo();
+    Status settle();
     Status save();
     void publish(std::string_view state, std::string_view detail);
     Result<std::optional<os::Owner>> file_owner() const;
     Result<pg::Connection> connect(const std::string& database) const;
+    Status change(pg::Connection& session, std::string_view sql, Duration timeout) const;
+    std::string lock_holders(int waiting_pid) const;
     std::string group_name() const { return incarnation_; }
 
     const Machine& machine_;

@@ -273,7 +273,8 @@ Result<pg::Connection> Postmaster::connect(const std::string& database, int port
                                  .port = port,
                                  .database = database,
                                  .user = std::string(kSuperuser),
-                                 .application_name = "howdah-agent"});
+                                 .application_name = "howdah-agent",
+                                 .lock_timeout = kLockMax});
 }
 
 }  // namespace howdah::agent

@@ -29,6 +29,8 @@ class Postmaster {
     static constexpr Duration kStartMax = std::chrono::minutes(10);  ///< crash recovery takes long
     static constexpr Duration kFastStopMax = std::chrono::seconds(30);
     static constexpr Duration kKillMax = std::chrono::seconds(10);
+    /// Sessions of ours wait no longer for a lock: customers may hold one as long as they like.
+    static constexpr Duration kLockMax = std::chrono::seconds(10);
 
     struct Options {
         std::string program;  ///< absolute path of `postgres`

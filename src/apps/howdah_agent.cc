@@ -21,7 +21,6 @@ namespace {
 
 /// A socket's path has at most 107 bytes: home, "/agent/s/", 8, "/.s.PGSQL.", 5.
 constexpr std::size_t kHomeBytesMax = 107 - 9 - 8 - 10 - 5;
-constexpr int kWorkers = 4;
 constexpr int kExitUsage = 2;
 /// Whoever is in the middle of something after this is cut off: the next agent goes on there.
 constexpr Duration kStopMax = std::chrono::seconds(5);
@@ -88,8 +87,10 @@ Status serve(Options options, const os::Fd& termination) {
             ending.changed.notify_all();
         });
     };
-    for (int i = 0; i < kWorkers; ++i) run(&Agent::work);
-    for (const auto loop : {&Agent::watch, &Agent::prepare, &Agent::pull, &Agent::push}) run(loop);
+    for (const auto loop :
+         {&Agent::work, &Agent::watch, &Agent::prepare, &Agent::pull, &Agent::push}) {
+        run(loop);
+    }
     log::info("howdah-agent is up", {{"home", machine.layout().home}});
     pollfd fd{termination.get(), POLLIN, 0};
     while (poll(&fd, 1, -1) < 0) {

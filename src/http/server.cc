@@ -39,6 +39,9 @@ constexpr std::size_t kConnectionBytesExtra = 16 << 10;
 constexpr std::size_t kConnectionBytesStep = 4 << 10;
 constexpr std::size_t kStackBytes = 512 << 10;
 constexpr int kBacklog = 512;
+/// Connections that were cut to make room and that libmicrohttpd has not closed yet; beyond that it
+/// lets nobody in for the moment.
+constexpr unsigned kClosingMax = 256;
 constexpr std::chrono::seconds kStopLimit{2};
 constexpr const char* kPriorities = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
 
@@ -215,7 +218,10 @@ class HttpsServer final : public Server {
         : limits_{options.body_bytes_max, options.header_bytes_max},
           mutual_tls_(!options.client_ca_pem.empty()),
           handler_(std::move(handler)),
-          connections_(options.idle_timeout),
+          connections_({.patience = options.idle_timeout,
+                        .first_request = options.first_request_timeout,
+                        .all_max = options.connections_max,
+                        .per_address_max = options.connections_per_address_max}),
           workers_(options.workers, options.queued_requests_max) {}
     ~HttpsServer() override { stop(); }
 
@@ -275,7 +281,9 @@ void HttpsServer::on_connection(void* context, MHD_Connection* connection, void*
     }
     const auto* fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     HD_ASSERT(fd != nullptr, "a connection without a socket");
-    *state = self.connections_.add(fd->connect_fd);
+    const auto* client = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    HD_ASSERT(client != nullptr && client->client_addr != nullptr, "a connection without address");
+    *state = self.connections_.add(fd->connect_fd, address_text(client->client_addr));
     if (!self.mutual_tls_) return;
     const auto* tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     HD_ASSERT(tls != nullptr && tls->tls_session != nullptr, "a connection without TLS");
@@ -284,7 +292,7 @@ void HttpsServer::on_connection(void* context, MHD_Connection* connection, void*
 
 void* HttpsServer::on_target(void* context, const char* target, MHD_Connection* connection) {
     auto& self = *static_cast<HttpsServer*>(context);
-    self.connections_.expect_peer(state_of(connection));
+    self.connections_.begin_request(state_of(connection));
     auto exchange = std::make_unique<Exchange>();
     exchange->target = target;
     return exchange.release();
@@ -438,8 +446,8 @@ Status HttpsServer::listen(const ServerOptions& options) {
         MHD_OPTION_HTTPS_PRIORITIES, kPriorities,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, options.header_bytes_max + kConnectionBytesExtra,
         MHD_OPTION_CONNECTION_MEMORY_INCREMENT, kConnectionBytesStep,
-        MHD_OPTION_CONNECTION_LIMIT, options.connections_max,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, options.connections_per_address_max,
+        MHD_OPTION_CONNECTION_LIMIT, options.connections_max + kClosingMax,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, options.connections_per_address_max + kClosingMax,
         MHD_OPTION_THREAD_STACK_SIZE, kStackBytes,
         MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, this,

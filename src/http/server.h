@@ -64,10 +64,15 @@ struct ServerOptions {
     unsigned workers = 4;                     ///< threads that run handlers
     std::size_t body_bytes_max = 1 << 20;     ///< 413 beyond; never buffered beyond
     std::size_t header_bytes_max = 32 << 10;  ///< 431 beyond
+    /// When there are as many, the oldest one whose client has not sent a whole request is closed
+    /// for a new one, else the one that has idled longest; only if all are busy the new one is.
     unsigned connections_max = 2000;
     unsigned connections_per_address_max = 1000;
     unsigned queued_requests_max = 512;     ///< 503 with Retry-After beyond
     std::chrono::seconds idle_timeout{60};  ///< also bounds slow senders
+    /// From the connection to the end of its first request: whoever says nothing, or not enough,
+    /// holds a place no longer than this (nor than idle_timeout).
+    std::chrono::seconds first_request_timeout{5};
 };
 
 /// An HTTPS server (libmicrohttpd, TLS 1.2 and newer): one network thread; parked connections and

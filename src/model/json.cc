@@ -164,6 +164,10 @@ void fields(V& visit, ServerStatus& record) {
     HD_F(conditions);
 }
 template <typename V>
+void fields(V& visit, ServerRevisions& record) {
+    HD_F(specs);
+}
+template <typename V>
 void fields(V& visit, Operation& record) {
     HD_F(id);
     HD_F(kind);
@@ -647,6 +651,7 @@ HD_RECORD(ServerSpec)
 HD_RECORD(DatabaseSpec)
 HD_RECORD(DatabaseStatus)
 HD_RECORD(ServerStatus)
+HD_RECORD(ServerRevisions)
 HD_RECORD(Operation)
 HD_RECORD(TlsMaterial)
 HD_RECORD(InstanceSpec)

@@ -108,7 +108,9 @@ struct ServerSpec {
     std::string administrator_login;
     /// SCRAM-SHA-256 verifier, sealed by store::SecretBox; never the password.
     std::string sealed_verifier;
-    std::int64_t password_version = 1;  ///< grows with each password reset
+    /// Another with each password reset, and never one that was there before: the generation that
+    /// brought it. So is restart_sequence.
+    std::int64_t password_version = 1;
     StorageSpec storage;
     BackupSpec backup;
     NetworkSpec network;
@@ -123,8 +125,8 @@ struct ServerSpec {
     /// "pg_trgm"), as written: clients compare what they read with what they wrote.
     std::map<std::string, std::string> parameter_spellings;
     std::vector<FirewallRule> firewall_rules;
-    bool running = true;                ///< false: stopped by the user
-    std::int64_t restart_sequence = 0;  ///< grows with each restart asked for
+    bool running = true;  ///< false: stopped by the user
+    std::int64_t restart_sequence = 0;
     bool deleting = false;
     std::string incarnation;  ///< UUID of this life of the name; a server created anew has another
     Generation generation = 1;
@@ -177,6 +179,12 @@ struct ServerStatus {
     std::int64_t retries = 0;         ///< failed attempts of it that are tried again
     std::string retry_at;             ///< not before this time
     std::vector<Condition> conditions;
+};
+
+/// What a server's spec was: the newest generation that is in force first, then those that were
+/// begun after it. To it the spec goes back when a change fails.
+struct ServerRevisions {
+    std::vector<ServerSpec> specs;
 };
 
 /// A long-running request. Ends when the server's observed generation reaches `generation`, or
@@ -357,7 +365,7 @@ struct InstanceState {
     Term term = 0;
     std::string os_user;  ///< whom PostgreSQL runs as; empty: the agent's own user
     std::int64_t backend_port = 0;
-    std::int64_t password_version = 0;  ///< in force
+    std::int64_t password_version = 0;  ///< in force; 0: it is not known which
     std::string restart_token;          ///< what the postmaster was started for, or is next
     std::string minor_version;
     bool deleting = false;

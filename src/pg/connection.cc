@@ -101,8 +101,19 @@ struct Connection::State {
         return error;
     }
 
+    /// False when the deadline passed first.
+    bool wait_for_answer(Instant end, Instant slow_at, std::function<void()>& look) {
+        const int socket = PQsocket(handle.get());
+        if (look && slow_at < end) {
+            if (wait_for(socket, POLLIN, slow_at)) return true;
+            std::exchange(look, nullptr)();
+        }
+        return wait_for(socket, POLLIN, end);
+    }
+
     /// Waits for everything that the statement sent yields; the last result is returned.
-    Result<ResultHandle> finish(Instant end) {
+    Result<ResultHandle> finish(Instant end, WhenSlow slow = {}) {
+        const Instant slow_at = SystemClock().now() + slow.after;
         PGconn* connection = handle.get();
         const int socket = PQsocket(connection);
         for (int unsent = PQflush(connection); unsent != 0; unsent = PQflush(connection)) {
@@ -114,7 +125,7 @@ struct Connection::State {
         std::optional<Error> failure;
         while (true) {
             while (PQisBusy(connection) != 0) {
-                if (!wait_for(socket, POLLIN, end)) return late();
+                if (!wait_for_answer(end, slow_at, slow.look)) return late();
                 if (PQconsumeInput(connection) == 0) return lost();
             }
             ResultHandle next(PQgetResult(connection));
@@ -163,6 +174,13 @@ Result<Connection> Connection::open(const ConnectOptions& options) {
     const Instant end = SystemClock().now() + options.timeout;
     const std::string port = std::to_string(options.port);
     const bool local = !options.host.empty() && options.host.front() == '/';
+    // In the packet that begins the session: it outranks what the role has.
+    const std::string server_options =
+        options.lock_timeout == Duration::zero()
+            ? ""
+            : fmt::format(
+                  "-c lock_timeout={}",
+                  std::chrono::ceil<std::chrono::milliseconds>(options.lock_timeout).count());
     std::vector<std::pair<const char*, const char*>> settings = {
         {"host", options.host.c_str()},
         {"port", port.c_str()},
@@ -173,6 +191,7 @@ Result<Connection> Connection::open(const ConnectOptions& options) {
         {"gssencmode", "disable"},
         {"application_name", options.application_name.c_str()},
         {"client_encoding", "UTF8"},
+        {"options", server_options.c_str()},
         // Nothing of the account that runs this process must have an influence.
         {"passfile", "/nonexistent"},
         {"sslcert", "/nonexistent"},
@@ -239,14 +258,18 @@ Result<Rows> Connection::query(std::string_view sql, const std::vector<Value>& p
     return rows;
 }
 
-Status Connection::execute(std::string_view sql, Duration timeout) {
+Status Connection::execute(std::string_view sql, Duration timeout, WhenSlow slow) {
     HD_CHECK(state_->check_usable());
     const Instant end = SystemClock().now() + timeout;
     HD_CHECK(state_->set_timeout(timeout, end));
     if (PQsendQuery(state_->handle.get(), std::string(sql).c_str()) == 0) return state_->lost();
-    const auto done = state_->finish(end);
+    const auto done = state_->finish(end, std::move(slow));
     if (!done.ok()) return done.error();
     return {};
+}
+
+int Connection::backend_pid() const {
+    return state_->handle ? PQbackendPID(state_->handle.get()) : 0;
 }
 
 bool Connection::is_broken() const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -22,6 +23,9 @@ struct ConnectOptions {
     std::string ssl_root_certificate;  ///< path
     std::string application_name = "howdah";
     Duration timeout = std::chrono::seconds(5);
+    /// A statement that waits longer than this for a lock fails with SQLSTATE 55P03, whatever the
+    /// role and the database have set; zero: as they have set it.
+    Duration lock_timeout = Duration::zero();
 };
 
 /// A text value or NULL.
@@ -33,6 +37,12 @@ struct Rows {
     std::vector<Row> rows;
     /// REQUIRES: the value is there and not NULL.
     const std::string& at(std::size_t row, std::size_t column) const;
+};
+
+/// What is called, once, when a statement takes longer than `after`; the statement goes on.
+struct WhenSlow {
+    Duration after = Duration::zero();
+    std::function<void()> look;  ///< not with this session; none: nothing is called
 };
 
 /// One session with a PostgreSQL server (libpq). Not thread-safe. Every call has a deadline; after
@@ -49,7 +59,9 @@ class Connection {
     Result<Rows> query(std::string_view sql, const std::vector<Value>& parameters = {},
                        Duration timeout = std::chrono::seconds(30));
     /// Several statements in one message, without parameters; the last one's rows are dropped.
-    Status execute(std::string_view sql, Duration timeout = std::chrono::seconds(30));
+    Status execute(std::string_view sql, Duration timeout = std::chrono::seconds(30),
+                   WhenSlow slow = {});
+    int backend_pid() const;  ///< 0: the session is closed
     bool is_broken() const;
 
   private:

@@ -24,6 +24,7 @@ std::string subscription(std::string_view id) { return with_id("/subscription", 
 std::string group(const model::ResourceId& id) { return with_id("/group", id.key()); }
 std::string server(const model::ResourceId& id) { return with_id("/server", id.key()); }
 std::string status(std::string_view server_key) { return with_id("/status", server_key); }
+std::string revisions(std::string_view server_key) { return with_id("/revisions", server_key); }
 std::string database(const model::ResourceId& id) { return with_id("/database", id.key()); }
 std::string databases_of(std::string_view server_key) {
     return with_id("/database", server_key) + "/databases/";

@@ -11,9 +11,10 @@
 ///   /meta/...                                       small facts: tenant, schema notes
 ///   /subscription/{id}                              model::Subscription
 ///   /group/{group id}                               model::ResourceGroup
-///   /server/{server id}                             model::ServerSpec       written by api
-///   /status/{server id}                             model::ServerStatus     written by control
-///   /database/{database id}                         model::DatabaseSpec     written by api
+///   /server/{server id}                             model::ServerSpec       written by api, taken
+///   back by control /status/{server id}                             model::ServerStatus written by
+///   control /revisions/{server id}                          model::ServerRevisions  written by
+///   control /database/{database id}                         model::DatabaseSpec     written by api
 ///   /operation/{uuid}                               model::Operation
 ///   /pending/{server id}/{operation uuid}           ""  operations of a server that have not ended
 ///   /action/{host}/{action id}                      model::Action           written by control
@@ -40,6 +41,7 @@ std::string subscription(std::string_view id);
 std::string group(const model::ResourceId& id);
 std::string server(const model::ResourceId& id);
 std::string status(std::string_view server_key);
+std::string revisions(std::string_view server_key);
 std::string database(const model::ResourceId& id);
 std::string databases_of(std::string_view server_key);  ///< prefix
 std::string operation(std::string_view id);

@@ -252,7 +252,7 @@ std::optional<model::Failure> FakeAgent::ensure(const model::InstanceSpec& spec)
         instance.spec.restart_sequence = spec.restart_sequence;
     }
     if (spec.password_version != instance.spec.password_version) ++instance.password_changes;
-    if (spec.restart_sequence != instance.spec.restart_sequence) ++instance.restarts;
+    if (spec.restart_sequence > instance.spec.restart_sequence) ++instance.restarts;
     instance.spec = spec;
     ++instance.ensured[spec.generation];
     return {};
@@ -397,9 +397,9 @@ bool Simulation::change_server(const std::string& name, const std::string& kind)
     if (spec.deleting && kind != "DeleteServer") return false;
     if (kind == "StopServer") spec.running = false;
     if (kind == "StartServer") spec.running = true;
-    if (kind == "RestartServer") ++spec.restart_sequence;
+    if (kind == "RestartServer") spec.restart_sequence = spec.generation + 1;
     if (kind == "DeleteServer") spec.deleting = true;
-    if (kind == "ResetPassword") ++spec.password_version;
+    if (kind == "ResetPassword") spec.password_version = spec.generation + 1;
     if (kind == "UpdateServer") spec.parameters["work_mem"] = std::to_string(++passwords_);
     ++spec.generation;
     store::Transaction transaction;
@@ -410,6 +410,8 @@ bool Simulation::change_server(const std::string& name, const std::string& kind)
                                     .server_key = id.key(),
                                     .incarnation = spec.incarnation,
                                     .generation = spec.generation});
+    // Also when it is not known to have been committed.
+    ++asked_[spec.incarnation + kind];
     return operations->commit(transaction).ok();
 }
 
@@ -610,7 +612,7 @@ std::string Simulation::check_leftovers() {
                     return fmt::format("generation {} done {} times", generation, count);
         }
     }
-    for (const char* family : {"/status", "/report", "/secret/tls"}) {
+    for (const char* family : {"/status", "/report", "/revisions", "/secret/tls"}) {
         for (const auto& entry : entries_of(durable->list(std::string(family) + "/"))) {
             if (!servers.contains(entry.key.substr(std::string_view(family).size())))
                 return "left over: " + entry.key;
@@ -645,8 +647,11 @@ std::string Simulation::check_server(const model::ServerSpec& spec) {
         is.password_version != spec.password_version || is.parameters != spec.parameters) {
         return "the instance is not as wanted: " + key;
     }
-    if (instance->restarts > spec.restart_sequence) return "restarted too often: " + key;
-    if (instance->password_changes >= spec.password_version) return "too many passwords: " + key;
+    if (instance->restarts > asked_[spec.incarnation + "RestartServer"])
+        return "restarted too often: " + key;
+    // Each may have been made and, because nobody heard of it, taken back.
+    if (instance->password_changes > 2 * asked_[spec.incarnation + "ResetPassword"])
+        return "too many passwords: " + key;
     if (status->state != (spec.running ? "Ready" : "Stopped"))
         return "state " + status->state + ": " + key;
     return "";

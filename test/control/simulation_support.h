@@ -195,6 +195,7 @@ class Simulation {
     void poll(FakeAgent& agent);
     bool is_interfering_ = false;
     int passwords_ = 0;
+    std::map<std::string, int> asked_;  ///< requests, by incarnation and kind
 };
 
 }  // namespace howdah::control

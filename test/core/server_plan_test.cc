@@ -92,6 +92,8 @@ class World {
             view.databases.clear();
         }
         if (decision.status) view.status = decision.status;
+        if (decision.restored_spec) view.spec = decision.restored_spec;
+        if (decision.revisions) view.revisions = *decision.revisions;
         if (decision.issue_certificate) {
             view.certificate_end = now + hours(24 * 825);
             view.certificate_is_outdated = false;
@@ -336,6 +338,120 @@ TEST(server_plan, a_final_failure_fails_the_generation_and_keeps_the_server_usab
     world.decide();
     EXPECT_EQ(world.ended.at("op3").status, "Succeeded");
     EXPECT_FALSE(world.view.status->failure.has_value());
+}
+
+/// A password and a parameter, as the api changes them.
+void change_password(World& world) {
+    world.change("UpdateServer");
+    world.view.spec->password_version = world.view.spec->generation;
+    world.view.spec->sealed_verifier = "v1:other";
+    world.view.spec->parameters["work_mem"] = "7001";
+}
+
+TEST(server_plan, a_change_that_failed_is_taken_back_and_not_made_later) {
+    for (const bool passes : {false, true}) {
+        World world;
+        world.create_and_run();
+        change_password(world);
+        world.decide();
+        for (std::int64_t i = 0; i <= (passes ? kRetriesMax : 0); ++i) {
+            EXPECT_THAT(world.ended, testing::SizeIs(1)) << "not before the last attempt";
+            world.finish(failure(passes ? ErrorCode::conflict : ErrorCode::invalid_argument));
+            world.decide();
+            world.now += kRetryPauseMax;
+            if (i < kRetriesMax && passes) world.decide();
+        }
+        EXPECT_EQ(world.ended.at("op2").status, "Failed");
+        EXPECT_EQ(world.view.spec->generation, 3) << "a number is never used for two specs";
+        EXPECT_EQ(world.view.spec->sealed_verifier, "v1:sealed");
+        EXPECT_THAT(world.view.spec->parameters, IsEmpty());
+        // The agent hears of it: some of the change may have been made.
+        world.decide();
+        ASSERT_THAT(world.action_ids(), ElementsAre("inc1-3-ensure_instance"));
+        EXPECT_EQ(world.view.actions[0].instance->administrator_verifier, "v1:sealed");
+        EXPECT_EQ(world.view.actions[0].instance->password_version, 1);
+        world.finish();
+        world.decide();
+        EXPECT_EQ(world.state(), "Ready");
+        EXPECT_EQ(world.view.status->observed_generation, 3);
+        world.change("UpdateServer");
+        world.decide();
+        EXPECT_EQ(world.view.actions.at(0).instance->administrator_verifier, "v1:sealed");
+        EXPECT_THAT(world.view.actions.at(0).instance->parameters, IsEmpty());
+    }
+}
+
+TEST(server_plan, a_change_without_an_answer_is_taken_back_even_if_it_was_made) {
+    World world;
+    world.create_and_run();
+    change_password(world);
+    world.decide();
+    const model::Action late = world.view.actions.at(0);
+    world.now += kOperationDeadline + seconds(1);
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Failed");
+    world.decide();
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-3-ensure_instance"));
+    world.view.results.push_back({late.id, kServer, "inc1", late.kind, late.generation, {}});
+    world.decide();
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-3-ensure_instance"));
+    EXPECT_EQ(world.view.actions[0].instance->administrator_verifier, "v1:sealed");
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.view.status->observed_generation, 3);
+    EXPECT_EQ(world.view.spec->sealed_verifier, "v1:sealed");
+}
+
+TEST(server_plan, what_succeeded_before_the_change_that_failed_stays) {
+    World world;
+    world.create_and_run();
+    change_password(world);
+    world.decide();
+    const model::Action first = world.view.actions.at(0);
+    world.change("UpdateServer");
+    world.view.spec->parameters["work_mem"] = "a lot";
+    world.decide();
+    world.view.results.push_back({first.id, kServer, "inc1", first.kind, first.generation, {}});
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+    world.finish(failure(ErrorCode::invalid_argument));
+    world.decide();
+    EXPECT_EQ(world.ended.at("op3").status, "Failed");
+    EXPECT_EQ(world.view.spec->parameters["work_mem"], "7001");
+    EXPECT_EQ(world.view.spec->sealed_verifier, "v1:other");
+    EXPECT_EQ(world.view.spec->password_version, 2);
+}
+
+TEST(server_plan, taking_back_that_fails_itself_is_not_taken_back_again) {
+    World world;
+    world.create_and_run();
+    change_password(world);
+    world.decide();
+    world.finish(failure(ErrorCode::invalid_argument));
+    world.decide();
+    world.decide();
+    world.finish(failure(ErrorCode::invalid_argument));
+    world.decide();
+    EXPECT_EQ(world.view.spec->generation, 3);
+    EXPECT_EQ(world.state(), "Ready");
+    EXPECT_THAT(world.view.actions, IsEmpty());
+    const ServerDecision decision = world.decide();
+    EXPECT_FALSE(decision.restored_spec.has_value());
+    EXPECT_FALSE(decision.status.has_value());
+}
+
+TEST(server_plan, as_many_changes_as_may_be_begun_keep_what_is_in_force) {
+    World world;
+    world.create_and_run();
+    for (int i = 0; i < 20; ++i) {
+        change_password(world);
+        world.decide();
+        EXPECT_LE(world.view.revisions.size(), kRevisionsMax);
+    }
+    world.finish(failure(ErrorCode::invalid_argument));
+    world.decide();
+    EXPECT_EQ(world.view.spec->sealed_verifier, "v1:sealed");
+    EXPECT_EQ(world.view.spec->generation, 22);
 }
 
 TEST(server_plan, a_failure_that_may_pass_is_tried_again_with_growing_pauses) {
@@ -783,6 +899,8 @@ void explore(const World& world, int depth, int* seen) {
     const ServerDecision decision = again.decide();
     if (decision.ask_again != milliseconds::zero()) {
         EXPECT_FALSE(decision.status.has_value());
+        EXPECT_FALSE(decision.restored_spec.has_value());
+        EXPECT_FALSE(decision.revisions.has_value());
         EXPECT_THAT(decision.put_actions, IsEmpty());
         EXPECT_THAT(decision.remove_actions, IsEmpty());
         EXPECT_THAT(decision.operations, IsEmpty());
@@ -802,7 +920,8 @@ void explore(const World& world, int depth, int* seen) {
     const auto branch = [&](const std::function<void(World&)>& event) {
         World next = world;
         event(next);
-        next.decide();
+        // What is taken back is carried out by the next decision, which is asked for at once.
+        if (next.decide().restored_spec) next.decide();
         explore(next, depth - 1, seen);
     };
     if (!world.view.actions.empty()) {
@@ -812,7 +931,10 @@ void explore(const World& world, int depth, int* seen) {
     }
     for (const char* state : {"running", "failed", "stopped"})
         branch([&](World& next) { next.report(state); });
-    branch([](World& next) { next.change("UpdateServer"); });
+    branch([](World& next) {
+        next.change("UpdateServer");
+        next.view.spec->parameters["work_mem"] = std::to_string(next.view.spec->generation);
+    });
     branch([](World& next) { next.begin_database("CreateDatabase", "app"); });
     branch([](World& next) {
         next.view.spec->deleting = true;

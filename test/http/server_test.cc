@@ -282,6 +282,24 @@ TEST_F(SlowClients, a_header_sent_byte_by_byte_is_cut) {
     EXPECT_TRUE(connection->ended());
 }
 
+TEST_F(SlowClients, a_first_request_has_less_time_than_a_later_one) {
+    options.first_request_timeout = seconds(1);
+    options.idle_timeout = seconds(60);
+    start_echo();
+    const auto silent = peer();
+    const auto known = peer();
+    known->send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_TRUE(has_status(known->receive_answer(), "200"));
+    // Not from its last byte, nor from its request line.
+    const auto slow = peer();
+    EXPECT_LT(endures(slow.get(), "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(600, 'x')),
+              seconds(15));
+    EXPECT_TRUE(slow->ended());
+    EXPECT_TRUE(silent->is_cut_within(seconds(15)));
+    known->send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    EXPECT_TRUE(has_status(known->receive_answer(), "200"));
+}
+
 TEST_F(SlowClients, a_body_sent_byte_by_byte_is_cut) {
     start_echo();
     const auto connection = peer();
@@ -347,13 +365,64 @@ TEST_F(ServerTest, a_thousand_idle_connections_disturb_nobody) {
     for (const auto& each : idle) ASSERT_TRUE(has_status(each->receive_answer(), "200"));
 }
 
-TEST_F(ServerTest, connections_beyond_the_limit_of_an_address_are_closed) {
-    options.connections_per_address_max = 5;
+/// One place too few, of an address or in all.
+class FullHouse : public ServerTest, public testing::WithParamInterface<bool> {
+  protected:
+    static constexpr unsigned kPlaces = 5;
+    FullHouse() {
+        (GetParam() ? options.connections_per_address_max : options.connections_max) = kPlaces;
+    }
+    static constexpr const char* kGet = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+};
+
+INSTANTIATE_TEST_SUITE_P(ServerTest, FullHouse, testing::Bool());
+
+TEST_P(FullHouse, those_who_say_nothing_give_way_the_oldest_first) {
     start_echo();
-    std::vector<std::unique_ptr<TlsPeer>> open;
-    for (int i = 0; i < 5; ++i) open.push_back(peer());
+    const auto known = peer();
+    known->send(kGet);
+    EXPECT_TRUE(has_status(known->receive_answer(), "200"));
+    std::vector<std::unique_ptr<TlsPeer>> silent;
+    for (unsigned i = 0; i < 3 * kPlaces; ++i) {
+        silent.push_back(peer());
+        ASSERT_NE(silent.back(), nullptr) << i;
+    }
+    EXPECT_TRUE(has_status(exchange(kGet), "200"));
+    for (unsigned i = 0; i < 2 * kPlaces; ++i)
+        EXPECT_TRUE(silent[i]->is_cut_within(seconds(15))) << i;
+    silent.back()->send(kGet);
+    EXPECT_TRUE(has_status(silent.back()->receive_answer(), "200")) << "the newest had time";
+    known->send(kGet);
+    EXPECT_TRUE(has_status(known->receive_answer(), "200")) << "it has asked before";
+}
+
+TEST_P(FullHouse, then_those_who_have_idled_longest) {
+    start_echo();
+    std::vector<std::unique_ptr<TlsPeer>> known;
+    for (unsigned i = 0; i < kPlaces; ++i) {
+        known.push_back(peer());
+        known.back()->send(kGet);
+        EXPECT_TRUE(has_status(known.back()->receive_answer(), "200"));
+    }
+    known.front()->send(kGet);
+    EXPECT_TRUE(has_status(known.front()->receive_answer(), "200"));
+    EXPECT_TRUE(has_status(exchange(kGet), "200"));
+    EXPECT_TRUE(known[1]->is_cut_within(seconds(15)));
+    known.front()->send(kGet);
+    EXPECT_TRUE(has_status(known.front()->receive_answer(), "200"));
+}
+
+TEST_P(FullHouse, but_nobody_who_waits_for_an_answer) {
+    start([&](Request, Responder responder) { parking.park(std::move(responder)); });
+    std::vector<std::unique_ptr<TlsPeer>> waiting;
+    for (unsigned i = 0; i < kPlaces; ++i) {
+        waiting.push_back(peer());
+        waiting.back()->send(kGet);
+        ASSERT_TRUE(parking.wait_for(i + 1));
+    }
     EXPECT_EQ(peer(), nullptr);
-    EXPECT_NE(open.back(), nullptr);
+    for (Responder& each : parking.take()) each.send({.body = "late"});
+    for (const auto& each : waiting) EXPECT_TRUE(has_status(each->receive_answer(), "200"));
 }
 
 TEST_F(ServerTest, two_hundred_parked_requests_hold_no_thread) {

@@ -57,6 +57,8 @@ class Site : public testing::Test {
                           .value()) {
         options.certificate_pem = certificate.certificate_pem;
         options.key_pem = certificate.key_pem.reveal();
+        // For tests that send much, on a machine that does much else.
+        options.first_request_timeout = std::chrono::seconds(60);
     }
     void start(Handler handler) {
         auto started = Server::start(options, std::move(handler));

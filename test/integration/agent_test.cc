@@ -11,6 +11,7 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -46,6 +47,16 @@ int shared_memory_of(uid_t uid) {
     }
     return count;
 }
+
+class RememberedIds final : public IdSource {
+  public:
+    std::string uuid() override { return all.emplace_back(source_.uuid()); }
+    std::string random_bytes(std::size_t count) override { return source_.random_bytes(count); }
+    std::vector<std::string> all;
+
+  private:
+    SystemIdSource source_;
+};
 
 /// One agent's home for all tests, because a prepared directory takes a second to make.
 class AgentTest : public testing::Test {
@@ -393,6 +404,123 @@ TEST_F(AgentTest, a_new_password_lets_in_and_the_old_one_no_more) {
         << "the verifier is not kept beside the server";
 }
 
+TEST_F(AgentTest, a_change_that_fails_leaves_password_and_settings_as_they_were) {
+    must(ensure());
+    const model::InstanceSpec before = spec_;
+    const pid_t first = pid();
+    const std::string work_mem = ask("show work_mem");
+    auto holder = as_administrator();
+    ASSERT_TRUE(holder.ok());
+    must(holder->execute("begin; alter role ada password 'Held-Horse-44'"));
+    set_password("Another-Horse-43");
+    spec_.parameters["work_mem"] = "7001";
+    const Status refused = ensure();
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::conflict) << refused.error().describe();
+    EXPECT_NE(refused.error().message.find(fmt::format("session {} ", holder->backend_pid())),
+              std::string::npos)
+        << refused.error().describe();
+    must(holder->execute("rollback"));
+    const auto is_as_before = [&] {
+        must(instance_->tend());
+        EXPECT_TRUE(as_administrator(kPassword).ok());
+        EXPECT_FALSE(as_administrator("Another-Horse-43").ok());
+        const Instant end = clock_.now() + std::chrono::seconds(10);
+        while (ask("show work_mem") != work_mem && clock_.now() < end)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        EXPECT_EQ(ask("show work_mem"), work_mem);
+        EXPECT_EQ(pid(), first);
+    };
+    is_as_before();
+    start_agent_again();
+    is_as_before();
+    // The control plane takes it back, and a later change is another.
+    const model::Generation generation = spec_.generation;
+    spec_ = before;
+    spec_.generation = generation;
+    must(ensure());
+    is_as_before();
+    spec_.parameters["maintenance_work_mem"] = "70001";
+    must(ensure());
+    is_as_before();
+}
+
+TEST_F(AgentTest, a_password_that_was_set_is_taken_back_by_the_spec_before) {
+    must(ensure());
+    const model::InstanceSpec before = spec_;
+    set_password("Another-Horse-43");
+    spec_.restart_sequence = 7;
+    must(ensure());
+    EXPECT_TRUE(as_administrator("Another-Horse-43").ok());
+    const pid_t second = pid();
+    const model::Generation generation = spec_.generation;
+    spec_ = before;
+    spec_.generation = generation;
+    must(ensure());
+    EXPECT_TRUE(as_administrator(kPassword).ok());
+    EXPECT_FALSE(as_administrator("Another-Horse-43").ok());
+    EXPECT_EQ(pid(), second) << "a restart cannot be taken back, and is not made again";
+    spec_.restart_sequence = 9;
+    must(ensure());
+    EXPECT_NE(pid(), second);
+}
+
+TEST_F(AgentTest, a_password_of_which_it_is_not_known_whether_it_was_set_is_set_again) {
+    must(ensure());
+    // The agent was killed between setting it and writing that down.
+    auto state = model::from_json<model::InstanceState>(os::read_file(paths().state()).value());
+    ASSERT_TRUE(state.ok());
+    state->password_version = 0;
+    must(os::write_file_atomic(paths().state(), model::to_json(*state), 0600));
+    {
+        auto session = as_administrator();
+        ASSERT_TRUE(session.ok());
+        must(session->execute("alter role ada password 'Another-Horse-43'"));
+    }
+    start_agent_again();
+    must(ensure());
+    EXPECT_TRUE(as_administrator(kPassword).ok());
+}
+
+TEST_F(AgentTest, a_database_that_was_made_a_template_is_still_seen_and_dropped) {
+    must(ensure());
+    const model::DatabaseSpec wanted{"/d", "app", "UTF8", "C.UTF-8", ""};
+    must(instance_->create_database(wanted, 1));
+    {
+        auto session = as_administrator();
+        ASSERT_TRUE(session.ok());
+        must(session->execute("alter database app is_template true"));
+    }
+    must(instance_->tend());
+    const auto is_app = [](const model::DatabaseStatus& each) { return each.name == "app"; };
+    const auto seen = report().databases;
+    EXPECT_EQ(std::count_if(seen.begin(), seen.end(), is_app), 1);
+    for (const model::DatabaseStatus& each : seen) EXPECT_FALSE(each.name.starts_with("template"));
+    for (int i = 0; i < 2; ++i) must(instance_->drop_database(wanted, 1));
+    EXPECT_EQ(ask("select count(*) from pg_database where datname = 'app'"), "0");
+}
+
+TEST_F(AgentTest, a_prepared_transaction_that_prevents_a_drop_is_named) {
+    spec_.parameters["max_prepared_transactions"] = "5";
+    must(ensure());
+    const model::DatabaseSpec wanted{"/d", "app", "UTF8", "C.UTF-8", ""};
+    must(instance_->create_database(wanted, 1));
+    auto session = pg::Connection::open({.host = "127.0.0.1",
+                                         .port = static_cast<int>(report().backend_port),
+                                         .database = "app",
+                                         .user = kAdministrator,
+                                         .password = Secret(kPassword),
+                                         .ssl_mode = "require"});
+    ASSERT_TRUE(session.ok()) << session.error().describe();
+    must(session->execute("begin; create schema kept; prepare transaction 'kept'"));
+    const Status refused = instance_->drop_database(wanted, 1);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().hint.find("ROLLBACK PREPARED"), std::string::npos)
+        << refused.error().describe();
+    must(session->execute("rollback prepared 'kept'"));
+    must(instance_->drop_database(wanted, 1));
+}
+
 TEST_F(AgentTest, databases_are_made_and_dropped_and_doing_it_again_changes_nothing) {
     must(ensure());
     const std::size_t databases = report().databases.size();
@@ -411,6 +539,26 @@ TEST_F(AgentTest, databases_are_made_and_dropped_and_doing_it_again_changes_noth
         EXPECT_FALSE(instance_->drop_database({"/d", name, "UTF8", "C", ""}, 1).ok()) << name;
     }
     EXPECT_EQ(report().databases.size(), databases) << "nothing else has come or gone";
+}
+
+TEST_F(AgentTest, a_statement_that_waits_for_a_lock_gives_up_and_says_who_holds_it) {
+    must(ensure());
+    const model::DatabaseSpec wanted{"/d", "app", "UTF8", "C.UTF-8", ""};
+    must(instance_->create_database(wanted, 1));
+    auto holder = as_administrator();
+    ASSERT_TRUE(holder.ok());
+    must(holder->execute("begin; comment on database app is 'held'"));
+    const Instant begun = clock_.now();
+    const Status refused = instance_->drop_database(wanted, 1);
+    EXPECT_LT(clock_.now() - begun, 3 * Postmaster::kLockMax);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().code, ErrorCode::conflict) << refused.error().describe();
+    const std::string pid = fmt::format("session {} ", holder->backend_pid());
+    EXPECT_NE(refused.error().message.find(pid), std::string::npos) << refused.error().describe();
+    EXPECT_NE(refused.error().message.find("\"ada\""), std::string::npos)
+        << refused.error().describe();
+    must(holder->execute("rollback"));
+    must(instance_->drop_database(wanted, 1));
 }
 
 TEST_F(AgentTest, a_killed_postmaster_is_started_again_though_its_children_live) {
@@ -581,8 +729,16 @@ class WholeAgentTest : public AgentTest {
         agent_.reset();
         Journal journal = Journal::open(machine_->layout().journal()).value();
         agent_ = std::make_unique<Agent>(*machine_, LinkOptions{}, std::move(journal), clock_, ids_,
-                                         /*pool_size=*/0);
+                                         /*pool_size=*/0, /*actions_max=*/1);
         must(agent_->load());
+    }
+    /// Somebody else in that server waits for a lock.
+    void wait_until_somebody_waits(pg::Connection& session) {
+        const Instant end = clock_.now() + std::chrono::seconds(20);
+        while (session.query("select count(*) from pg_locks where not granted")->at(0, 0) == "0") {
+            ASSERT_LT(clock_.now(), end);
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        }
     }
     model::Action action(model::ActionKind kind) {
         model::Action action{.id = ids_.uuid(),
@@ -673,6 +829,86 @@ TEST_F(WholeAgentTest, a_killed_postmaster_is_noticed_and_started_again) {
     while (!goes_to_another(routes()[0]) && clock_.now() < end) std::this_thread::yield();
     EXPECT_TRUE(goes_to_another(routes()[0]));
     EXPECT_EQ(routes()[0].postmaster_pid, pid());
+}
+
+TEST_F(WholeAgentTest, a_killed_postmaster_does_not_wait_behind_the_locks_of_other_servers) {
+    ASSERT_EQ(ensure_next(), "");
+    const model::InstanceSpec mine = spec_;
+    const pid_t first = pid();
+    // Another server, of a customer who holds a lock that the agent needs.
+    spec_.incarnation = ids_.uuid();
+    spec_.server_id = "/s/" + spec_.incarnation;
+    ASSERT_EQ(ensure_next(), "");
+    const model::InstanceSpec theirs = spec_;
+    model::Action drop = action(model::ActionKind::create_database);
+    drop.database = model::DatabaseSpec{"/d", "app", "UTF8", "C.UTF-8", ""};
+    ASSERT_EQ(carry_out(drop), "");
+    const auto report = agent_->report_of(spec_.incarnation);
+    auto holder = pg::Connection::open({.host = "127.0.0.1",
+                                        .port = static_cast<int>(report->backend_port),
+                                        .user = kAdministrator,
+                                        .password = Secret(kPassword),
+                                        .ssl_mode = "require"});
+    ASSERT_TRUE(holder.ok()) << holder.error().describe();
+    must(holder->execute("begin; comment on database app is 'held'"));
+    drop.id = ids_.uuid();
+    drop.kind = model::ActionKind::drop_database;
+    ASSERT_TRUE(agent_->accept(drop));
+    {
+        std::jthread watcher([this](std::stop_token stop) { agent_->watch(std::move(stop)); });
+        std::jthread worker([this](std::stop_token stop) { agent_->work(std::move(stop)); });
+        wait_until_somebody_waits(*holder);
+        // As many actions run as may: one. What is more waits, but not what has crashed.
+        spec_ = mine;
+        ++spec_.generation;
+        const model::Action waiting = action(model::ActionKind::ensure_instance);
+        ASSERT_TRUE(agent_->accept(waiting));
+        ASSERT_EQ(kill(first, SIGKILL), 0);
+        const Instant killed = clock_.now();
+        const auto is_up = [&] {
+            const auto all = routes();
+            return std::any_of(all.begin(), all.end(), [&](const model::Route& route) {
+                return route.server_id == mine.server_id && route.state == "open" &&
+                       route.postmaster_pid != first;
+            });
+        };
+        while (!is_up() && clock_.now() < killed + 2 * Postmaster::kLockMax)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        EXPECT_TRUE(is_up());
+        EXPECT_LT(clock_.now() - killed, Postmaster::kLockMax / 2);
+        must(holder->execute("rollback"));
+    }
+    for (const model::ActionResult& each : agent_->results())
+        must(agent_->acknowledge({each.action_id}));
+    spec_ = theirs;
+    EXPECT_EQ(carry_out(model::ActionKind::delete_instance), "");
+    spec_ = mine;
+}
+
+TEST_F(WholeAgentTest, a_survey_that_fails_leaves_nothing) {
+    (void)carry_out(model::ActionKind::delete_instance);
+    agent_.reset();
+    // Where sockets are to be there is a file: no server can be started.
+    must(os::remove_tree(machine_->layout().sockets()));
+    must(os::write_file_atomic(machine_->layout().sockets(), ""));
+    RememberedIds ids;
+    agent_ = std::make_unique<Agent>(*machine_, LinkOptions{},
+                                     Journal::open(machine_->layout().journal()).value(), clock_,
+                                     ids, /*pool_size=*/0);
+    const auto before = os::list_folder(machine_->layout().prepared()).value();
+    {
+        std::jthread preparer([this](std::stop_token stop) { agent_->prepare(std::move(stop)); });
+        const Instant end = clock_.now() + std::chrono::seconds(60);
+        while (!agent_->host_report() && clock_.now() < end)
+            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ASSERT_TRUE(agent_->host_report().has_value()) << "it was tried";
+    EXPECT_TRUE(agent_->host_report()->engines.empty());
+    EXPECT_EQ(os::list_folder(machine_->layout().prepared()).value(), before);
+    for (const std::string& each : ids.all)
+        EXPECT_FALSE(os::find_user("howdah-" + each.substr(0, 8)).ok()) << each;
+    must(os::remove_tree(machine_->layout().sockets()));
+    agent_.reset();
 }
 
 TEST_F(WholeAgentTest, a_delete_replaces_what_waits_and_nothing_brings_the_server_back) {

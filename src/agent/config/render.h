@@ -69,6 +69,7 @@ std::string administrator_sql(std::string_view login, std::string_view verifier)
 /// One statement each; CREATE DATABASE cannot run in a transaction. The owner is
 /// kAdministratorsRole.
 std::string create_database_sql(const model::DatabaseSpec& database);
+std::string no_template_sql(std::string_view name);
 /// Ends the sessions of the database. Fine if it does not exist.
 std::string drop_database_sql(std::string_view name);
 

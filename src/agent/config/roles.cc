@@ -145,6 +145,10 @@ std::string create_database_sql(const model::DatabaseSpec& database) {
         pg::quote_literal(database.collation));
 }
 
+std::string no_template_sql(std::string_view name) {
+    return fmt::format("ALTER DATABASE {} IS_TEMPLATE false;", pg::quote_identifier(name));
+}
+
 std::string drop_database_sql(std::string_view name) {
     return fmt::format("DROP DATABASE IF EXISTS {} WITH (FORCE);", pg::quote_identifier(name));
 }

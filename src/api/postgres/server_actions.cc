@@ -78,7 +78,7 @@ Answer restart_server(Call& call) {
                 ErrorCode::invalid_state,
                 fmt::format("the server '{}' is stopped and cannot be restarted", server.spec.name),
                 server.spec.id, "start it instead"};
-        ++server.spec.restart_sequence;
+        server.spec.restart_sequence = server.spec.generation + 1;
         return ok_status();
     });
 }

@@ -233,7 +233,7 @@ Status apply_password(const Call& call, const ServerBody& body, model::ServerSpe
     const Secret& password = *body.administrator_password;
     HD_CHECK(check_password(password, spec.administrator_login));
     HD_TRY(spec.sealed_verifier, sealed_verifier(call, to_lower(spec.id), password));
-    ++spec.password_version;
+    spec.password_version = spec.generation + 1;
     return ok_status();
 }
 

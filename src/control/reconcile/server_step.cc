@@ -85,6 +85,13 @@ Result<ServerStep::Loaded> ServerStep::load(const std::string& server_key) {
     view.spec = std::move(spec.record);
     view.status = std::move(status.record);
     view.report = std::move(report.record);
+    HD_TRY(auto revisions,
+           read_record<model::ServerRevisions>(store_, keys::revisions(server_key)));
+    if (revisions.record) view.revisions = std::move(revisions.record->specs);
+    // Of an earlier server of that name, if any.
+    std::erase_if(view.revisions, [&](const model::ServerSpec& each) {
+        return !view.spec || each.incarnation != view.spec->incarnation;
+    });
     loaded.spec_modified = spec.modified;
     loaded.status_modified = status.modified;
     if (view.spec && view.report && view.report->incarnation != view.spec->incarnation)
@@ -199,6 +206,7 @@ Result<store::Transaction> ServerStep::transaction_for(const Loaded& loaded,
         return transaction;
     }
     HD_CHECK(add_databases(transaction, loaded, decision.removed_databases));
+    add_specs(transaction, view.server_key, decision);
     if (decision.status)
         transaction.put(keys::status(view.server_key), model::to_json(*decision.status));
     if (decision.claim_port) {
@@ -207,6 +215,16 @@ Result<store::Transaction> ServerStep::transaction_for(const Loaded& loaded,
         transaction.put(port, view.server_key);
     }
     return transaction;
+}
+
+void ServerStep::add_specs(store::Transaction& transaction, const std::string& server_key,
+                           const core::ServerDecision& decision) {
+    if (decision.restored_spec)
+        transaction.put("/server" + server_key, model::to_json(*decision.restored_spec));
+    if (!decision.revisions) return;
+    const std::string text = model::to_json(model::ServerRevisions{*decision.revisions});
+    // Without them a failed change cannot be taken back; nothing else depends on them.
+    if (text.size() <= store::kValueBytesMax) transaction.put(keys::revisions(server_key), text);
 }
 
 Status ServerStep::add_certificate(store::Transaction& transaction, const Loaded& loaded) {
@@ -253,6 +271,7 @@ Status ServerStep::add_removal(store::Transaction& transaction, const Loaded& lo
     if (view.status && view.status->port != 0) HD_CHECK(remove_own(keys::port(view.status->port)));
     transaction.remove("/server" + view.server_key);
     transaction.remove(keys::status(view.server_key));
+    transaction.remove(keys::revisions(view.server_key));
     transaction.remove(keys::report(view.server_key));
     transaction.remove(keys::server_tls(view.server_key));
     if (!incarnation.empty())

@@ -47,6 +47,8 @@ class ServerStep {
 
     Result<store::Transaction> transaction_for(const Loaded& loaded,
                                                const core::ServerDecision& decision);
+    static void add_specs(store::Transaction& transaction, const std::string& server_key,
+                          const core::ServerDecision& decision);
     Status add_certificate(store::Transaction& transaction, const Loaded& loaded);
     Status add_databases(store::Transaction& transaction, const Loaded& loaded,
                          const std::vector<std::string>& ids);

@@ -98,6 +98,8 @@ class Planner {
             plan_instance();
         if (!decision_.remove_server) plan_databases();
         end_operations();
+        take_back();
+        keep_revisions();
         consume_other_results();
         finish_status();
         return std::move(decision_);
@@ -129,6 +131,9 @@ class Planner {
     void show_progress(Operation& operation, std::string text);
     std::string server_progress() const;
     bool is_overdue(milliseconds deadline) const;
+    // Revisions.
+    void take_back();
+    void keep_revisions();
     // Status.
     void consume_other_results();
     void finish_status();
@@ -316,8 +321,8 @@ bool Planner::place() {
     return true;
 }
 
-/// Operations do not wait for ever. The action stays: what is wanted is still wanted, and comes
-/// about when the host answers again.
+/// Operations do not wait for ever. What cannot be taken back stays wanted, and comes about when
+/// the host answers again.
 void Planner::give_up_waiting() {
     if (!is_overdue(kOperationDeadline)) return;
     fail_generation(spec_.generation,
@@ -576,6 +581,46 @@ void Planner::end_operations() {
     const bool some_ended = std::any_of(operations_.begin(), operations_.end(),
                                         [](const auto& each) { return !each.end_time.empty(); });
     if (view_.has_more_pending && some_ended) ask_again_in(milliseconds::zero());
+}
+
+// ---------------------------------------------------------------------------------------------
+// Revisions
+
+/// What was answered with Failed must not happen later.
+void Planner::take_back() {
+    const bool has_failed = status_.failed_generation == spec_.generation;
+    if (!has_failed || spec_.deleting || view_.revisions.empty()) return;
+    ServerSpec before = view_.revisions.front();
+    const bool is_in_force =
+        before.generation > 0 && before.generation == status_.observed_generation;
+    if (!is_in_force) return;
+    before.generation = spec_.generation;
+    if (model::to_json(before) == model::to_json(spec_)) return;
+    for (const Action& each : std::vector<Action>(remaining_))
+        if (each.kind == ActionKind::ensure_instance) drop_action(each.id);
+    ++before.generation;
+    decision_.restored_spec = std::move(before);
+    ask_again_in(milliseconds::zero());
+}
+
+void Planner::keep_revisions() {
+    if (decision_.remove_server || spec_.deleting) return;
+    std::vector<ServerSpec> kept = view_.revisions;
+    if (decision_.restored_spec) {
+        kept.resize(1);
+    } else if (status_.observed_generation == spec_.generation) {
+        kept = {spec_};
+    } else {
+        while (kept.size() > 1 && kept[1].generation <= status_.observed_generation)
+            kept.erase(kept.begin());
+        if (kept.empty() || kept.back().generation < spec_.generation) kept.push_back(spec_);
+        if (kept.size() > kRevisionsMax) kept.erase(kept.begin() + 1);
+    }
+    // A generation has one content for ever.
+    const bool is_same = std::equal(
+        kept.begin(), kept.end(), view_.revisions.begin(), view_.revisions.end(),
+        [](const ServerSpec& a, const ServerSpec& b) { return a.generation == b.generation; });
+    if (!is_same) decision_.revisions = std::move(kept);
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ struct ServerView {
     std::string server_key;                 ///< lower-case ARM id
     std::optional<model::ServerSpec> spec;  ///< none: the record is gone
     std::optional<model::ServerStatus> status;
+    std::vector<model::ServerSpec> revisions;     ///< as the last decision wanted them kept
     std::optional<model::InstanceReport> report;  ///< the agent's last, of this incarnation
     std::vector<model::ActionResult> results;     ///< not consumed yet
     /// Operations that have not ended, in the order in which they began; the first
@@ -37,6 +38,9 @@ struct ServerView {
 /// What is to happen, all of it in one transaction.
 struct ServerDecision {
     std::optional<model::ServerStatus> status;  ///< to write; none: unchanged
+    /// To write: a change failed and is taken back, by a generation of its own.
+    std::optional<model::ServerSpec> restored_spec;
+    std::optional<std::vector<model::ServerSpec>> revisions;  ///< to keep; none: unchanged
     std::vector<model::Action> put_actions;
     std::vector<model::Action> remove_actions;
     /// Operations whose text or status changed; those with an end_time have ended.
@@ -59,7 +63,9 @@ inline constexpr std::size_t kOperationsPerDecision = 16;
 inline constexpr std::int64_t kRetriesMax = 3;
 inline constexpr std::chrono::milliseconds kRetryPauseFirst = std::chrono::milliseconds(500);
 inline constexpr std::chrono::milliseconds kRetryPauseMax = std::chrono::seconds(30);
-/// An operation whose action has no result after this time ends Failed; the action stays.
+/// Of a server; beyond that the oldest one that was begun is forgotten.
+inline constexpr std::size_t kRevisionsMax = 4;
+/// An operation whose action has no result after this time ends Failed.
 inline constexpr std::chrono::milliseconds kOperationDeadline = std::chrono::hours(1);
 /// A database operation waits no longer for its server to run.
 inline constexpr std::chrono::milliseconds kDatabaseDeadline = std::chrono::minutes(15);
@@ -71,6 +77,9 @@ inline constexpr std::chrono::milliseconds kCertificateRenewal = std::chrono::ho
 /// GUARANTEES, for any view:
 /// - an action of a generation is put at most once per attempt, and none but the newest
 ///   generation's ensure action stays;
+/// - a change whose operation ends Failed is not made later: the spec goes back to the one that is
+///   in force, and that is sent as a new generation, because the agent may have made some of it.
+///   What has never been in force (a creation) and deletions stay wanted;
 /// - an operation ends Succeeded only if the agent reported success for its generation or its
 ///   action, Failed only with a failure;
 /// - the records of a placed server go only after the agent reported that its instance is gone;
