@@ -426,8 +426,7 @@ TEST_F(AgentTest, a_change_that_fails_leaves_password_and_settings_as_they_were)
         EXPECT_TRUE(as_administrator(kPassword).ok());
         EXPECT_FALSE(as_administrator("Another-Horse-43").ok());
         const Instant end = clock_.now() + std::chrono::seconds(10);
-        while (ask("show work_mem") != work_mem && clock_.now() < end)
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        while (ask("show work_mem") != work_mem && clock_.now() < end) std::this_thread::yield();
         EXPECT_EQ(ask("show work_mem"), work_mem);
         EXPECT_EQ(pid(), first);
     };
@@ -737,7 +736,7 @@ class WholeAgentTest : public AgentTest {
         const Instant end = clock_.now() + std::chrono::seconds(20);
         while (session.query("select count(*) from pg_locks where not granted")->at(0, 0) == "0") {
             ASSERT_LT(clock_.now(), end);
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+            std::this_thread::yield();
         }
     }
     model::Action action(model::ActionKind kind) {
@@ -873,7 +872,7 @@ TEST_F(WholeAgentTest, a_killed_postmaster_does_not_wait_behind_the_locks_of_oth
             });
         };
         while (!is_up() && clock_.now() < killed + 2 * Postmaster::kLockMax)
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+            std::this_thread::yield();
         EXPECT_TRUE(is_up());
         EXPECT_LT(clock_.now() - killed, Postmaster::kLockMax / 2);
         must(holder->execute("rollback"));
@@ -899,8 +898,7 @@ TEST_F(WholeAgentTest, a_survey_that_fails_leaves_nothing) {
     {
         std::jthread preparer([this](std::stop_token stop) { agent_->prepare(std::move(stop)); });
         const Instant end = clock_.now() + std::chrono::seconds(60);
-        while (!agent_->host_report() && clock_.now() < end)
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        while (!agent_->host_report() && clock_.now() < end) std::this_thread::yield();
     }
     ASSERT_TRUE(agent_->host_report().has_value()) << "it was tried";
     EXPECT_TRUE(agent_->host_report()->engines.empty());
