@@ -11,8 +11,9 @@ namespace {
 
 // Extensions that stay inside the database. Left out on purpose: what reads or writes files
 // (adminpack, file_fdw, orafce, pg_walinspect, postgis_raster), runs a text that it is given with
-// its owner's rights (pg_repack, whose client needs a superuser anyway), damages data (pg_surgery), shows raw pages of any table
-// (pageinspect), untrusted languages, and whatever nobody has looked at.
+// its owner's rights (pg_repack, whose client needs a superuser anyway), damages data (pg_surgery),
+// shows raw pages of any table (pageinspect), untrusted languages, and whatever nobody has looked
+// at.
 constexpr std::string_view kExtensions[] = {
     "address_standardizer",
     "address_standardizer_data_us",
