@@ -149,6 +149,14 @@ TEST_F(Directory, the_last_owner_and_what_is_bounded) {
           Body{{"passwordCredential", {{"endDateTime", "never"}}}}, Body{{"other", 1}}})
         EXPECT_EQ(graph("POST", "applications/" + app_id + "/addPassword", bad).status, 400);
     EXPECT_EQ(graph("POST", "applications", {{"displayName", ""}}).status, 400);
+    for (const Body& bad : {Body{{"displayName", "x"}, {"web", {{"redirectUris", {"y"}}}}},
+                            Body{{"displayName", "x"}, {"isFallbackPublicClient", true}},
+                            Body{{"displayName", "x"}, {"signInAudience", "Everybody"}}})
+        EXPECT_EQ(graph("POST", "applications", bad).status, 400) << bad.dump();
+    EXPECT_EQ(graph("POST", "applications",
+                    {{"displayName", "x"}, {"web", Body::object()}, {"appRoles", Body::array()}})
+                  .status,
+              201);
     EXPECT_EQ(graph("GET", "applications/none").status, 404);
     EXPECT_EQ(graph("POST", "applications/" + app_id + "/removePassword", {{"keyId", "x"}}).status,
               400);

@@ -139,6 +139,10 @@ const steps = {
   },
   "configurations.listByServer": async () => seen("more than a hundred",
     (await all(client.configurations.listByServer(group, NAME))).length > 100),
+  "quotaUsages.list": async () => seen("names, limits and what is used",
+    (await all(client.quotaUsages.list("local"))).every((q) => q.limit >= q.currentValue)),
+  "privateDnsZoneSuffix.get": async () => seen("the suffix",
+    (await client.privateDnsZoneSuffix.get()).body.startsWith("private.")),
   "servers.beginRestart": async () => {
     const before = psql("select pg_postmaster_start_time()");
     await client.servers.beginRestartAndWait(group, NAME, poll);

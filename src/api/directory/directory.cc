@@ -19,7 +19,21 @@ constexpr std::size_t kNameBytesMax = 120;
 constexpr std::size_t kCredentialsMax = 10;
 constexpr std::size_t kSecretBytes = 30;
 constexpr std::size_t kSaltBytes = 16;
+// A client's clock may be ahead of ours.
+constexpr auto kClockSkew = std::chrono::minutes(5);
 constexpr std::size_t kIdsMax = 1000;
+constexpr std::string_view kAudiences[] = {"AzureADMyOrg"};
+constexpr const char* kNotSupported[] = {"api",
+                                         "appRoles",
+                                         "identifierUris",
+                                         "isFallbackPublicClient",
+                                         "keyCredentials",
+                                         "optionalClaims",
+                                         "passwordCredentials",
+                                         "publicClient",
+                                         "requiredResourceAccess",
+                                         "spa",
+                                         "web"};
 // As Graph gives a secret without an end.
 constexpr auto kSecretLifetime = std::chrono::hours(2 * 365 * 24);
 
@@ -151,17 +165,14 @@ Result<std::string> read_display_name(const Call& call) {
     Reader::Problem problem;
     Reader body(json, "", problem);
     const std::string name = body.text("displayName").value_or("");
-    for (const char* each : {"isFallbackPublicClient", "signInAudience"}) body.read_only(each);
-    for (const char* each : {"identifierUris", "keyCredentials", "passwordCredentials", "appRoles",
-                             "requiredResourceAccess", "optionalClaims"})
-        if (const auto list = json.find(each);
-            json.is_object() && list != json.end() && list->is_array() && list->empty())
+    (void)body.one_of("signInAudience", kAudiences);
+    // az sends some of them with nothing in them.
+    for (const char* each : kNotSupported) {
+        const auto field = json.find(each);
+        if (field != json.end() && (field->empty() || *field == false))
             body.read_only(each);
         else
             body.not_supported(each, "applications with this are");
-    for (const char* each : {"web", "spa", "publicClient", "api"}) {
-        const auto field = json.is_object() ? json.find(each) : json.end();
-        if (json.is_object() && field != json.end()) body.read_only(each);
     }
     body.finish();
     if (problem) return *problem;
@@ -188,10 +199,11 @@ Result<PasswordBody> read_password_body(const Call& call) {
     if (json.is_null()) return out;
     Reader::Problem problem;
     Reader body(json, "", problem);
+    std::string begin;
     std::string end;
     if (std::optional<Reader> password = body.object("passwordCredential")) {
         out.display_name = password->text("displayName").value_or("");
-        password->read_only("startDateTime");
+        begin = password->text("startDateTime").value_or("");
         end = password->text("endDateTime").value_or("");
         password->finish();
     }
@@ -200,6 +212,15 @@ Result<PasswordBody> read_password_body(const Call& call) {
     if (out.display_name.size() > kNameBytesMax)
         return Error{ErrorCode::invalid_request, "the displayName is too long",
                      "passwordCredential.displayName"};
+    if (!begin.empty()) {
+        const auto time = parse_iso8601(begin);
+        if (!time.ok() || *time > now + kClockSkew)
+            return Error{ErrorCode::not_supported,
+                         fmt::format("'{}' is no time at which a secret can begin to hold",
+                                     begin.substr(0, 64)),
+                         "passwordCredential.startDateTime",
+                         "leave it out: the secret holds at once"};
+    }
     if (end.empty()) return out;
     const auto time = parse_iso8601(end);
     if (!time.ok() || *time <= now)
@@ -293,9 +314,12 @@ Answer create_service_principal(Call& call) {
     Reader::Problem problem;
     Reader body(json, "", problem);
     const std::string app_id = to_lower(body.text("appId").value_or(""));
-    (void)body.boolean("accountEnabled");
+    const bool enabled = body.boolean("accountEnabled").value_or(true);
     body.finish();
     if (problem) return *problem;
+    if (!enabled)
+        return Error{ErrorCode::not_supported, "service principals cannot be disabled",
+                     "accountEnabled", "delete it, or take its roles away"};
     HD_TRY(const auto before, find_principal(call.context.store, app_id));
     if (!before) return object_not_found(app_id);
     if (!before->application_only)

@@ -67,8 +67,7 @@ Answer list(Call& call, std::string_view group) {
     for (const store::Entry& entry : page.entries) {
         HD_TRY(const auto spec, model::from_json<model::ServerSpec>(entry.value));
         const bool wanted = filter.name.empty() || iequals(filter.name, spec.name);
-        if (wanted && call.may_read(kServerType, spec.id))
-            values.push_back(resource_json(spec));
+        if (wanted && call.may_read(kServerType, spec.id)) values.push_back(resource_json(spec));
     }
     std::string next = page.next_link;
     if (const auto text = call.request.query_value("$filter"); text && !next.empty())
