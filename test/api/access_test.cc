@@ -181,6 +181,18 @@ TEST_F(Access, a_role_that_is_taken_away_is_gone_at_once) {
     EXPECT_EQ(world.call("DELETE", path, nullptr, kVersion).status, 204);
 }
 
+TEST_F(Access, a_new_server_of_an_old_name_begins_without_the_old_rights) {
+    ASSERT_EQ(assign("{P}/flexibleServers/pg1", kReader).status, 201);
+    ASSERT_EQ(assign("{S}/resourceGroups/rg1", kReader, 2).status, 201);
+    world.remove_server("pg1");
+    world.make_server("pg1");
+    const Reply left = world.call(
+        "GET", "{P}/flexibleServers/pg1/providers/Microsoft.Authorization/roleAssignments", nullptr,
+        kVersion);
+    EXPECT_EQ(left.text.find(uuid(1)), std::string::npos) << left.text;
+    EXPECT_NE(left.text.find(uuid(2)), std::string::npos) << "the group's stays";
+}
+
 TEST_F(Access, assignments_are_listed_and_bad_ones_refused) {
     ASSERT_EQ(assign("{S}/resourceGroups/rg1", kReader).status, 201);
     EXPECT_EQ(assign("{S}/resourceGroups/rg1", kReader).status, 200) << "again";

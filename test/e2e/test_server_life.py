@@ -523,6 +523,18 @@ class Firewall(Case):
         kind, what = HOME.tls_answer(self.HOST, port)
         self.assertEqual((kind, what), ("alert", ACCESS_DENIED))
 
+    def test_no_server_of_the_machine_is_reached_past_the_gateway(self):
+        """As dblink and postgres_fdw of another server would: straight to PostgreSQL's port."""
+        with open(os.path.join(HOME.dir, "gateway", "routes.json"), encoding="utf-8") as file:
+            routes = {each["server_name"]: each for each in json.load(file)["routes"]}
+        done = subprocess.run(
+            ["psql", "-X", f"host=127.0.0.1 port={routes[OTHER]['backend_port']} user={ADMIN} "
+             "dbname=postgres sslmode=require connect_timeout=10", "-c", "select 1"],
+            env={**os.environ, "PGPASSWORD": "Any-Password-1"}, capture_output=True, text=True,
+            timeout=30, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('no pg_hba.conf entry for host "127.0.0.1"', done.stderr)
+
     def test_no_public_access_refuses_even_where_a_rule_allows(self):
         HOME.allow(OTHER, "loop", "127.0.0.1")
         HOME.do("PATCH", path(OTHER), {"properties": {"network": {

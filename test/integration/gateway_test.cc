@@ -118,6 +118,10 @@ class Cluster {
             "ssl_cert_file='{}'\nssl_key_file='{}'\nfsync=off\nmax_connections=200\n",
             port_, file("server.pem"), file("server.key"));
         EXPECT_TRUE(os::write_file_atomic(file("data/postgresql.conf"), settings).ok());
+        const std::string rules =
+            os::read_file(file("data/pg_hba.conf")).value() +
+            fmt::format("host all all {}/32 scram-sha-256\n", model::kGatewaySource);
+        EXPECT_TRUE(os::write_file_atomic(file("data/pg_hba.conf"), rules).ok());
         own();
         start();
     }

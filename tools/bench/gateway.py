@@ -83,6 +83,8 @@ class Bench:
             conf.write(f"port={self.ports['direct']}\nlisten_addresses='127.0.0.1'\nunix_socket_directories=''\n"
                        f"ssl=on\nssl_cert_file='{certificate}'\nssl_key_file='{key}'\nfsync=off\n"
                        "max_connections=200\nshared_buffers=64MB\n")
+        with open(data / "pg_hba.conf", "a") as rules:
+            rules.write("host all all 127.0.0.2/32 trust\n")  # where the gateway comes from
         self.start(self.as_user([str(self.postgres_bin / "postgres"), "-D", str(data)]), "postgres.log")
         wait_for_port(self.ports["direct"])
         subprocess.run(["pgbench", "-i", "-q", "-s", "2", self.conninfo("direct", False)], check=True,

@@ -146,6 +146,18 @@ Result<std::string> existing_scope(const Call& call, std::string_view text) {
     return std::string(text);
 }
 
+Status forget_assignments(store::Store& store, std::string_view scope) {
+    HD_TRY(const auto all, all_assignments(store));
+    const std::string key = core::access::scope_key(scope);
+    for (const model::RoleAssignment& each : all) {
+        if (!core::access::is_within(core::access::scope_key(each.scope), key)) continue;
+        store::Transaction txn;
+        txn.remove(store::keys::assignment(each.principal_id, each.id));
+        HD_CHECK(store.commit(txn));
+    }
+    return ok_status();
+}
+
 Status give_first_owner(store::Store& store, std::string_view object_id, std::string_view app_id,
                         std::string_view now, IdSource& ids) {
     HD_TRY(const auto done, store.get(kFirstOwnerKey));

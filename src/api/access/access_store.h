@@ -37,6 +37,10 @@ Status check_locks(const Call& call);
 /// for what is no scope, subscription_not_found, resource_group_not_found, not_found.
 Result<std::string> existing_scope(const Call& call, std::string_view text);
 
+/// A new life of a name begins without the rights that others had in the one before. REQUIRES:
+/// nothing is at this scope, so that nobody can assign a role there.
+Status forget_assignments(store::Store& store, std::string_view scope);
+
 /// The assignment that makes `object_id` the owner of everything, from the first start on. Adds
 /// nothing if it was ever made.
 Status give_first_owner(store::Store& store, std::string_view object_id, std::string_view app_id,

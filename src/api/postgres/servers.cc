@@ -3,6 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "api/access/access_store.h"
 #include "api/paging.h"
 #include "api/postgres/change.h"
 #include "api/postgres/handlers.h"
@@ -58,6 +59,7 @@ Result<ChangedServer> try_create(const Call& call, const Offer& offer,
     HD_TRY(model::ServerSpec spec, new_server(call, offer, id, body));
     HD_CHECK(check_name_is_free(call, id));
     stamp(call, spec.system_data);
+    HD_CHECK(forget_assignments(call.context.store, spec.id));
     store::Transaction txn;
     txn.expect(group_key, group_entry->modified);
     txn.expect_absent(store::keys::server(id));

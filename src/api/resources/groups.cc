@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "api/access/access_store.h"
 #include "api/paging.h"
 #include "api/postgres/change.h"
 #include "api/postgres/server_body.h"
@@ -143,6 +144,7 @@ Answer change_group(Call& call, bool is_put) {
         const bool is_new = stored.modified == 0;
         if (is_new && !is_put) HD_CHECK(postgres::load_group(call, id));
         HD_CHECK(apply(call, body, is_put, stored));
+        if (is_new) HD_CHECK(forget_assignments(call.context.store, stored.group.id));
         store::Transaction txn;
         txn.expect(store::keys::group(id), stored.modified);
         txn.put(store::keys::group(id), model::to_json(stored.group));
