@@ -2,7 +2,9 @@
 
 import os
 import signal
+import socket
 import sys
+import threading
 import time
 import unittest
 
@@ -11,6 +13,45 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 
 import howdah_client  # noqa: E402
 from howdah_client import Home, wait_until  # noqa: E402
+
+
+class Relay:
+    """A port that leads straight to a PostgreSQL, past the gateway, from the one address that its
+    pg_hba.conf lets in."""
+
+    SOURCE = "127.0.0.2"
+
+    def __init__(self, backend_port):
+        self.backend_port = backend_port
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def stop(self):
+        self.listener.close()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+                backend = socket.create_connection(("127.0.0.1", self.backend_port),
+                                                   source_address=(self.SOURCE, 0))
+            except OSError:
+                if self.listener.fileno() < 0:
+                    return
+                continue
+            for one, other in ((client, backend), (backend, client)):
+                threading.Thread(target=self._copy, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _copy(source, target):
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            for each in (source, target):
+                each.close()
 
 
 _homes = []

@@ -12,7 +12,7 @@ import sys
 import time
 import unittest
 
-from support import Case, howdah_client, started_home, wait_until
+from support import Case, Relay, howdah_client, started_home, wait_until
 from howdah_client import Bench, PidWatch, process
 
 BYSTANDER = "bystander"
@@ -52,12 +52,13 @@ class Bystander:
         home.psql(BYSTANDER, "create table bench(id int primary key, n bigint);"
                              "insert into bench values (1, 0), (2, 0)")
         self.backend = home.backend(BYSTANDER)
+        self.relay = Relay(self.backend["port"])
         self.direct = None
         self.routed = None
 
     def load(self):
         if self.direct is None or self.direct.errors():
-            self._renew("direct", port=self.backend["port"], sslmode="require",
+            self._renew("direct", port=self.relay.port, sslmode="require",
                         script="update bench set n = n + 1 where id = 1;\n")
         if self.routed is None or self.routed.errors():
             self._renew("routed", script="update bench set n = n + 1 where id = 2;\n")
@@ -88,6 +89,7 @@ class Bystander:
         for bench in (self.direct, self.routed):
             if bench:
                 bench.stop()
+        self.relay.stop()
 
 
 def setUpModule():

@@ -533,7 +533,7 @@ class Firewall(Case):
             env={**os.environ, "PGPASSWORD": "Any-Password-1"}, capture_output=True, text=True,
             timeout=30, check=False)
         self.assertNotEqual(done.returncode, 0)
-        self.assertIn('no pg_hba.conf entry for host "127.0.0.1"', done.stderr)
+        self.assertIn('pg_hba.conf rejects connection for host "127.0.0.1"', done.stderr)
 
     def test_no_public_access_refuses_even_where_a_rule_allows(self):
         HOME.allow(OTHER, "loop", "127.0.0.1")
