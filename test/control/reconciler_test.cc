@@ -199,6 +199,10 @@ class control_plane : public testing::Test {
     http::CertificateAuthority authority_ =
         http::CertificateAuthority::create("Test", clock_.wall()).value();
     AuthorityCertificates certificates_{authority_};
+    // Also members: the loops, which the destructor ends, use them.
+    http::CertificateAuthority next_authority_ =
+        http::CertificateAuthority::create("Test", clock_.wall()).value();
+    AuthorityCertificates certificates_of_next_{next_authority_};
     std::optional<Fleet> fleet_;
     std::optional<Reconciler> reconciler_;
     std::vector<std::jthread> loops_;
@@ -273,8 +277,6 @@ TEST_F(control_plane, a_whole_round_ends_the_operation) {
 }
 
 TEST_F(control_plane, servers_get_certificates_of_the_authority_that_is_new) {
-    const auto next = http::CertificateAuthority::create("Test", clock_.wall()).value();
-    AuthorityCertificates of_next(next);
     model::PollRequest hello;
     hello.host = "host-a";
     hello.host_report = model::HostReport{};
@@ -296,15 +298,15 @@ TEST_F(control_plane, servers_get_certificates_of_the_authority_that_is_new) {
     EXPECT_TRUE(certificates_.is_current(first.instance->tls.certificate_pem).value());
     finish(first);
 
-    start(of_next);
+    start(certificates_of_next_);
     const model::Action second = poll(waiting).get().actions.at(0);
     EXPECT_EQ(second.generation, first.generation) << "nothing else is asked of the server";
-    EXPECT_TRUE(of_next.is_current(second.instance->tls.certificate_pem).value());
+    EXPECT_TRUE(certificates_of_next_.is_current(second.instance->tls.certificate_pem).value());
     EXPECT_NE(second.instance->tls.key_pem, first.instance->tls.key_pem);
-    EXPECT_EQ(second.instance->tls.ca_pem, next.certificate_pem());
+    EXPECT_EQ(second.instance->tls.ca_pem, next_authority_.certificate_pem());
     finish(second);
 
-    start(of_next);
+    start(certificates_of_next_);
     waiting.wait_ms = 500;
     EXPECT_TRUE(poll(waiting).get().actions.empty()) << "once";
 }
