@@ -8,6 +8,7 @@
 #include "api/access/activity.h"
 #include "api/auth/token_service.h"
 #include "api/call.h"
+#include "api/deployments/runner.h"
 #include "api/postgres/offer.h"
 #include "api/router.h"
 #include "base/assert.h"
@@ -54,16 +55,25 @@ Error for_outside(const Error& error, const std::string& correlation_id) {
 
 }  // namespace
 
-struct Api::Impl {
+struct Api::Impl final : InnerApi {
     explicit Impl(ApiContext given)
         : context(std::move(given)),
           tokens(context),
           router(all_routes()),
           offers(context.store, context.clock),
           activity(context),
-          services{turnstile, offers} {}
+          services{turnstile, offers, *this},
+          deployments(context, *this) {}
+
+    http::Response send(const OnBehalf& who, const std::string& method, const std::string& path,
+                        const std::string& api_version, std::string body) override;
+    Status check(const OnBehalf& who, const std::string& method, const std::string& path,
+                 const std::string& api_version) override;
 
     http::Response serve(const http::Request& request, Call& call);
+    /// What remains once it is known who sent the request.
+    http::Response serve_caller(const std::vector<std::string>& segments, Call& call);
+    Status find_route(const std::vector<std::string>& segments, Call& call);
     Answer dispatch(const std::vector<std::string>& segments, Call& call);
     Status check_subscription(const Call& call);
 
@@ -74,6 +84,7 @@ struct Api::Impl {
     postgres::OfferCache offers;
     Activity activity;
     Services services;
+    deployments::Runner deployments;
 };
 
 Api::Api(ApiContext context) : impl_(std::make_unique<Impl>(std::move(context))) {
@@ -97,8 +108,7 @@ Status Api::Impl::check_subscription(const Call& call) {
     return ok_status();
 }
 
-Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call) {
-    HD_TRY(call.caller, tokens.authenticate(call.request));
+Status Api::Impl::find_route(const std::vector<std::string>& segments, Call& call) {
     HD_TRY(Router::Match match, router.match(call.request.method, segments, call.api_version));
     call.route = match.route;
     call.parameters = std::move(match.parameters);
@@ -106,7 +116,14 @@ Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call)
     call.shape = call.api_version < "2024-08-01" ? Shape::v2022_12_01 : Shape::v2025_08_01;
     HD_CHECK(check_subscription(call));
     call.requirement = requirement_of(*call.route, segments);
-    HD_CHECK(authorize(call));
+    return authorize(call);
+}
+
+Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call) {
+    if (call.caller.object_id.empty()) {
+        HD_TRY(call.caller, tokens.authenticate(call.request));
+    }
+    HD_CHECK(find_route(segments, call));
     if (is_change(call)) {
         HD_CHECK(activity.begin(call));
         HD_CHECK(check_locks(call));
@@ -125,7 +142,12 @@ http::Response Api::Impl::serve(const http::Request& request, Call& call) {
         iequals((*segments)[1], "endpoints") && request.method == "GET")
         return cloud_metadata(context, call.api_version);
     if (auto answer = tokens.answer(request, *segments)) return std::move(*answer);
-    Answer answer = dispatch(*segments, call);
+    return serve_caller(*segments, call);
+}
+
+http::Response Api::Impl::serve_caller(const std::vector<std::string>& segments, Call& call) {
+    const http::Request& request = call.request;
+    Answer answer = dispatch(segments, call);
     std::string code;
     std::string message;
     if (!answer.ok()) {
@@ -154,6 +176,52 @@ http::Response Api::Impl::serve(const http::Request& request, Call& call) {
                                        {"code", code},
                                        {"correlation_id", call.correlation_id}});
     return std::move(answer).value();
+}
+
+namespace {
+
+http::Request inner_request(const std::string& method, const std::string& path,
+                            const std::string& api_version, std::string body) {
+    http::Request request;
+    request.method = method;
+    request.path = path;
+    request.query.emplace_back("api-version", api_version);
+    request.body = std::move(body);
+    return request;
+}
+
+}  // namespace
+
+http::Response Api::Impl::send(const OnBehalf& who, const std::string& method,
+                               const std::string& path, const std::string& api_version,
+                               std::string body) {
+    const http::Request request = inner_request(method, path, api_version, std::move(body));
+    Call call{context, services, request};
+    call.request_id = context.ids.uuid();
+    call.correlation_id = who.correlation_id;
+    call.api_version = to_lower(api_version);
+    call.caller = who.caller;
+    call.deployment_depth = who.depth;
+    const auto segments = path_segments(path);
+    if (!segments.ok()) return error_answer(segments.error());
+    return serve_caller(*segments, call);
+}
+
+Status Api::Impl::check(const OnBehalf& who, const std::string& method, const std::string& path,
+                        const std::string& api_version) {
+    const http::Request request = inner_request(method, path, api_version, "");
+    Call call{context, services, request};
+    call.api_version = to_lower(api_version);
+    call.caller = who.caller;
+    HD_TRY(const auto segments, path_segments(path));
+    return find_route(segments, call);
+}
+
+void Api::run_deployments(const std::stop_token& stop) { impl_->deployments.run(stop); }
+
+Status Api::advance_deployments() {
+    HD_CHECK(impl_->deployments.advance_all());
+    return ok_status();
 }
 
 http::Response Api::handle(const http::Request& request) {

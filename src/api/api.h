@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -37,7 +38,8 @@ struct ApiContext {
 };
 
 /// The Azure-Resource-Manager-compatible API and its token service: one request in, one answer
-/// out. It has no threads of its own. Thread-safe; handle() may block on the store.
+/// out. It has no threads of its own; deployments go on in the one that calls run_deployments().
+/// Thread-safe; handle() may block on the store.
 ///
 /// Every failure is an answer in Azure's shape {"error":{"code","message","target"}}; nothing is
 /// thrown. Bounds: bodies see arm_json.h, pages kPageSize entries.
@@ -49,6 +51,11 @@ class Api {
     Api& operator=(const Api&) = delete;
 
     http::Response handle(const http::Request& request);
+
+    /// Brings deployments of templates about until it is told to stop. One thread at a time.
+    void run_deployments(const std::stop_token& stop);
+    /// One round of that, for tests. Not while run_deployments() runs.
+    Status advance_deployments();
 
     /// The operations of the API as a Markdown table, from the table of routes:
     /// docs/reference/api.md holds it.

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -8,6 +9,7 @@
 #include "api/access/requirement.h"
 #include "api/api.h"
 #include "api/arm_json.h"
+#include "api/inner_api.h"
 #include "api/services.h"
 #include "core/access/access.h"
 #include "model/records.h"
@@ -16,13 +18,6 @@
 namespace howdah::api {
 
 struct Route;
-
-/// Who sent a request, by the verified token.
-struct Caller {
-    std::string object_id;
-    std::string app_id;
-    std::string name;
-};
 
 /// The versions whose shapes differ. 2024-08-01 has the shape of 2025-08-01.
 enum class Shape { v2022_12_01, v2025_08_01 };
@@ -38,6 +33,8 @@ struct Call {
     std::string api_version = {};
     Shape shape = Shape::v2025_08_01;
     Caller caller = {};
+    /// Deployments that the request comes from, one within the other; 0: from outside.
+    std::int64_t deployment_depth = 0;
     core::access::Access access = {};  ///< of the caller
     Requirement requirement = {};
     std::string request_id = {};

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/access/routes.h"
+#include "api/deployments/routes.h"
 #include "api/directory/routes.h"
 #include "api/postgres/routes.h"
 #include "api/resources/routes.h"
@@ -72,12 +73,6 @@ constexpr std::pair<std::string_view, const Versions*> kNamespaces[] = {
     {"Microsoft.Insights", &kInsightsVersions},
 };
 
-const Versions* versions_of(std::string_view ns) {
-    for (const auto& [each, versions] : kNamespaces)
-        if (iequals(each, ns)) return versions;
-    return nullptr;
-}
-
 Error unknown_path(const std::vector<std::string>& segments, std::string_view api_version) {
     const auto providers =
         std::find_if(segments.rbegin(), segments.rend(),
@@ -116,10 +111,17 @@ const Versions kAuthorizationVersions = {kAccessVersions, false};
 const Versions kInsightsVersions = {kActivityVersions, false};
 const Versions kGraphVersions = {};
 
+const Versions* versions_of(std::string_view ns) {
+    for (const auto& [each, versions] : kNamespaces)
+        if (iequals(each, ns)) return versions;
+    return nullptr;
+}
+
 std::span<const Route> all_routes() {
     static const std::vector<Route> routes = [] {
         std::vector<Route> all;
         for (const Route& each : resources::routes()) all.push_back(each);
+        for (const Route& each : deployments::routes()) all.push_back(each);
         for (const Route& each : access::routes()) all.push_back(each);
         for (const Route& each : directory::routes()) all.push_back(each);
         for (const Route& each : postgres::routes()) all.push_back(each);

@@ -22,6 +22,9 @@ extern const Versions kAuthorizationVersions;
 extern const Versions kInsightsVersions;
 extern const Versions kGraphVersions;  ///< none: the path has it
 
+/// Those of a resource provider; nullptr for one that Howdah does not know.
+const Versions* versions_of(std::string_view provider_namespace);
+
 /// Who may send a request, beside somebody whose roles allow its action.
 enum class Needs {
     role,  ///< nobody else

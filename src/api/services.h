@@ -49,11 +49,13 @@ class Turnstile {
 namespace postgres {
 class OfferCache;
 }
+class InnerApi;
 
 /// What requests share. Thread-safe.
 struct Services {
     Turnstile& turnstile;
     postgres::OfferCache& offers;
+    InnerApi& inner;
 };
 
 }  // namespace howdah::api

@@ -209,6 +209,7 @@ class Daemon {
             threads_.emplace_back([this](std::stop_token stop) { reconciler_->work(stop); });
         }
         threads_.emplace_back([this](std::stop_token stop) { fleet_->run(stop); });
+        threads_.emplace_back([this](std::stop_token stop) { api_->run_deployments(stop); });
     }
 
     AllInOne make_all_in_one() {

@@ -28,6 +28,7 @@ enum class RetryClass {
     X(location_required, "LocationRequired", 400, never)                         \
     X(location_not_available, "LocationNotAvailableForResourceType", 400, never) \
     X(invalid_template, "InvalidTemplate", 400, never)                           \
+    X(invalid_template_deployment, "InvalidTemplateDeployment", 400, never)      \
     X(output_evaluation_failed, "DeploymentOutputEvaluationFailed", 400, never)  \
     X(not_supported, "FeatureNotSupported", 400, never)                          \
     X(invalid_client, "invalid_client", 401, never)                              \
@@ -44,12 +45,15 @@ enum class RetryClass {
     X(unknown_namespace, "InvalidResourceNamespace", 404, never)                 \
     X(object_not_found, "Request_ResourceNotFound", 404, never)                  \
     X(lock_not_found, "LockNotFound", 404, never)                                \
+    X(deployment_not_found, "DeploymentNotFound", 404, never)                    \
     X(role_not_found, "RoleDefinitionDoesNotExist", 404, never)                  \
     X(role_assignment_not_found, "RoleAssignmentNotFound", 404, never)           \
     X(principal_not_found, "PrincipalNotFound", 400, never)                      \
     X(method_not_allowed, "MethodNotAllowed", 405, never)                        \
     X(conflict, "Conflict", 409, refetch)                                        \
     X(scope_locked, "ScopeLocked", 409, never)                                   \
+    X(deployment_active, "DeploymentActive", 409, later)                         \
+    X(deployment_not_active, "DeploymentCannotBeCancelled", 409, never)          \
     X(role_assignment_exists, "RoleAssignmentExists", 409, never)                \
     X(role_exists, "RoleDefinitionWithSameNameExists", 409, never)               \
     X(role_in_use, "RoleDefinitionHasAssignments", 400, never)                   \

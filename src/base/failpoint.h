@@ -22,6 +22,9 @@ inline constexpr std::string_view kFailpoints[] = {
     "howdahd.reconcile.after_commit",
     "howdahd.fleet.before_send",
     "howdahd.fleet.after_report",
+    // A deployment of a template.
+    "howdahd.deployment.after_step",
+    "howdahd.deployment.before_commit",
     // An action in the agent, in its order.
     "agent.action.received",
     "agent.instance.claimed",

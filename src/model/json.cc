@@ -470,6 +470,49 @@ void fields(V& visit, ActivityEvent& record) {
     HD_F(message);
 }
 
+template <typename V>
+void fields(V& visit, DeploymentStep& record) {
+    HD_F(operation_id);
+    HD_F(deletes);
+    HD_F(id);
+    HD_F(type);
+    HD_F(name);
+    HD_F(state);
+    HD_F(follow);
+    HD_F(attempts);
+    HD_F(http_status);
+    HD_F(started_at);
+    HD_F(ended_at);
+    HD_F(error);
+}
+template <typename V>
+void fields(V& visit, Deployment& record) {
+    HD_F(subscription);
+    HD_F(resource_group);
+    HD_F(name);
+    HD_F(location);
+    HD_F(tags);
+    HD_F(mode);
+    HD_F(state);
+    HD_F(operation_id);
+    HD_F(correlation_id);
+    HD_F(caller_object_id);
+    HD_F(caller_app_id);
+    HD_F(caller_name);
+    HD_F(started_at);
+    HD_F(changed_at);
+    HD_F(ended_at);
+    HD_F(depth);
+    HD_F(cancelling);
+    HD_F(template_hash);
+    HD_F(parameters);
+    HD_F(outputs);
+    HD_F(providers);
+    HD_F(dependencies);
+    HD_F(error);
+    HD_F(steps);
+}
+
 #undef HD_F
 
 template <typename T>
@@ -644,6 +687,7 @@ HD_RECORD(RoleDefinition)
 HD_RECORD(RoleAssignment)
 HD_RECORD(ManagementLock)
 HD_RECORD(ActivityEvent)
+HD_RECORD(Deployment)
 HD_RECORD(Subscription)
 HD_RECORD(ResourceGroup)
 HD_RECORD(FirewallRule)

@@ -212,6 +212,51 @@ struct Operation {
     std::string correlation_id;
 };
 
+/// One resource of a deployment. JSON is kept as text; "" is absent.
+struct DeploymentStep {
+    std::string operation_id;  ///< UUID
+    bool deletes = false;      ///< of mode Complete
+    std::string id;
+    std::string type;
+    std::string name;
+    std::string state = "Pending";  ///< Pending, Running, Succeeded, Failed, Skipped
+    std::string follow;             ///< path and query of what is asked while it runs
+    std::int64_t attempts = 0;      ///< refused for a reason that passes
+    std::int64_t http_status = 0;
+    std::string started_at;
+    std::string ended_at;
+    std::string error;
+};
+
+/// A deployment of a template: what Azure shows of it and how far it has come. The template and
+/// its parameters are beside it, sealed.
+struct Deployment {
+    std::string subscription;
+    std::string resource_group;  ///< empty: to the subscription
+    std::string name;
+    std::string location;  ///< of a deployment to a subscription
+    std::map<std::string, std::string> tags;
+    std::string mode;          ///< Incremental or Complete
+    std::string state;         ///< Accepted, Running, Succeeded, Failed, Canceled
+    std::string operation_id;  ///< UUID; names this run, as the name may be used again
+    std::string correlation_id;
+    std::string caller_object_id;
+    std::string caller_app_id;
+    std::string caller_name;
+    std::string started_at;
+    std::string changed_at;
+    std::string ended_at;
+    std::int64_t depth = 0;  ///< deployments that this one is nested in
+    bool cancelling = false;
+    std::string template_hash;
+    std::string parameters;  ///< JSON, without secure values
+    std::string outputs;
+    std::string providers;
+    std::string dependencies;
+    std::string error;
+    std::vector<DeploymentStep> steps;
+};
+
 // ---------------------------------------------------------------------------------------------
 // Between control plane and agent
 

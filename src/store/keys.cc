@@ -76,6 +76,16 @@ std::string activity_at(std::string_view time) {
 std::string activity(std::string_view time, std::string_view event_id) {
     return activity_at(time) + "/" + to_lower(event_id);
 }
+std::string deployments_in(std::string_view scope) { return with_id("/deployment", scope) + "|"; }
+std::string deployment(std::string_view scope, std::string_view name) {
+    return deployments_in(scope) + to_lower(name);
+}
+std::string running_deployment(std::string_view scope, std::string_view name) {
+    return with_id("/running-deployment", scope) + "|" + to_lower(name);
+}
+std::string deployment_template(std::string_view scope, std::string_view name) {
+    return with_id("/deployment-template", scope) + "|" + to_lower(name);
+}
 std::string seal_name_of_verifier(std::string_view server_key) {
     return with_id("/verifier", server_key);
 }

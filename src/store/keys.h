@@ -28,6 +28,9 @@
 ///   /assignment/{principal}/{assignment id}         model::RoleAssignment
 ///   /lock/{scope}|{name}                            model::ManagementLock
 ///   /activity/{inverted time}/{event id}            model::ActivityEvent, newest first
+///   /deployment/{scope}|{name}                      model::Deployment
+///   /running-deployment/{scope}|{name}              ""  those that have not ended
+///   /deployment-template/{scope}|{name}             sealed: template, parameters and scope
 ///   /secret/{name}                                  sealed by SecretBox
 ///   /secret/tls/{server id}                         sealed model::TlsMaterial of a server
 ///   /ended/{end time}/{operation uuid}              ""  operations that have ended, oldest first
@@ -68,6 +71,12 @@ std::string lock(std::string_view scope, std::string_view name);
 std::string activity(std::string_view time, std::string_view event_id);
 /// Less than the key of every event at or before `time`, greater than that of every later one.
 std::string activity_at(std::string_view time);
+
+/// `scope`: the id of a subscription or a group.
+std::string deployments_in(std::string_view scope);  ///< prefix
+std::string deployment(std::string_view scope, std::string_view name);
+std::string running_deployment(std::string_view scope, std::string_view name);
+std::string deployment_template(std::string_view scope, std::string_view name);
 
 /// Not a key: the name under which SecretBox seals ServerSpec::sealed_verifier.
 std::string seal_name_of_verifier(std::string_view server_key);

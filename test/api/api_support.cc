@@ -57,6 +57,14 @@ World::World()
     for (const store::Entry& entry : first_start()) txn.put(entry.key, entry.value);
     EXPECT_TRUE(store->commit(txn).ok());
     boot = bootstrap(*store, secrets, clock, ids).value();
+    restart();
+    const Reply reply = login(form(boot.client_secret->reveal()));
+    EXPECT_EQ(reply.status, 200) << reply.text;
+    token = reply.body.value("access_token", "");
+    put_host(host());
+}
+
+void World::restart() {
     api = std::make_unique<Api>(ApiContext{.store = *store,
                                            .operations = operations,
                                            .secrets = secrets,
@@ -66,10 +74,6 @@ World::World()
                                            .tenant_id = boot.tenant_id,
                                            .base_url = "https://localhost:8443",
                                            .version = "0.1.0"});
-    const Reply reply = login(form(boot.client_secret->reveal()));
-    EXPECT_EQ(reply.status, 200) << reply.text;
-    token = reply.body.value("access_token", "");
-    put_host(host());
 }
 
 std::string World::form(const std::string& secret) const {

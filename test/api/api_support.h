@@ -56,6 +56,8 @@ class World {
     std::string form(const std::string& secret) const;
     std::string expand(std::string path) const;
 
+    /// Another howdahd goes on with the same store.
+    void restart();
     void make_group(const std::string& name = "rg1");
     /// The body of a good PUT of a server.
     static Body server_body();

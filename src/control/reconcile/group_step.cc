@@ -53,6 +53,7 @@ Result<StepOutcome> GroupStep::run(const std::string& group_key) {
     if (is_new) HD_CHECK(mark_servers(group_key));
     HD_TRY(const Census census, count_servers(group_key));
     if (census.servers == 0) {
+        HD_CHECK(remove_deployments(group_key));
         store::Transaction transaction;
         transaction.expect("/group" + group_key, group.modified);
         transaction.remove("/group" + group_key);
@@ -111,6 +112,19 @@ Result<GroupStep::Census> GroupStep::count_servers(const std::string& group_key)
         return {};
     }));
     return census;
+}
+
+/// What was deployed to the group is told by nobody once it is gone.
+Status GroupStep::remove_deployments(const std::string& group_key) {
+    for (const std::string& prefix : {store::keys::deployments_in(group_key),
+                                      store::keys::deployment_template(group_key, "")}) {
+        HD_CHECK(for_each(store_, prefix, [&](const store::Entry& each) {
+            store::Transaction transaction;
+            transaction.remove(each.key);
+            return commit(transaction);
+        }));
+    }
+    return {};
 }
 
 Status GroupStep::commit(const store::Transaction& transaction) {

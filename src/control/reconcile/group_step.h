@@ -36,6 +36,7 @@ class GroupStep {
     Status mark_servers(const std::string& group_key);
     Status mark_server(const store::Entry& entry);
     Result<Census> count_servers(const std::string& group_key);
+    Status remove_deployments(const std::string& group_key);
     Status commit(const store::Transaction& transaction);
     Status end_all(store::Transaction transaction, std::vector<Pending> pending,
                    const std::string& status, const std::optional<model::Failure>& failure);

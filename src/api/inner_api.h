@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "http/server.h"
+
+namespace howdah::api {
+
+/// Who sent a request, by the verified token.
+struct Caller {
+    std::string object_id;
+    std::string app_id;
+    std::string name;
+};
+
+/// Who a request is sent for that the API sends to itself.
+struct OnBehalf {
+    Caller caller;  ///< was authenticated before; what he may do is looked up anew
+    std::string correlation_id;
+    /// Deployments that the request comes from, one within the other.
+    std::int64_t depth = 0;
+};
+
+/// The API itself, for what goes on after a request was answered: everything but the token is
+/// checked, and written to the activity log, as if the caller had sent the request. Thread-safe.
+class InnerApi {
+  public:
+    virtual ~InnerApi() = default;
+    virtual http::Response send(const OnBehalf& who, const std::string& method,
+                                const std::string& path, const std::string& api_version,
+                                std::string body) = 0;
+    /// Whether the request would get as far as its handler: the route, its api-version and the
+    /// caller's roles. Nothing is done.
+    virtual Status check(const OnBehalf& who, const std::string& method, const std::string& path,
+                         const std::string& api_version) = 0;
+};
+
+}  // namespace howdah::api
