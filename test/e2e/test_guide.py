@@ -24,13 +24,13 @@ class Guide(Case):
             os.mkdir(user)
             done = subprocess.run(
                 ["bash", "-euo", "pipefail", "-c", "\n".join(blocks)], cwd=user, text=True,
-                stdin=subprocess.DEVNULL, capture_output=True, timeout=300, check=False,
+                stdin=subprocess.DEVNULL, capture_output=True, timeout=600, check=False,
                 env={"PATH": howdah_client.bin_dir() + ":" + os.environ["PATH"], "HOME": user,
                      "LANG": "C.UTF-8", "HOWDAH_HOME": home.dir,
                      "GUIDE_PASSWORD": howdah_client.password(),
                      "AZURE_CORE_COLLECT_TELEMETRY": "no"})
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            for seen in ("guide-server", "hello", "8MB"):
+            for seen in ("guide-server", "hello", "8MB", "guide-server/shop", "2 to create"):
                 self.assertIn(seen, done.stdout)
             self.assertEqual(home.get(home.server_path("guide-server", "guide")).status, 404)
         finally:

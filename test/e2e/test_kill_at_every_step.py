@@ -19,6 +19,8 @@ BYSTANDER = "bystander"
 
 # The steps in which a failpoint lies. A name that is not here is armed in the whole life.
 NATURAL = {
+    "howdahd.deployment.after_step": ["deploy"],
+    "howdahd.deployment.before_commit": ["deploy"],
     "agent.instance.claimed": ["create"],
     "agent.instance.configured": ["create", "update"],
     "agent.instance.started": ["create", "start"],
@@ -114,7 +116,7 @@ class Life:
     """One server from its creation to its deletion, with every step checked."""
 
     STEPS = ["create", "firewall", "update", "parameter", "restart", "stop", "start", "password",
-             "create_database", "drop_database", "delete"]
+             "create_database", "drop_database", "deploy", "delete"]
     # A server that is to be killed in `start` must have been stopped, and so on.
     NEEDS = {"start": ["stop"], "stop": ["start"], "drop_database": ["create_database"]}
 
@@ -305,6 +307,42 @@ class Life:
         self.test.assertEqual(
             self.query("select count(*) from pg_database where datname = 'app'"), "0")
         self.test.assertEqual(HOME.get(self.path + "/databases/app").status, 404)
+
+    def deploy(self):
+        """A template with a database and a firewall rule of the server."""
+        path = (HOME.group_path() + "/providers/Microsoft.Resources/deployments/" + self.name
+                + "?api-version=" + howdah_client.RESOURCES_VERSION)
+        provider = "Microsoft.DBforPostgreSQL/flexibleServers/"
+        version = howdah_client.API_VERSION
+        resources = [
+            {"type": provider + "databases", "apiVersion": version,
+             "name": self.name + "/deployed",
+             "properties": {"charset": "UTF8", "collation": "C.utf8"}},
+            {"type": provider + "firewallRules", "apiVersion": version,
+             "name": self.name + "/deployed",
+             "properties": {"startIpAddress": "192.0.2.1", "endIpAddress": "192.0.2.1"}}]
+        resources[1]["dependsOn"] = [f"[resourceId('{provider}databases', '{self.name}', "
+                                     "'deployed')]"]
+        body = {"properties": {"mode": "Incremental", "template": {
+            "$schema": "https://schema.management.azure.com/schemas/2019-04-01/"
+                       "deploymentTemplate.json#",
+            "contentVersion": "1.0.0.0", "resources": resources}}}
+        self.carry_out("PUT", path, body, happened=lambda: HOME.get(path).status == 200)
+
+        def shown():
+            try:
+                return HOME.get(path).json["properties"]
+            except (OSError, http.client.HTTPException):
+                self.revive_howdahd()
+
+        wait_until("the deployment has ended",
+                   lambda: (shown() or {}).get("provisioningState") == "Succeeded", 90)
+        self.test.assertEqual(
+            self.query("select count(*) from pg_database where datname = 'deployed'"), "1")
+        rules = [r["name"] for r in HOME.get(self.path + "/firewallRules").json["value"]]
+        self.test.assertEqual(rules.count("deployed"), 1, rules)
+        self.carry_out("DELETE", self.path + "/firewallRules/deployed")
+        self.check_rows()
 
     def delete(self):
         self.carry_out("DELETE", self.path)
