@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "api/api_support.h"
+#include "api/deployments/deployment_store.h"
 #include "api/deployments/what_if.h"
 #include "store/keys.h"
 
@@ -124,6 +125,13 @@ TEST_F(Deployments, give_outputs_and_keep_what_is_secure_to_themselves) {
     EXPECT_EQ(done.text.find(kSecret), std::string::npos);
     for (const auto& each : world.store->list("/").value())
         EXPECT_EQ(each.value.find(kSecret), std::string::npos) << each.key;
+    const deployments::Where where{world.boot.subscription_id, "rg1", "d1"};
+    const auto stored = deployments::find_deployment(*world.store, where).value();
+    const auto sealed =
+        world.store->get(store::keys::deployment_template(where.scope(), where.name)).value();
+    const auto material =
+        deployments::unseal_material(world.secrets, stored->record, sealed->value).value();
+    EXPECT_TRUE(material.parameters.empty()) << "not even sealed, once it has ended";
 }
 
 TEST_F(Deployments, are_refused_before_anything_is_done) {

@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <cstring>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "api/deployments/inner_calls.h"
@@ -103,7 +105,10 @@ void Runner::run(const std::stop_token& stop) {
                                    : Result<std::unique_ptr<store::Watch>>(revision.error());
         if (!watch.ok()) {
             log::error("deployments cannot be watched", {{"reason", watch.error().describe()}});
-            return;
+            std::mutex mutex;
+            std::unique_lock lock(mutex);
+            std::condition_variable_any().wait_for(lock, stop, kIdlePause, [] { return false; });
+            continue;
         }
         const std::stop_callback wake(stop, [&] { (*watch)->stop(); });
         if (!stop.stop_requested()) (void)(*watch)->next(is_busy ? kRoundPause : kIdlePause);
@@ -310,6 +315,23 @@ bool Runner::add_deletions(Work& work) {
     return work.next.steps.size() > planned;
 }
 
+/// Nobody needs them any more, and there may be passwords among them. The template stays for
+/// exportTemplate.
+Status Runner::forget_parameters(const Work& work, store::Transaction& txn) {
+    const Where where = where_of(work.next);
+    const std::string key = store::keys::deployment_template(where.scope(), where.name);
+    HD_TRY(const auto entry, context_.store.get(key));
+    if (!entry) return ok_status();
+    auto material = unseal_material(context_.secrets, work.next, entry->value);
+    if (!material.ok()) {
+        txn.remove(key);
+        return ok_status();
+    }
+    material->parameters = Json::object();
+    txn.put(key, seal_material(context_.secrets, work.next, *material));
+    return ok_status();
+}
+
 Status Runner::save(Work& work) {
     const bool ends = work.next.state == "Succeeded" || work.next.state == "Failed" ||
                       work.next.state == "Canceled";
@@ -324,6 +346,7 @@ Status Runner::save(Work& work) {
     if (ends) {
         prepared_.erase(work.next.operation_id);
         txn.remove(work.running_key);
+        HD_CHECK(forget_parameters(work, txn));
         txn.put(store::keys::activity(work.next.ended_at, work.next.operation_id),
                 model::to_json(event_of(work.next)));
     }

@@ -40,6 +40,7 @@ class Runner {
     void finish(Work& work);
     bool add_deletions(Work& work);
     Status save(Work& work);
+    Status forget_parameters(const Work& work, store::Transaction& txn);
     std::string now() const;
 
     const ApiContext& context_;
