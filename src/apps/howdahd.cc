@@ -122,8 +122,11 @@ class Daemon {
             return Error{ErrorCode::io, "cannot write " + home_.run() + "/howdahd.lock"};
         }
         HD_TRY(store_, store::open_sqlite_store(home_.control() + "/store.db", clock_));
-        HD_TRY(auto secrets,
-               store::SecretBox::open(home_.control() + "/master.key", /*create=*/true, ids_));
+        // A store that is in use has secrets that only its own key opens: a lost one is not
+        // replaced.
+        HD_TRY(const auto entries, store_->list("/", {.limit = 1}));
+        HD_TRY(auto secrets, store::SecretBox::open(home_.control() + "/master.key",
+                                                    /*create=*/entries.empty(), ids_));
         secrets_.emplace(std::move(secrets));
         const bool is_older = has_one_authority(home_);
         HD_TRY(auto authorities, open_authorities(home_, *secrets_, clock_.wall()));

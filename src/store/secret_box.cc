@@ -63,6 +63,9 @@ Result<SecretBox> SecretBox::open(const std::string& key_path, bool create, IdSo
         const Secret hex(hex_encode(ids.random_bytes(kKeyBytes)));
         HD_CHECK(os::write_file_atomic(key_path, hex.reveal() + "\n", 0600));
     }
+    if (!create && !os::exists(key_path))
+        return Error{ErrorCode::not_found, fmt::format("the master key '{}' is missing", key_path),
+                     "", "restore the file from a backup; without it no secret can be read"};
     HD_TRY(std::string read, os::read_file(key_path, 4096));
     const Secret text(std::move(read));
     HD_TRY(std::string key, decode_hex_key(key_path, text.reveal()));

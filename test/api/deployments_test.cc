@@ -165,6 +165,14 @@ TEST_F(Deployments, are_refused_before_anything_is_done) {
               "ResourceGroupNotFound");
 }
 
+TEST_F(Deployments, too_large_to_be_kept_are_refused) {
+    Body source = template_of();
+    source["variables"] = {{"a", std::string(700'000, 'a')}, {"b", std::string(700'000, 'b')}};
+    const Reply reply = put(request_with(source));
+    EXPECT_EQ(reply.status, 413) << reply.text;
+    EXPECT_EQ(get().status, 404);
+}
+
 TEST_F(Deployments, that_fail_say_why_and_do_not_go_on) {
     Body server = server_resource();
     server["properties"]["storage"]["storageSizeGB"] = 33;

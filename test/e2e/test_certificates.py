@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -172,6 +173,41 @@ class TheKeyOfAServer(Case):
         self.assertEqual(HOME.one("howdah-agent"), agent)
         HOME.set_parameter(NAME, "work_mem", "7002")  # it listens to howdahd again
         self.assertEqual(HOME.psql(NAME, "show work_mem"), "7002kB")
+
+
+class TheMasterKey(Case):
+    """What seals the secrets of the store is never replaced beside a store that is in use."""
+
+    def test_a_lost_one_is_told_and_not_made_anew(self):
+        with tempfile.TemporaryDirectory(prefix="howdah-e2e-") as folder:
+            home = os.path.join(folder, "home")
+            key = os.path.join(home, "howdahd", "master.key")
+            command = [os.path.join(howdah_client.bin_dir(), "howdahd"), "--home", home]
+
+            def lives():
+                """Whether it publishes where it answers."""
+                published = os.path.join(home, "run", "endpoints.json")
+                if os.path.exists(published):
+                    os.remove(published)
+                with subprocess.Popen(command, stdout=subprocess.DEVNULL,
+                                      stderr=subprocess.DEVNULL) as started:
+                    try:
+                        wait_until("endpoints are published",
+                                   lambda: os.path.exists(published), 30)
+                        return True
+                    finally:
+                        started.terminate()
+
+            self.assertTrue(lives())
+            before = read(key)
+            os.rename(key, key + ".lost")
+            done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("master key", done.stdout + done.stderr)
+            self.assertFalse(os.path.exists(key))
+            os.rename(key + ".lost", key)
+            self.assertTrue(lives())
+            self.assertEqual(read(key), before)
 
 
 class OtherAuthorities(Case):

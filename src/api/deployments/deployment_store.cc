@@ -95,12 +95,18 @@ Result<StoredDeployment> load_deployment(const Call& call) {
 
 bool has_ended(const model::Deployment& deployment) { return !deployment.ended_at.empty(); }
 
-std::string seal_material(const store::SecretBox& secrets, const model::Deployment& deployment,
-                          const Material& material) {
+Result<std::string> seal_material(const store::SecretBox& secrets,
+                                  const model::Deployment& deployment, const Material& material) {
     const Json json = {{"template", material.source},
                        {"parameters", material.parameters},
                        {"scope", scope_json(material.scope)}};
-    return secrets.seal(seal_name(deployment), Secret(to_text(json)));
+    Secret text(to_text(json));
+    if (text.reveal().size() > kMaterialBytesMax)
+        return Error{ErrorCode::too_large,
+                     fmt::format("the template and its parameters are larger than {} bytes",
+                                 kMaterialBytesMax),
+                     "properties.template", "make several deployments of it"};
+    return secrets.seal(seal_name(deployment), text);
 }
 
 Result<Material> unseal_material(const store::SecretBox& secrets,

@@ -52,9 +52,11 @@ struct Material {
     templates::Scope scope;
 };
 
-/// Sealed for one run: an earlier one's cannot take its place.
-std::string seal_material(const store::SecretBox& secrets, const model::Deployment& deployment,
-                          const Material& material);
+/// Sealed for one run: an earlier one's cannot take its place. ErrorCode::too_large beyond
+/// kMaterialBytesMax.
+inline constexpr std::size_t kMaterialBytesMax = 1 << 20;
+Result<std::string> seal_material(const store::SecretBox& secrets,
+                                  const model::Deployment& deployment, const Material& material);
 Result<Material> unseal_material(const store::SecretBox& secrets,
                                  const model::Deployment& deployment, std::string_view sealed);
 

@@ -328,7 +328,8 @@ Status Runner::forget_parameters(const Work& work, store::Transaction& txn) {
         return ok_status();
     }
     material->parameters = Json::object();
-    txn.put(key, seal_material(context_.secrets, work.next, *material));
+    HD_TRY(auto sealed, seal_material(context_.secrets, work.next, *material));
+    txn.put(key, std::move(sealed));
     return ok_status();
 }
 
