@@ -2,6 +2,7 @@
 
 #include "api/api_support.h"
 #include "api/deployments/deployment_store.h"
+#include "api/deployments/view.h"
 #include "api/deployments/what_if.h"
 #include "store/keys.h"
 
@@ -171,6 +172,33 @@ TEST_F(Deployments, too_large_to_be_kept_are_refused) {
     const Reply reply = put(request_with(source));
     EXPECT_EQ(reply.status, 413) << reply.text;
     EXPECT_EQ(get().status, 404);
+}
+
+TEST_F(Deployments, end_with_outputs_that_are_too_large_to_be_kept) {
+    Body source = template_of();
+    source["variables"] = {{"long", std::string(600'000, 'a')}};
+    source["outputs"] = {{"a", {{"type", "string"}, {"value", "[variables('long')]"}}}};
+    ASSERT_EQ(put(request_with(source)).status, 201);
+    advance();
+    EXPECT_EQ(get().body["properties"]["error"]["code"], "DeploymentOutputTooLarge");
+    EXPECT_TRUE(keys("/running-deployment").empty());
+}
+
+TEST_F(Deployments, may_depend_on_one_another_in_all_ways) {
+    Body source = template_of();
+    Body earlier = Body::array();
+    for (int i = 0; i < 70; ++i) {
+        Body database = database_resource("db" + std::to_string(i));
+        database["dependsOn"] = earlier;
+        earlier.push_back("pg1/db" + std::to_string(i));
+        source["resources"].push_back(database);
+    }
+    const Reply made = put(request_with(source));
+    ASSERT_EQ(made.status, 201) << made.text.substr(0, 500);
+    std::size_t pairs = 0;
+    for (const Body& each : made.body["properties"]["dependencies"])
+        pairs += each["dependsOn"].size();
+    EXPECT_EQ(pairs, deployments::kDependenciesShownMax) << "of 2415";
 }
 
 TEST_F(Deployments, that_fail_say_why_and_do_not_go_on) {

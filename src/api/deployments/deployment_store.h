@@ -18,6 +18,10 @@ inline constexpr std::size_t kDeploymentsMax = 800;
 inline constexpr std::size_t kRunningMax = 64;
 inline constexpr std::int64_t kDepthMax = 5;
 inline constexpr std::size_t kNameBytesMax = 64;
+/// Of a record as it begins, and of the outputs that it gets: together less than a value of the
+/// store may have.
+inline constexpr std::size_t kRecordBytesMax = 3 << 20;
+inline constexpr std::size_t kOutputBytesMax = 512 << 10;
 
 /// What a deployment is called.
 struct Where {

@@ -192,11 +192,16 @@ Answer put_deployment(Call& call) {
     HD_TRY(const auto found, find_deployment(call.context.store, where));
     if (found && !has_ended(found->record)) return active(found->record);
     HD_CHECK(check_running(call));
+    std::string text = model::to_json(request.record);
+    if (text.size() > kRecordBytesMax)
+        return Error{ErrorCode::too_large,
+                     fmt::format("the deployment takes more than {} bytes", kRecordBytesMax), "",
+                     "make several deployments of it"};
     HD_TRY(auto sealed, seal_material(call.context.secrets, request.record, request.material));
     store::Transaction txn;
     txn.expect(where.key(), found ? found->modified : 0);
     if (!found) HD_CHECK(make_room(call, txn));
-    txn.put(where.key(), model::to_json(request.record));
+    txn.put(where.key(), std::move(text));
     txn.put(store::keys::deployment_template(where.scope(), where.name), std::move(sealed));
     txn.put(store::keys::running_deployment(where.scope(), where.name), "");
     HD_CHECK(call.context.store.commit(txn));

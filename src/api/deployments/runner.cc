@@ -277,7 +277,12 @@ void Runner::finish(Work& work) {
     const auto source = reference_source(api_, work.who, work.prepared->plan);
     const auto outputs = templates::outputs(work.prepared->parsed, work.prepared->plan, source);
     if (!outputs.ok()) return work.fail(error_json(outputs.error()));
-    work.next.outputs = to_text(*outputs);
+    std::string text = to_text(*outputs);
+    if (text.size() > kOutputBytesMax)
+        return work.fail(
+            {{"code", "DeploymentOutputTooLarge"},
+             {"message", fmt::format("The outputs are larger than {} bytes.", kOutputBytesMax)}});
+    work.next.outputs = std::move(text);
     work.next.state = "Succeeded";
 }
 

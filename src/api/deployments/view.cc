@@ -142,11 +142,13 @@ Json providers_json(const templates::Plan& plan, std::string_view location) {
 
 Json dependencies_json(const templates::Plan& plan) {
     Json dependencies = Json::array();
+    std::size_t shown = 0;
     for (const templates::PlannedResource& each : plan.resources) {
         if (each.depends_on.empty() || each.id.empty()) continue;
         Json on = Json::array();
         for (const std::size_t other : each.depends_on)
-            if (!plan.resources[other].id.empty()) on.push_back(named(plan.resources[other]));
+            if (!plan.resources[other].id.empty() && ++shown <= kDependenciesShownMax)
+                on.push_back(named(plan.resources[other]));
         Json dependency = {{"dependsOn", std::move(on)}};
         dependency.update(named(each));
         dependencies.push_back(std::move(dependency));

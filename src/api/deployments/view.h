@@ -14,7 +14,9 @@ Json step_json(const model::Deployment& deployment, const model::DeploymentStep&
 /// The steps that have begun, and the evaluation of the outputs.
 Json steps_json(const model::Deployment& deployment);
 
-/// properties.providers and properties.dependencies.
+/// properties.providers and properties.dependencies; the latter with at most
+/// kDependenciesShownMax pairs, as everything may depend on everything.
+inline constexpr std::size_t kDependenciesShownMax = 2000;
 Json providers_json(const templates::Plan& plan, std::string_view location);
 Json dependencies_json(const templates::Plan& plan);
 
