@@ -293,6 +293,41 @@ TEST_F(Deployments, of_mode_complete_delete_what_the_template_does_not_have) {
     EXPECT_FALSE(world.spec("pg1").deleting);
 }
 
+TEST_F(Deployments, of_mode_complete_keep_what_is_nested_and_what_is_only_read) {
+    for (const char* name : {"nested", "read", "old"}) world.make_server(name);
+    Body inner = {{"type", "Microsoft.Resources/deployments"},
+                  {"apiVersion", "2022-09-01"},
+                  {"name", "inner"},
+                  {"properties",
+                   {{"mode", "Incremental"},
+                    {"expressionEvaluationOptions", {{"scope", "inner"}}},
+                    {"template", template_of(server_resource("nested"))}}}};
+    Body source = template_of();
+    source["languageVersion"] = "2.0";
+    source["resources"] = {{"inner", inner},
+                           {"read",
+                            {{"type", "Microsoft.DBforPostgreSQL/flexibleServers"},
+                             {"apiVersion", kNewVersion},
+                             {"existing", true},
+                             {"name", "read"}}}};
+    const Body body = request_with(source, Body::object(), "Complete");
+    const Reply forecast = post("/whatIf", body);
+    ASSERT_EQ(forecast.status, 200) << forecast.text;
+    std::vector<std::string> deleted;
+    for (const Body& each : forecast.body["properties"]["changes"])
+        if (each["changeType"] == "Delete") deleted.push_back(each["resourceId"]);
+    ASSERT_EQ(deleted.size(), 1U) << forecast.text;
+    EXPECT_TRUE(deleted[0].ends_with("/old"));
+    ASSERT_EQ(put(body).status, 201);
+    for (int i = 0; i < 5; ++i) {
+        advance();
+        world.finish("nested");
+    }
+    EXPECT_TRUE(world.spec("old").deleting) << get().text;
+    EXPECT_FALSE(world.spec("nested").deleting);
+    EXPECT_FALSE(world.spec("read").deleting);
+}
+
 TEST_F(Deployments, nest_and_wait_for_one_another) {
     Body inner = {{"type", "Microsoft.Resources/deployments"},
                   {"apiVersion", "2022-09-01"},

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/deployments/inner_calls.h"
 #include "api/deployments/view.h"
@@ -25,7 +26,6 @@ constexpr Duration kRoundPause = std::chrono::milliseconds(100);
 constexpr Duration kIdlePause = std::chrono::seconds(5);
 constexpr std::size_t kPreparedMax = 16;
 constexpr std::string_view kManagerVersion = "2021-04-01";
-constexpr std::size_t kDeletionsMax = 800;
 
 bool passes(int status) { return status == 429 || status == 503 || status == 504; }
 
@@ -211,7 +211,7 @@ bool Runner::start(Work& work, std::size_t index) {
         if (state != "Succeeded" && state != "Skipped") return false;
     }
     if (!resource.condition || resource.existing) {
-        step.state = "Skipped";
+        step.state = resource.condition ? "Succeeded" : "Skipped";
         return true;
     }
     --work.starts_left;
@@ -286,7 +286,21 @@ void Runner::finish(Work& work) {
     work.next.state = "Succeeded";
 }
 
-/// Mode Complete: what is in the group and not in the template goes. True if there is something,
+/// Ids, in lower case, of what a deployment has brought about or only reads, in its group.
+Status Runner::collect_kept(const model::Deployment& deployment, std::int64_t depth,
+                            std::set<std::string>& kept) {
+    for (const model::DeploymentStep& each : deployment.steps) {
+        if (each.state != "Succeeded" || each.deletes) continue;
+        kept.insert(to_lower(each.id));
+        const Where nested{deployment.subscription, deployment.resource_group, each.name};
+        if (depth >= kDepthMax || !iequals(nested.id(), each.id)) continue;
+        HD_TRY(const auto found, find_deployment(context_.store, nested));
+        if (found) HD_CHECK(collect_kept(found->record, depth + 1, kept));
+    }
+    return ok_status();
+}
+
+/// Mode Complete: what is in the group and in no template goes. True if there is something,
 /// or if that cannot be told.
 bool Runner::add_deletions(Work& work) {
     const std::size_t planned = work.prepared->plan.resources.size();
@@ -295,7 +309,9 @@ bool Runner::add_deletions(Work& work) {
         api_.send(work.who, "GET", where_of(work.next).scope() + "/resources",
                   std::string(kManagerVersion), "");
     const Json body = Json::parse(response.body, nullptr, /*allow_exceptions=*/false);
-    if (response.status != 200 || !body.is_object() || body.contains("nextLink")) {
+    std::set<std::string> kept;
+    if (response.status != 200 || !body.is_object() || body.contains("nextLink") ||
+        !collect_kept(work.next, 0, kept).ok()) {
         work.fail({{"code", "DeploymentFailed"},
                    {"message",
                     "The resources of the group could not be listed, or are more than one page: "
@@ -304,11 +320,7 @@ bool Runner::add_deletions(Work& work) {
     }
     for (const Json& each : body["value"]) {
         const std::string id = each.value("id", "");
-        const auto& resources = work.prepared->plan.resources;
-        const bool kept = std::any_of(resources.begin(), resources.end(), [&](const auto& other) {
-            return other.condition && iequals(other.id, id);
-        });
-        if (kept || work.next.steps.size() - planned >= kDeletionsMax) continue;
+        if (kept.contains(to_lower(id))) continue;
         model::DeploymentStep step;
         step.operation_id = context_.ids.uuid();
         step.deletes = true;

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <stop_token>
 #include <string>
 
@@ -39,6 +40,8 @@ class Runner {
               const std::string& api_version, std::string body);
     void finish(Work& work);
     bool add_deletions(Work& work);
+    Status collect_kept(const model::Deployment& deployment, std::int64_t depth,
+                        std::set<std::string>& kept);
     Status save(Work& work);
     Status forget_parameters(const Work& work, store::Transaction& txn);
     std::string now() const;

@@ -71,7 +71,8 @@ Json deployment_json(const model::Deployment& deployment) {
     if (deployment.state == "Succeeded") {
         Json resources = Json::array();
         for (const model::DeploymentStep& each : deployment.steps)
-            if (each.state == "Succeeded" && !each.deletes) resources.push_back({{"id", each.id}});
+            if (each.state == "Succeeded" && !each.deletes && !each.started_at.empty())
+                resources.push_back({{"id", each.id}});
         properties["outputResources"] = std::move(resources);
     }
     if (!deployment.error.empty()) properties["error"] = kept(deployment.error);

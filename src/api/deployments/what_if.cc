@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "api/deployments/inner_calls.h"
 #include "api/templates/resource_names.h"
@@ -81,6 +82,7 @@ class Forecast {
     const OnBehalf who_;
     const bool ids_only_;
     Json changes_ = Json::array();
+    std::set<std::string> planned_;  ///< ids in lower case; also of what is only read
 };
 
 void Forecast::add_change(const std::string& id, std::string_view type, const Json& before,
@@ -147,6 +149,7 @@ Status Forecast::add_nested(const Prepared& prepared, std::size_t index, std::in
 Status Forecast::add(const Prepared& prepared, std::int64_t depth) {
     for (std::size_t i = 0; i < prepared.plan.resources.size(); ++i) {
         const templates::PlannedResource& each = prepared.plan.resources[i];
+        if (each.condition) planned_.insert(to_lower(each.id));
         if (!each.condition || each.existing) continue;
         HD_CHECK(each.is_deployment ? add_nested(prepared, i, depth) : add_resource(prepared, i));
     }
@@ -163,11 +166,7 @@ Status Forecast::add_others(const templates::Scope& scope) {
     if (response.status != 200 || !body.is_object()) return ok_status();
     for (const Json& each : body["value"]) {
         const std::string id = each.value("id", "");
-        const bool is_planned =
-            std::any_of(changes_.begin(), changes_.end(), [&](const Json& change) {
-                return iequals(change["resourceId"].get<std::string>(), id);
-            });
-        if (is_planned) continue;
+        if (planned_.contains(to_lower(id))) continue;
         add_change(id, scope.mode == "Complete" ? "Delete" : "Ignore", each, nullptr,
                    Json::array());
     }
