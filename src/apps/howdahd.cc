@@ -28,6 +28,8 @@ constexpr int kReconcileThreads = 2;
 constexpr int kExitUsage = 2;
 /// How long the first report of this machine's agent is waited for before addresses are published.
 constexpr Duration kReadyMax = std::chrono::seconds(60);
+/// How often it is looked whether a key of tokens has to be made or removed.
+constexpr Duration kRotationPause = std::chrono::seconds(15);
 constexpr Duration kReadyPoll = std::chrono::milliseconds(20);
 
 struct Options {
@@ -175,13 +177,14 @@ class Daemon {
         } else {
             HD_CHECK(refresh_credentials(home_, base_url_));
         }
+        HD_TRY(signing_keys_, api::SigningKeys::open(*store_, *secrets_, clock_, ids_));
         operations_.emplace(*store_, clock_, ids_);
         api_.emplace(api::ApiContext{.store = *store_,
                                      .operations = *operations_,
                                      .secrets = *secrets_,
                                      .clock = clock_,
                                      .ids = ids_,
-                                     .signing_keys = std::move(made.signing_keys),
+                                     .signing_keys = *signing_keys_,
                                      .tenant_id = made.tenant_id,
                                      .base_url = base_url_,
                                      .location = options_.location,
@@ -234,9 +237,9 @@ class Daemon {
             HD_CHECK(publish_endpoints(home_, {.api = base_url_}));
         for (;;) {
             const Instant now = clock_.now();
-            Instant next = now + std::chrono::seconds(60);
+            Instant next = rotate_keys(now);
             if (beside) {
-                next = beside->step(now);
+                next = std::min(next, beside->step(now));
                 const bool is_due = beside->gateway_port() != published_port_;
                 if (is_due && !is_ready(now)) {
                     next = std::min(next, now + kReadyPoll);
@@ -251,6 +254,17 @@ class Daemon {
             (void)poll(fds, 3, static_cast<int>(std::clamp<long long>(pause.count(), 0, 60'000)));
             if ((fds[0].revents & POLLIN) != 0) return ok_status();
         }
+    }
+
+    /// Makes and removes keys of tokens when their time has come; returns when to look again.
+    Instant rotate_keys(Instant now) {
+        if (now < next_rotation_) return next_rotation_;
+        const Status status = signing_keys_->rotate();
+        if (!status.ok())
+            log::error("cannot change the keys that sign tokens",
+                       {{"reason", status.error().describe()}});
+        next_rotation_ = now + kRotationPause;
+        return next_rotation_;
     }
 
     /// Whether a machine has said what it can do; without that no server can be made. A machine
@@ -292,6 +306,8 @@ class Daemon {
     bool agent_is_stale_ = false;
     std::uint16_t published_port_ = 0;
     Instant ready_deadline_{};
+    Instant next_rotation_{};
+    std::unique_ptr<api::SigningKeys> signing_keys_;
     std::optional<control::Operations> operations_;
     std::optional<api::Api> api_;
     std::optional<control::AuthorityCertificates> certificates_;

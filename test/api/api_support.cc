@@ -57,12 +57,13 @@ World::World()
     for (const store::Entry& entry : first_start()) txn.put(entry.key, entry.value);
     EXPECT_TRUE(store->commit(txn).ok());
     boot = bootstrap(*store, secrets, clock, ids).value();
+    signing_keys = SigningKeys::open(*store, secrets, clock, ids).value();
     api = std::make_unique<Api>(ApiContext{.store = *store,
                                            .operations = operations,
                                            .secrets = secrets,
                                            .clock = clock,
                                            .ids = ids,
-                                           .signing_keys = boot.signing_keys,
+                                           .signing_keys = *signing_keys,
                                            .tenant_id = boot.tenant_id,
                                            .base_url = "https://localhost:8443",
                                            .version = "0.1.0"});

@@ -27,7 +27,8 @@ struct World {
         : store(store::make_memory_store(clock)),
           secrets(store::SecretBox::with_key(std::string(32, 'k'), ids)),
           operations(*store, clock, ids),
-          boot(api::bootstrap(*store, secrets, clock, ids).value()) {
+          boot(api::bootstrap(*store, secrets, clock, ids).value()),
+          signing_keys(api::SigningKeys::open(*store, secrets, clock, ids).value()) {
         model::HostReport host;
         host.host = "h";
         host.cpus = 4;
@@ -46,7 +47,7 @@ struct World {
                                                          .secrets = secrets,
                                                          .clock = clock,
                                                          .ids = ids,
-                                                         .signing_keys = boot.signing_keys,
+                                                         .signing_keys = *signing_keys,
                                                          .tenant_id = boot.tenant_id,
                                                          .base_url = "https://localhost:8443"});
         http::Request login;
@@ -86,6 +87,7 @@ struct World {
     store::SecretBox secrets;
     control::Operations operations;
     api::Bootstrap boot;
+    std::unique_ptr<api::SigningKeys> signing_keys;
     std::unique_ptr<api::Api> api;
     std::string token;
 };

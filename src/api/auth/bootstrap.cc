@@ -16,7 +16,6 @@ namespace {
 
 // {"tenant_id","subscription_id","client_id"}: what the first start made.
 constexpr std::string_view kIdentityKey = "/meta/identity";
-constexpr std::string_view kSigningKeyName = "token-signing-key";
 constexpr std::string_view kFirstSecretName = "bootstrap-credentials";
 constexpr std::size_t kSecretBytes = 30;
 constexpr std::size_t kSaltBytes = 16;
@@ -46,16 +45,12 @@ Status create(store::Store& store, const store::SecretBox& secrets, const Clock&
     const Secret secret(base64url_encode(ids.random_bytes(kSecretBytes)));
     HD_TRY(const std::string verifier, pg::scram_verifier(secret, ids.random_bytes(kSaltBytes)));
     const std::string sealed = seal_verifier(secrets, identity.client_id, Secret(verifier));
-    HD_TRY(const http::SigningKey key, http::SigningKey::generate(ids.uuid()));
+    HD_TRY(const SigningKeys::First key, SigningKeys::make_first(secrets, clock.wall(), ids));
 
     model::Subscription subscription{identity.subscription_id, options.subscription_name,
                                      identity.tenant_id};
     Principal principal{identity.client_id, ids.uuid(), options.principal_name,
                         identity.tenant_id, now,        {{ids.uuid(), sealed, now, ""}}};
-    const Secret key_text(dump({{"id", key.id},
-                                {"private", key.private_key_pem.reveal()},
-                                {"public", key.public_key_pem}}));
-    const std::string key_key = store::keys::secret(kSigningKeyName);
     const std::string secret_key = store::keys::secret(kFirstSecretName);
 
     store::Transaction txn;
@@ -65,22 +60,10 @@ Status create(store::Store& store, const store::SecretBox& secrets, const Clock&
                                              {"client_id", identity.client_id}}));
     txn.put(store::keys::subscription(identity.subscription_id), model::to_json(subscription));
     txn.put(store::keys::principal(identity.client_id), principal_to_text(principal));
-    txn.put(key_key, secrets.seal(key_key, key_text));
+    txn.put(key.key, key.value);
     txn.put(secret_key, secrets.seal(secret_key, secret));
     HD_CHECK(store.commit(txn));
     return ok_status();
-}
-
-Result<http::SigningKey> load_key(store::Store& store, const store::SecretBox& secrets) {
-    const std::string key = store::keys::secret(kSigningKeyName);
-    HD_TRY(const auto entry, store.get(key));
-    if (!entry) return Error{ErrorCode::corrupt, "the store has no key that signs tokens"};
-    HD_TRY(const Secret text, secrets.unseal(key, entry->value));
-    const Json record = Json::parse(text.reveal(), nullptr, /*allow_exceptions=*/false);
-    if (!record.is_object())
-        return Error{ErrorCode::corrupt, "the key that signs tokens is not readable"};
-    return http::SigningKey{text_of(record, "id"), Secret(text_of(record, "private")),
-                            text_of(record, "public")};
 }
 
 }  // namespace
@@ -104,8 +87,6 @@ Result<Bootstrap> bootstrap(store::Store& store, const store::SecretBox& secrets
     if (principal)
         HD_CHECK(give_first_owner(store, principal->object_id, principal->client_id,
                                   format_iso8601(clock.wall()), ids));
-    HD_TRY(http::SigningKey key, load_key(store, secrets));
-    result.signing_keys.push_back(std::move(key));
     const std::string secret_key = store::keys::secret(kFirstSecretName);
     HD_TRY(const auto sealed, store.get(secret_key));
     if (sealed) {

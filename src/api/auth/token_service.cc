@@ -205,7 +205,8 @@ http::Response TokenService::issue(const Grant& grant, const std::string& audien
     claims.not_before = now;
     claims.expires_at = end;
     claims.extra = {{"idtyp", "app"}, {"app_displayname", name}, {"ver", "1.0"}};
-    const Result<std::string> signed_token = http::sign_jwt(claims, context_.signing_keys.front());
+    const auto keys = context_.signing_keys.current();
+    const Result<std::string> signed_token = http::sign_jwt(claims, keys->signer(now));
     if (!signed_token.ok()) {
         log::error("cannot sign a token", {{"error", signed_token.error().describe()}});
         return refuse(503, "temporarily_unavailable", 90033, "a transient error has occurred");
@@ -257,7 +258,7 @@ http::Response TokenService::discovery(std::string_view tenant, bool adfs, bool 
 }
 
 http::Response TokenService::keys() const {
-    const Result<std::string> set = http::jwk_set(context_.signing_keys);
+    const Result<std::string> set = http::jwk_set(context_.signing_keys.current()->keys);
     if (!set.ok()) return error_answer(set.error());
     return {200, {}, *set};
 }
@@ -268,7 +269,7 @@ Result<http::Claims> TokenService::verify(std::string_view token) {
     http::VerifyOptions options;
     options.audiences = management_audiences(context_);
     options.issuer = issuer();
-    auto claims = http::verify_jwt(token, context_.signing_keys, options, now);
+    auto claims = http::verify_jwt(token, context_.signing_keys.current()->keys, options, now);
     if (claims.ok()) {
         verified_.add(token, *claims);
         return claims;
