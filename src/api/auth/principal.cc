@@ -95,20 +95,32 @@ Result<std::optional<Principal>> find_principal_by_object(store::Store& store,
     return std::optional<Principal>();
 }
 
-bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
-                 std::string_view now, const store::SecretBox& secrets) {
+std::string fitting_credential(const std::optional<Principal>& principal, const Secret& secret,
+                               std::string_view now, const store::SecretBox& secrets) {
     if (!principal || principal->credentials.empty() || principal->application_only) {
         (void)pg::scram_matches(secret, kNobodysVerifier);
-        return false;
+        return "";
     }
-    bool fits = false;
+    std::string fitting;
     for (const Principal::Credential& each : principal->credentials) {
         const bool expired = !each.expires_at.empty() && each.expires_at <= now;
         const auto verifier = secrets.unseal(seal_name(principal->client_id), each.sealed_verifier);
         if (!verifier.ok()) continue;
-        if (pg::scram_matches(secret, verifier->reveal()) && !expired) fits = true;
+        if (pg::scram_matches(secret, verifier->reveal()) && !expired) fitting = each.id;
     }
-    return fits;
+    return fitting;
+}
+
+bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
+                 std::string_view now, const store::SecretBox& secrets) {
+    return !fitting_credential(principal, secret, now, secrets).empty();
+}
+
+bool has_credential(const Principal& principal, std::string_view id, std::string_view now) {
+    if (principal.application_only) return false;
+    for (const Principal::Credential& each : principal.credentials)
+        if (each.id == id) return each.expires_at.empty() || each.expires_at > now;
+    return false;
 }
 
 }  // namespace howdah::api
