@@ -1,9 +1,11 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "api/api_support.h"
 #include "api/auth/device_logins.h"
@@ -516,7 +518,7 @@ TEST_F(DeviceLogin, a_refresh_token_is_refused_in_the_same_words_whatever_is_wro
     EXPECT_EQ(refresh(good).status, 200) << "nobody else can end a login";
 }
 
-TEST_F(DeviceLogin, logins_of_one_principal_are_bounded_and_go_with_it) {
+TEST_F(DeviceLogin, logins_of_one_principal_are_bounded) {
     const Identity identity{world.boot.client_id, principal().object_id, "me",
                             principal().credentials[0].id};
     Sessions kept(*world.store, world.secrets, world.clock, world.ids);
@@ -527,6 +529,69 @@ TEST_F(DeviceLogin, logins_of_one_principal_are_bounded_and_go_with_it) {
     }
     EXPECT_EQ(sessions(), Sessions::kPerPrincipalMax);
     EXPECT_FALSE(kept.use(first, kAz).ok()) << "the one unused longest";
+}
+
+TEST_F(DeviceLogin, a_principal_that_is_deleted_takes_its_logins_along) {
+    const std::string id =
+        world.call("POST", "/v1.0/applications", {{"displayName", "a person"}}, "").body["appId"];
+    ASSERT_EQ(world.call("POST", "/v1.0/servicePrincipals", {{"appId", id}}, "").status, 201);
+    const std::string secret =
+        world.call("POST", "/v1.0/applications/" + id + "/addPassword", Body::object(), "")
+            .body["secretText"];
+    const Reply begun = begin();
+    ASSERT_EQ(Person(world).log_in(user_code(begun), id, secret).status, 200);
+    const std::string token = poll(begun).body["refresh_token"];
+    const Reply late = begin();
+    ASSERT_EQ(Person(world).log_in(user_code(late), id, secret).status, 200);
+    const auto left = [&] {
+        return world.store->list(store::keys::sessions_of(id)).value().size();
+    };
+    EXPECT_EQ(left(), 1U);
+    ASSERT_EQ(world.call("DELETE", "/v1.0/applications/" + id, nullptr, "").status, 204);
+    EXPECT_EQ(left(), 0U);
+    EXPECT_EQ(refresh(token).body["error"], "invalid_grant");
+    EXPECT_EQ(poll(late).body["error"], "authorization_declined") << "approved, and gone since";
+}
+
+TEST_F(DeviceLogin, many_who_use_one_token_at_once_get_one_next_and_nobody_is_logged_out) {
+    const Secret token(logged_in().body["refresh_token"].get<std::string>());
+    Sessions kept(*world.store, world.secrets, world.clock, world.ids);
+    std::atomic<int> good = 0;
+    std::vector<std::optional<Secret>> next(8);
+    std::vector<std::jthread> threads;
+    for (auto& mine : next)
+        threads.emplace_back([&] {
+            auto used = kept.use(token, kAz);
+            if (!used.ok()) return;
+            ++good;
+            mine = std::move(used->next);
+        });
+    threads.clear();
+    EXPECT_EQ(good, 8);
+    std::erase_if(next, [](const auto& each) { return !each; });
+    ASSERT_EQ(next.size(), 1U);
+    EXPECT_TRUE(kept.use(*next.front(), kAz).ok());
+}
+
+TEST(device_logins, a_code_is_redeemed_by_one_of_many) {
+    FakeClock clock;
+    SystemIdSource ids;
+    DeviceLogins logins(clock, ids);
+    const auto begun = logins.begin({kAz, "", "", "here"}).value();
+    ASSERT_TRUE(logins.approve(begun.user_code, {"me", "object", "name", "credential"}));
+    EXPECT_FALSE(logins.approve(begun.user_code, {"other", "object", "name", "credential"}));
+    std::atomic<int> approved = 0;
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 8; ++i)
+            threads.emplace_back([&] {
+                const auto outcome = logins.poll(begun.device_code, kAz);
+                if (outcome.state == DeviceLogins::State::approved &&
+                    outcome.identity.client_id == "me")
+                    ++approved;
+            });
+    }
+    EXPECT_EQ(approved, 1);
 }
 
 TEST_F(DeviceLogin, the_store_holds_no_token_in_clear) {

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <thread>
 
 #include "api/api_support.h"
 #include "store/keys.h"
@@ -138,6 +140,30 @@ TEST(signing_keys, two_who_rotate_at_once_agree_on_one_key) {
     ASSERT_TRUE(other->rotate().ok());
     EXPECT_EQ(other->current()->keys.size(), 2U);
     EXPECT_EQ(other->current()->keys[1].id, world.signing_keys->current()->keys[1].id);
+}
+
+TEST(signing_keys, requests_sign_and_verify_while_keys_change) {
+    World world;
+    std::atomic<bool> is_over = false;
+    std::atomic<int> bad = 0;
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 2; ++i)
+        threads.emplace_back([&] {
+            while (!is_over) {
+                const Timestamp now = world.clock.wall();
+                const auto set = world.signing_keys->current();
+                const auto token = http::sign_jwt(claims_at(now), set->signer(now));
+                if (!http::verify_jwt(*token, set->keys, {.audiences = {"audience"}}, now).ok())
+                    ++bad;
+            }
+        });
+    for (int days = 0; days < 90; ++days) {
+        EXPECT_TRUE(world.signing_keys->rotate().ok());
+        world.clock.advance(kDay);
+    }
+    is_over = true;
+    threads.clear();
+    EXPECT_EQ(bad, 0) << "each sees one whole set of keys";
 }
 
 TEST(signing_keys, the_record_of_an_older_howdah_is_read_and_replaced) {
