@@ -5,6 +5,7 @@
 #include "api/access/access_store.h"
 #include "api/api.h"
 #include "api/auth/principal.h"
+#include "api/auth/record_json.h"
 #include "base/text.h"
 #include "model/json.h"
 #include "model/records.h"
@@ -20,16 +21,7 @@ constexpr std::string_view kFirstSecretName = "bootstrap-credentials";
 constexpr std::size_t kSecretBytes = 30;
 constexpr std::size_t kSaltBytes = 16;
 
-using Json = nlohmann::ordered_json;
-
-std::string dump(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string text_of(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
+using Json = RecordJson;
 
 struct Identity {
     std::string tenant_id;
@@ -55,9 +47,9 @@ Status create(store::Store& store, const store::SecretBox& secrets, const Clock&
 
     store::Transaction txn;
     txn.expect_absent(std::string(kIdentityKey));
-    txn.put(std::string(kIdentityKey), dump({{"tenant_id", identity.tenant_id},
-                                             {"subscription_id", identity.subscription_id},
-                                             {"client_id", identity.client_id}}));
+    txn.put(std::string(kIdentityKey), record_text({{"tenant_id", identity.tenant_id},
+                                                    {"subscription_id", identity.subscription_id},
+                                                    {"client_id", identity.client_id}}));
     txn.put(store::keys::subscription(identity.subscription_id), model::to_json(subscription));
     txn.put(store::keys::principal(identity.client_id), principal_to_text(principal));
     txn.put(key.key, key.value);

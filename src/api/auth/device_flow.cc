@@ -73,7 +73,8 @@ http::Response TokenService::begin_device_login(const http::Request& request,
     const auto begun =
         logins_.begin({grant->client_id, grant->scope, grant->resource, request.client_address});
     if (!begun.ok()) {
-        log::warn("too many logins by device code", {{"address", request.client_address}});
+        if (may_note("device", request))
+            log::warn("too many logins by device code", {{"address", request.client_address}});
         http::Response response =
             refuse(429, "temporarily_unavailable", 90033, begun.error().message);
         response.headers["retry-after"] = "60";
@@ -162,8 +163,9 @@ http::Response TokenService::refreshed_token(const http::Request& request, const
     auto used = sessions_.use(grant.refresh_token, grant.client_id);
     if (!used.ok() && used.error().code != ErrorCode::unauthenticated) return unavailable();
     if (!used.ok()) {
-        log::warn("refresh token refused",
-                  {{"app", grant.client_id.substr(0, 64)}, {"address", request.client_address}});
+        if (may_note("refresh", request))
+            log::warn("refresh token refused", {{"app", grant.client_id.substr(0, 64)},
+                                                {"address", request.client_address}});
         return refuse(400, "invalid_grant", 70008,
                       "the provided authorization code or refresh token has expired or is not "
                       "valid. Send a new interactive authorization request for this user and "

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/auth/record_json.h"
 #include "base/id.h"
 #include "base/text.h"
 #include "pg/scram.h"
@@ -10,17 +11,12 @@
 namespace howdah::api {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = RecordJson;
 
 /// Fits no secret; makes the work of checking a secret the same for an unknown client.
 constexpr std::string_view kNobodysVerifier =
     "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-
-std::string text_of(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 std::string seal_name(std::string_view client_id) { return "principal:" + std::string(client_id); }
 
@@ -46,7 +42,7 @@ std::string principal_to_text(const Principal& principal) {
                          {"created_at", principal.created_at},
                          {"credentials", credentials},
                          {"application_only", principal.application_only}};
-    return record.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return record_text(record);
 }
 
 Result<Principal> principal_from_text(std::string_view text) {

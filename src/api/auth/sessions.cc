@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "api/auth/principal.h"
+#include "api/auth/record_json.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "store/keys.h"
@@ -20,12 +21,7 @@ constexpr std::size_t kSecretBytes = 32;
 constexpr std::size_t kTokenBytesMax = 256;
 constexpr int kTriesMax = 4;
 
-using Json = nlohmann::ordered_json;
-
-std::string text_of(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
+using Json = RecordJson;
 
 Error refused() { return {ErrorCode::unauthenticated, "the refresh token is not valid"}; }
 
@@ -74,7 +70,7 @@ std::string Sessions::to_text(const Record& record) {
                        {"next", record.next},
                        {"next_at", format_iso8601(record.next_at)},
                        {"retired", std::move(retired)}};
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return record_text(json);
 }
 
 Result<Sessions::Record> Sessions::from_text(std::string_view text) {

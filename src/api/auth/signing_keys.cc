@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/auth/record_json.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "store/keys.h"
@@ -15,14 +16,9 @@ namespace {
 
 constexpr std::string_view kRecordName = "token-signing-key";
 
-using Json = nlohmann::ordered_json;
+using Json = RecordJson;
 
 std::string record_key() { return store::keys::secret(kRecordName); }
-
-std::string text_of(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 std::string seal(const store::SecretBox& secrets, const KeySet& set) {
     Json keys = Json::array();
@@ -32,7 +28,7 @@ std::string seal(const store::SecretBox& secrets, const KeySet& set) {
                         {"public", set.keys[i].public_key_pem},
                         {"signs_from", format_iso8601(set.dates[i].signs_from)}});
     const Json record = {{"keys", std::move(keys)}};
-    const Secret text(record.dump(-1, ' ', false, Json::error_handler_t::replace));
+    const Secret text(record_text(record));
     return secrets.seal(record_key(), text);
 }
 

@@ -307,10 +307,16 @@ http::Response TokenService::keys() const {
     return {200, {}, *set};
 }
 
+bool TokenService::may_note(std::string_view kind, const http::Request& request) {
+    const std::string who = fmt::format("{}@{}", kind, request.client_address);
+    if (noted_.wait(who) > Duration::zero()) return false;
+    noted_.record_failure(who);
+    return true;
+}
+
 /// The reason is for the log alone: who sent the token is not told which check it failed.
 void TokenService::note_refusal(const http::Request& request, std::string_view reason) {
-    if (noted_.wait(request.client_address) > Duration::zero()) return;
-    noted_.record_failure(request.client_address);
+    if (!may_note("token", request)) return;
     log::warn("token refused", {{"address", request.client_address}, {"reason", reason}});
 }
 

@@ -62,6 +62,8 @@ class TokenService {
     http::Response unavailable() const;
     http::Response unknown_resource(const Error& error) const;
     Result<http::Claims> verify(std::string_view token, const http::Request& request);
+    /// Whether a refusal of this kind, from this address, is still worth a line in the log.
+    bool may_note(std::string_view kind, const http::Request& request);
     void note_refusal(const http::Request& request, std::string_view reason);
     Result<Grant> read_grant(const http::Request& request) const;
     Result<std::string> audience_of(const Grant& grant) const;
