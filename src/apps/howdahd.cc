@@ -48,6 +48,7 @@ struct Options {
     int pool_size = 2;
     std::int64_t first_port = 20000;
     std::int64_t last_port = 29999;
+    bool replace_token_keys = false;
     std::string log_level = "info";
 };
 
@@ -177,6 +178,7 @@ class Daemon {
         } else {
             HD_CHECK(refresh_credentials(home_, base_url_));
         }
+        if (options_.replace_token_keys) HD_CHECK(replace_token_keys());
         HD_TRY(signing_keys_, api::SigningKeys::open(*store_, *secrets_, clock_, ids_));
         operations_.emplace(*store_, clock_, ids_);
         api_.emplace(api::ApiContext{.store = *store_,
@@ -203,6 +205,16 @@ class Daemon {
         link_handler_.set([this](http::Request request, http::Responder responder) {
             fleet_->handle(std::move(request), std::move(responder));
         });
+        return ok_status();
+    }
+
+    /// For a key that somebody else may know: every access token given so far is void.
+    Status replace_token_keys() {
+        HD_TRY(const auto first, api::SigningKeys::make_first(*secrets_, clock_.wall(), ids_));
+        store::Transaction txn;
+        txn.put(first.key, first.value);
+        HD_CHECK(store_->commit(txn));
+        log::warn("all keys of tokens were replaced, every access token is void");
         return ok_status();
     }
 
@@ -353,6 +365,8 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(1, 65535));
     app.add_option("--own-ports-last", options.last_port, "last own port of servers")
         ->check(CLI::Range(1, 65535));
+    app.add_flag("--replace-token-keys", options.replace_token_keys,
+                 "at this start, replace the keys of tokens: all access tokens are void");
     app.add_option("--log-level", options.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
     try {

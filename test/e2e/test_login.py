@@ -486,6 +486,17 @@ class Rotation(Case):
                 self.assertTrue(works(before) and works(after), "also after a crash")
                 go_to(30 * self.DAY + 3 * 3600)
                 wait_until("the old key is gone", lambda: shown() == both[1:], 60)
+                last = home.token(fresh=True)
+                self.assertTrue(works(last))
+                home.kill("howdahd")
+                home.process.wait(20)
+                command = home.command()
+                home.command = lambda: [*command, "--replace-token-keys"]
+                home.ensure_howdahd()
+                home._tls.verify_flags |= ssl.VerifyFlags(no_check_time)
+                self.assertEqual(len(shown()), 1)
+                self.assertNotEqual(shown(), both[1:])
+                self.assertFalse(works(last), "a key that was replaced verifies nothing")
                 self.assertTrue(works(home.token(fresh=True)))
             finally:
                 home.stop()
