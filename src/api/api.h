@@ -3,14 +3,13 @@
 #include <memory>
 #include <stop_token>
 #include <string>
-#include <vector>
 
+#include "api/auth/signing_keys.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "control/operations/operations.h"
-#include "http/jwt.h"
 #include "http/server.h"
 #include "store/secret_box.h"
 #include "store/store.h"
@@ -24,8 +23,7 @@ struct ApiContext {
     const store::SecretBox& secrets;
     const Clock& clock;
     IdSource& ids;
-    /// Keys of access tokens: the first signs, all verify.
-    std::vector<http::SigningKey> signing_keys;
+    const SigningKeys& signing_keys;
     std::string tenant_id;
     /// Where clients reach this API, without a slash at the end: "https://localhost:8443". All
     /// absolute links and the token issuer begin with it.
@@ -78,7 +76,6 @@ struct Bootstrap {
     std::string client_id;
     /// The administrator's secret; none once bootstrap_delivered was called.
     std::optional<Secret> client_secret;
-    std::vector<http::SigningKey> signing_keys;
 };
 
 /// The tenant, the subscription, the administrating service principal and the key that signs

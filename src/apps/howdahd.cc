@@ -28,6 +28,8 @@ constexpr int kReconcileThreads = 2;
 constexpr int kExitUsage = 2;
 /// How long the first report of this machine's agent is waited for before addresses are published.
 constexpr Duration kReadyMax = std::chrono::seconds(60);
+/// How often it is looked whether a key of tokens has to be made or removed.
+constexpr Duration kRotationPause = std::chrono::seconds(15);
 constexpr Duration kReadyPoll = std::chrono::milliseconds(20);
 
 struct Options {
@@ -46,6 +48,7 @@ struct Options {
     int pool_size = 2;
     std::int64_t first_port = 20000;
     std::int64_t last_port = 29999;
+    bool replace_token_keys = false;
     std::string log_level = "info";
 };
 
@@ -178,13 +181,15 @@ class Daemon {
         } else {
             HD_CHECK(refresh_credentials(home_, base_url_));
         }
+        if (options_.replace_token_keys) HD_CHECK(replace_token_keys());
+        HD_TRY(signing_keys_, api::SigningKeys::open(*store_, *secrets_, clock_, ids_));
         operations_.emplace(*store_, clock_, ids_);
         api_.emplace(api::ApiContext{.store = *store_,
                                      .operations = *operations_,
                                      .secrets = *secrets_,
                                      .clock = clock_,
                                      .ids = ids_,
-                                     .signing_keys = std::move(made.signing_keys),
+                                     .signing_keys = *signing_keys_,
                                      .tenant_id = made.tenant_id,
                                      .base_url = base_url_,
                                      .location = options_.location,
@@ -203,6 +208,16 @@ class Daemon {
         link_handler_.set([this](http::Request request, http::Responder responder) {
             fleet_->handle(std::move(request), std::move(responder));
         });
+        return ok_status();
+    }
+
+    /// For a key that somebody else may know: every access token given so far is void.
+    Status replace_token_keys() {
+        HD_TRY(const auto first, api::SigningKeys::make_first(*secrets_, clock_.wall(), ids_));
+        store::Transaction txn;
+        txn.put(first.key, first.value);
+        HD_CHECK(store_->commit(txn));
+        log::warn("all keys of tokens were replaced, every access token is void");
         return ok_status();
     }
 
@@ -238,9 +253,9 @@ class Daemon {
             HD_CHECK(publish_endpoints(home_, {.api = base_url_}));
         for (;;) {
             const Instant now = clock_.now();
-            Instant next = now + std::chrono::seconds(60);
+            Instant next = rotate_keys(now);
             if (beside) {
-                next = beside->step(now);
+                next = std::min(next, beside->step(now));
                 const bool is_due = beside->gateway_port() != published_port_;
                 if (is_due && !is_ready(now)) {
                     next = std::min(next, now + kReadyPoll);
@@ -255,6 +270,17 @@ class Daemon {
             (void)poll(fds, 3, static_cast<int>(std::clamp<long long>(pause.count(), 0, 60'000)));
             if ((fds[0].revents & POLLIN) != 0) return ok_status();
         }
+    }
+
+    /// Makes and removes keys of tokens when their time has come; returns when to look again.
+    Instant rotate_keys(Instant now) {
+        if (now < next_rotation_) return next_rotation_;
+        const Status status = signing_keys_->rotate();
+        if (!status.ok())
+            log::error("cannot change the keys that sign tokens",
+                       {{"reason", status.error().describe()}});
+        next_rotation_ = now + kRotationPause;
+        return next_rotation_;
     }
 
     /// Whether a machine has said what it can do; without that no server can be made. A machine
@@ -296,6 +322,8 @@ class Daemon {
     bool agent_is_stale_ = false;
     std::uint16_t published_port_ = 0;
     Instant ready_deadline_{};
+    Instant next_rotation_{};
+    std::unique_ptr<api::SigningKeys> signing_keys_;
     std::optional<control::Operations> operations_;
     std::optional<api::Api> api_;
     std::optional<control::AuthorityCertificates> certificates_;
@@ -341,6 +369,8 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(1, 65535));
     app.add_option("--own-ports-last", options.last_port, "last own port of servers")
         ->check(CLI::Range(1, 65535));
+    app.add_flag("--replace-token-keys", options.replace_token_keys,
+                 "at this start, replace the keys of tokens: all access tokens are void");
     app.add_option("--log-level", options.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
     try {

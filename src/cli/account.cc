@@ -2,6 +2,7 @@
 #include <iostream>
 
 #include "base/text.h"
+#include "cli/device_login.h"
 #include "cli/session.h"
 #include "os/file.h"
 
@@ -41,16 +42,18 @@ std::string without_slash(std::string url) {
 Result<Json> subscriptions(Arm& arm) {
     HD_TRY(const Json all, arm.list("/subscriptions", kSubscriptionsVersion));
     Json shown = Json::array();
+    const bool is_person = !arm.profile().refresh_token.empty();
     for (const Json& each : all) {
         const std::string id = text_at(each, "subscriptionId");
-        shown.push_back(
-            {{"cloudName", "Howdah"},
-             {"id", id},
-             {"isDefault", id == arm.profile().subscription_id},
-             {"name", text_at(each, "displayName")},
-             {"state", text_at(each, "state")},
-             {"tenantId", text_at(each, "tenantId")},
-             {"user", {{"name", arm.profile().client_id}, {"type", "servicePrincipal"}}}});
+        shown.push_back({{"cloudName", "Howdah"},
+                         {"id", id},
+                         {"isDefault", id == arm.profile().subscription_id},
+                         {"name", text_at(each, "displayName")},
+                         {"state", text_at(each, "state")},
+                         {"tenantId", text_at(each, "tenantId")},
+                         {"user",
+                          {{"name", arm.profile().client_id},
+                           {"type", is_person ? "user" : "servicePrincipal"}}}});
     }
     return shown;
 }
@@ -99,6 +102,25 @@ Result<Secret> ask_password(World& world, const LoginOptions& options) {
                        "use --password-stdin or --password-file");
 }
 
+/// Where somebody logs in by device code: at the address given, else where they were logged in
+/// last.
+Result<Profile> profile_for_device_code(Session& session, const LoginOptions& options) {
+    Profile profile;
+    profile.api_url =
+        without_slash(options.api.empty() ? session.world.variable("HOWDAH_API_URL") : options.api);
+    if (profile.api_url.empty()) {
+        const auto last = session.profiles.load();
+        if (!last.ok())
+            return usage_error("--api-url", "the address of the API is not given",
+                               "add --api-url https://HOST:PORT, or set HOWDAH_API_URL; or use "
+                               "--credentials FILE");
+        profile = *last;
+        profile.client_secret = Secret();
+    }
+    if (!options.tenant.empty()) profile.tenant_id = options.tenant;
+    return profile;
+}
+
 Result<Profile> profile_from_options(World& world, const LoginOptions& options) {
     if (options.user.empty()) {
         return usage_error("--username", "it is not said who logs in",
@@ -121,11 +143,17 @@ Result<Profile> profile_from_options(World& world, const LoginOptions& options) 
     return profile;
 }
 
+Result<Profile> profile_of(Session& session, const LoginOptions& options, bool by_device_code) {
+    if (!options.credentials.empty()) return profile_from_file(options.credentials);
+    if (by_device_code) return profile_for_device_code(session, options);
+    return profile_from_options(session.world, options);
+}
+
 Result<Output> login(Session& session, const LoginOptions& options) {
     session.doing("log", "logging", "in");
-    HD_TRY(Profile profile, options.credentials.empty()
-                                ? profile_from_options(session.world, options)
-                                : profile_from_file(options.credentials));
+    const bool by_device_code =
+        options.credentials.empty() && options.user.empty() && !options.service_principal;
+    HD_TRY(Profile profile, profile_of(session, options, by_device_code));
     if (!options.ca_file.empty()) {
         HD_TRY(profile.ca_pem, read_file_option("--ca-file", options.ca_file));
         profile.api_ca_pem.clear();
@@ -138,8 +166,9 @@ Result<Output> login(Session& session, const LoginOptions& options) {
         profile.subscription_id = session.common.subscription;
     }
     // The token is tried before anything is kept: a failed login leaves an earlier one alone.
-    Arm trial(session.world, session.profiles, profile);
-    HD_TRY(const Token token, trial.new_token());
+    HD_TRY(const Token token, by_device_code
+                                  ? log_in_by_device_code(session, profile)
+                                  : Arm(session.world, session.profiles, profile).new_token());
     HD_CHECK(session.profiles.save(profile));
     HD_CHECK(session.profiles.save_token(token));
     Arm arm(session.world, session.profiles, profile);
@@ -222,12 +251,13 @@ Result<Output> access_token(Session& session) {
 
 void add_login(Commands& commands) {
     auto options = std::make_shared<LoginOptions>();
-    CLI::App& app = commands.verb(commands.root, "login", "Log in as a service principal",
+    CLI::App& app = commands.verb(commands.root, "login",
+                                  "Log in; without options by a code that is entered on a page",
                                   [options](Session& session) { return login(session, *options); });
     app.add_option("--credentials", options->credentials,
                    "File with address and secret, as howdahd writes it at its first start");
     app.add_flag("--service-principal", options->service_principal,
-                 "Log in as a service principal (the only way there is)");
+                 "Log in as a service principal, with --username");
     app.add_option("-u,--username", options->user, "Client id");
     app.add_option("-p,--password", options->password,
                    "Client secret; better --password-stdin or --password-file: arguments can be "

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "cli/device_login.h"
 
 namespace howdah::cli {
 namespace {
@@ -97,31 +98,41 @@ std::string Arm::url(const std::string& path, std::string_view version) const {
     return fmt::format("{}{}?api-version={}", profile_.api_url, path, version);
 }
 
+std::string Arm::token_form() const {
+    const std::string scope = http::url_encode(profile_.api_url + "/.default");
+    if (!profile_.refresh_token.empty()) {
+        return fmt::format("grant_type=refresh_token&client_id={}&refresh_token={}&scope={}",
+                           kOwnAppId, http::url_encode(profile_.refresh_token.reveal()), scope);
+    }
+    return fmt::format("grant_type=client_credentials&client_id={}&client_secret={}&scope={}",
+                       http::url_encode(profile_.client_id),
+                       http::url_encode(profile_.client_secret.reveal()), scope);
+}
+
 Result<Token> Arm::new_token() {
     http::Call call;
     call.method = "POST";
     call.url = fmt::format("{}/{}/oauth2/v2.0/token", profile_.authority,
                            http::url_encode(profile_.tenant_id));
     call.headers["content-type"] = "application/x-www-form-urlencoded";
-    call.body = fmt::format("grant_type=client_credentials&client_id={}&client_secret={}&scope={}",
-                            http::url_encode(profile_.client_id),
-                            http::url_encode(profile_.client_secret.reveal()),
-                            http::url_encode(profile_.api_url + "/.default"));
+    call.body = token_form();
     call.timeout = kCallTimeout;
     auto answer = client_.call(call);
     if (!answer.ok()) return unreachable(answer.error(), profile_.authority);
     if (answer->status != 200) {
         Error error = error_of(answer->status, answer->body);
-        error.hint = "check client id, secret and tenant, and run: howdah login";
+        error.hint = profile_.refresh_token.empty()
+                         ? "check client id, secret and tenant, and run: howdah login"
+                         : "run: howdah login";
         return error;
     }
     HD_TRY(const Json json, parse_json(answer->body, "the answer of the token endpoint"));
-    const std::string text = text_at(json, "access_token");
-    HD_TRY(const long long seconds, parse_integer(text_at(json, "expires_in"), 0, 1 << 30));
-    if (text.empty()) {
-        return Error{ErrorCode::unauthenticated, "the token endpoint gave no token"};
+    const std::string next = text_at(json, "refresh_token");
+    if (!profile_.refresh_token.empty() && !next.empty()) {
+        profile_.refresh_token = Secret(next);
+        HD_CHECK(profiles_.save_refresh_token(profile_.refresh_token));
     }
-    return Token{Secret(text), world_.clock.wall() + std::chrono::seconds(seconds)};
+    return token_from(json, world_.clock.wall());
 }
 
 Result<Token> Arm::token() {

@@ -71,6 +71,7 @@ class Arm {
     Result<Token> new_token();
 
   private:
+    std::string token_form() const;
     Result<Reply> call(std::string_view method, const std::string& url, const Json& body);
     Result<http::Response> send(std::string_view method, const std::string& url, const Json& body);
     std::string url(const std::string& path, std::string_view version) const;

@@ -39,7 +39,7 @@ Result<Profile> ProfileStore::load() const {
                    text_at(json, "tenant_id"), text_at(json, "subscription_id"),
                    text_at(json, "client_id"), Secret(text_at(json, "client_secret")),
                    text_at(json, "ca_pem"),    text_at(json, "api_ca_pem"),
-                   text_at(json, "api_name")};
+                   text_at(json, "api_name"),  Secret(text_at(json, "refresh_token"))};
 }
 
 Status ProfileStore::save(const Profile& profile) const {
@@ -48,13 +48,19 @@ Status ProfileStore::save(const Profile& profile) const {
         {"tenant_id", profile.tenant_id}, {"subscription_id", profile.subscription_id},
         {"client_id", profile.client_id}, {"client_secret", profile.client_secret.reveal()},
         {"ca_pem", profile.ca_pem},       {"api_ca_pem", profile.api_ca_pem},
-        {"api_name", profile.api_name}};
+        {"api_name", profile.api_name},   {"refresh_token", profile.refresh_token.reveal()}};
     HD_CHECK(os::make_folders(folder_, 0700));
     clear_token();
     if (!profile.ca_pem.empty()) {
         HD_CHECK(os::write_file_atomic(path(kCaFile), profile.ca_pem, 0600));
     }
     return os::write_file_atomic(path(kProfileFile), to_text(json, 2) + "\n", 0600);
+}
+
+Status ProfileStore::save_refresh_token(const Secret& token) const {
+    HD_TRY(Profile profile, load());
+    profile.refresh_token = token;
+    return save(profile);
 }
 
 Status ProfileStore::clear() const {

@@ -17,9 +17,10 @@ struct Profile {
     std::string subscription_id;
     std::string client_id;
     Secret client_secret;
-    std::string ca_pem;      ///< empty: the system's certificate authorities
-    std::string api_ca_pem;  ///< whom the API is trusted by; empty: ca_pem
-    std::string api_name;    ///< what the API's certificate must be made out to; empty: its host
+    std::string ca_pem;         ///< empty: the system's certificate authorities
+    std::string api_ca_pem;     ///< whom the API is trusted by; empty: ca_pem
+    std::string api_name;       ///< what the API's certificate must be made out to; empty: its host
+    Secret refresh_token = {};  ///< of a person who logged in by device code; then no client secret
 };
 
 /// An access token with its end, kept between commands.
@@ -37,6 +38,8 @@ class ProfileStore {
     /// ErrorCode::unauthenticated if nobody is logged in.
     Result<Profile> load() const;
     Status save(const Profile& profile) const;
+    /// Replaces the refresh token alone, and forgets the access token.
+    Status save_refresh_token(const Secret& token) const;
     /// Forgets profile, token and certificate; fine if there are none.
     Status clear() const;
 

@@ -53,6 +53,10 @@ std::string result(std::string_view server_key, std::string_view action_id) {
 std::string server_name(std::string_view name) { return with_id("/name", name); }
 std::string port(std::int64_t port) { return "/port/" + std::to_string(port); }
 std::string principal(std::string_view client_id) { return with_id("/principal", client_id); }
+std::string sessions_of(std::string_view client_id) { return with_id("/session", client_id) + "/"; }
+std::string session(std::string_view client_id, std::string_view session_id) {
+    return sessions_of(client_id) + to_lower(session_id);
+}
 std::string secret(std::string_view name) { return with_id("/secret", name); }
 std::string server_tls(std::string_view server_key) { return with_id("/secret/tls", server_key); }
 std::string gone(std::string_view incarnation) { return with_id("/gone", incarnation); }

@@ -24,6 +24,7 @@
 ///   /name/{server name}                             server id: names are unique across everything
 ///   /port/{number}                                  server id: own ports of servers
 ///   /principal/{client id}                          a service principal
+///   /session/{client id}/{session id}               a login with a refresh token, see api/auth
 ///   /role/{role id}                                 model::RoleDefinition of a customer
 ///   /assignment/{principal}/{assignment id}         model::RoleAssignment
 ///   /lock/{scope}|{name}                            model::ManagementLock
@@ -59,6 +60,8 @@ std::string results_of(std::string_view server_key);  ///< prefix
 std::string server_name(std::string_view name);
 std::string port(std::int64_t port);
 std::string principal(std::string_view client_id);
+std::string session(std::string_view client_id, std::string_view session_id);
+std::string sessions_of(std::string_view client_id);  ///< prefix
 std::string secret(std::string_view name);
 std::string server_tls(std::string_view server_key);
 std::string ended(std::string_view end_time, std::string_view operation_id);

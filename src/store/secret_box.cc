@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <memory>
 
@@ -32,6 +33,16 @@ unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned ch
 Error damaged(std::string_view name) {
     return Error{ErrorCode::corrupt, fmt::format("the sealed text '{}' cannot be opened", name), "",
                  "check that the master key is the one it was sealed with"};
+}
+
+std::string hmac(std::string_view key, std::string_view text) {
+    std::string out(EVP_MAX_MD_SIZE, '\0');
+    unsigned length = 0;
+    const unsigned char* made = HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+                                     bytes_of(text), text.size(), bytes_of(out), &length);
+    HD_ASSERT(made != nullptr, "HMAC-SHA-256 is always there");
+    out.resize(length);
+    return out;
 }
 
 Result<std::string> decode_hex_key(const std::string& path, std::string_view text) {
@@ -123,6 +134,13 @@ Result<Secret> SecretBox::unseal(std::string_view name, std::string_view sealed)
         EVP_DecryptFinal_ex(context.get(), none, &length) == 1;
     if (!opened) return damaged(name);
     return Secret(std::move(plain));
+}
+
+std::string SecretBox::fingerprint(std::string_view name, const Secret& secret) const {
+    // A key of its own, as the master key itself is one of AES.
+    const Secret key(hmac(key_.reveal(), "howdah fingerprint"));
+    const std::string name_hash = hmac(key.reveal(), name);
+    return hex_encode(hmac(key.reveal(), name_hash + secret.reveal()));
 }
 
 }  // namespace howdah::store

@@ -23,6 +23,10 @@ class SecretBox {
     /// ErrorCode::corrupt if it was changed, belongs to another name or to another master key.
     Result<Secret> unseal(std::string_view name, std::string_view sealed) const;
 
+    /// What is kept of a random secret that only has to be recognised again: a keyed one-way
+    /// fingerprint, 64 hexadecimal digits. Other names give other fingerprints.
+    std::string fingerprint(std::string_view name, const Secret& secret) const;
+
   private:
     SecretBox(Secret key, IdSource& ids) : key_(std::move(key)), ids_(&ids) {}
     Secret key_;

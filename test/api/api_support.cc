@@ -65,12 +65,14 @@ World::World()
 }
 
 void World::restart() {
+    api.reset();
+    signing_keys = SigningKeys::open(*store, secrets, clock, ids).value();
     api = std::make_unique<Api>(ApiContext{.store = *store,
                                            .operations = operations,
                                            .secrets = secrets,
                                            .clock = clock,
                                            .ids = ids,
-                                           .signing_keys = boot.signing_keys,
+                                           .signing_keys = *signing_keys,
                                            .tenant_id = boot.tenant_id,
                                            .base_url = "https://localhost:8443",
                                            .version = "0.1.0"});

@@ -84,6 +84,7 @@ class World {
     store::SecretBox secrets;
     control::Operations operations;
     Bootstrap boot;
+    std::unique_ptr<SigningKeys> signing_keys;
     std::unique_ptr<Api> api;
     std::string token;
 

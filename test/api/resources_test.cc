@@ -342,7 +342,7 @@ class Rivals : public testing::TestWithParam<int> {
                                                      .secrets = world.secrets,
                                                      .clock = world.clock,
                                                      .ids = world.ids,
-                                                     .signing_keys = world.boot.signing_keys,
+                                                     .signing_keys = *world.signing_keys,
                                                      .tenant_id = world.boot.tenant_id,
                                                      .base_url = "https://localhost:8443"});
         const Body body = {

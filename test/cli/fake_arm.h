@@ -50,6 +50,12 @@ class FakeArm {
     /// So many answers to polls are 503, as of a howdahd that starts.
     void be_away_for(int polls);
 
+    /// What the next login by device code comes to: "" (it succeeds after two polls) or an error.
+    void end_device_login_with(const std::string& error);
+    /// The refresh token that is good now; "" before the first.
+    std::string refresh_token() const;
+    void revoke_refresh_token();
+
     int tokens_given() const;
     /// Names of the operations that were begun.
     std::vector<std::string> operations() const;
@@ -63,6 +69,8 @@ class FakeArm {
     };
     http::Response handle(const http::Request& request);
     http::Response token(const http::Request& request);
+    http::Response begin_device_login(const http::Request& request);
+    http::Response user_token(std::map<std::string, std::string>& form);
     http::Response change(const http::Request& request, const std::string& path);
     http::Response poll(const std::string& name);
     http::Response list(const http::Request& request, const std::string& path);
@@ -78,6 +86,10 @@ class FakeArm {
     std::vector<std::pair<std::string, Json>> requests_;
     Json next_failure_;
     int tokens_given_ = 0;
+    std::string device_error_;
+    int device_polls_left_ = 0;
+    int refresh_tokens_given_ = 0;
+    std::string refresh_token_;
     int away_ = 0;
     std::unique_ptr<http::Server> server_;  ///< last: it calls into the rest
 };

@@ -143,10 +143,62 @@ std::vector<std::string> FakeArm::operations() const {
     return names;
 }
 
+void FakeArm::end_device_login_with(const std::string& error) {
+    const std::lock_guard lock(mutex_);
+    device_error_ = error;
+}
+
+std::string FakeArm::refresh_token() const {
+    const std::lock_guard lock(mutex_);
+    return refresh_token_;
+}
+
+void FakeArm::revoke_refresh_token() {
+    const std::lock_guard lock(mutex_);
+    refresh_token_.clear();
+}
+
+http::Response FakeArm::begin_device_login(const http::Request& request) {
+    const auto fields = http::parse_form(request.body);
+    if (!fields.ok() || fields->empty()) return error(400, "invalid_request", "No form.");
+    device_polls_left_ = 2;
+    return answer(200, {{"user_code", "BCDF-GHJK"},
+                        {"device_code", "device-code"},
+                        {"verification_uri", url() + "/devicelogin"},
+                        {"expires_in", 900},
+                        {"interval", 5}});
+}
+
+http::Response FakeArm::user_token(std::map<std::string, std::string>& form) {
+    const auto refused = [](const std::string& error) {
+        return answer(400, {{"error", error}, {"error_description", "AADSTS: " + error}});
+    };
+    if (form["grant_type"] == "refresh_token") {
+        if (refresh_token_.empty() || form["refresh_token"] != refresh_token_)
+            return refused("invalid_grant");
+    } else {
+        if (form["device_code"] != "device-code") return refused("bad_verification_code");
+        if (device_polls_left_-- > 1) return refused("authorization_pending");
+        if (device_polls_left_ == 0) return refused("slow_down");
+        if (!device_error_.empty()) return refused(device_error_);
+    }
+    const std::string token = fmt::format("token-{}", ++tokens_given_);
+    tokens_.insert(token);
+    refresh_token_ = fmt::format("refresh-{}", ++refresh_tokens_given_);
+    const Json claims = {{"preferred_username", kClient}, {"tid", kTenant}};
+    return answer(200, {{"access_token", token},
+                        {"token_type", "Bearer"},
+                        {"expires_in", 3599},
+                        {"refresh_token", refresh_token_},
+                        {"id_token", "e30." + base64url_encode(to_text(claims)) + ".c2ln"}});
+}
+
 http::Response FakeArm::token(const http::Request& request) {
     std::map<std::string, std::string> form;
     const auto fields = http::parse_form(request.body);
     if (fields.ok()) form.insert(fields->begin(), fields->end());
+    if (form.contains("grant_type") && form["grant_type"] != "client_credentials")
+        return user_token(form);
     if (form["grant_type"] != "client_credentials" || form["client_id"] != kClient ||
         form["client_secret"] != kSecretText || form["scope"] != url() + "/.default") {
         return answer(401, {{"error", "invalid_client"},
@@ -159,7 +211,11 @@ http::Response FakeArm::token(const http::Request& request) {
 
 http::Response FakeArm::handle(const http::Request& request) {
     const std::lock_guard lock(mutex_);
-    if (request.path == fmt::format("/{}/oauth2/v2.0/token", kTenant)) return token(request);
+    for (const std::string tenant : {kTenant, "organizations"}) {
+        if (request.path == fmt::format("/{}/oauth2/v2.0/token", tenant)) return token(request);
+        if (request.path == fmt::format("/{}/oauth2/v2.0/devicecode", tenant))
+            return begin_device_login(request);
+    }
     const std::string_view authorization = request.header("authorization");
     if (!authorization.starts_with("Bearer ") ||
         !tokens_.contains(std::string(authorization.substr(7)))) {

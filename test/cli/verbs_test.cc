@@ -169,6 +169,63 @@ TEST(login, what_is_missing_is_named_as_a_mistake_of_usage) {
     EXPECT_EQ(user.run({"login", "--credentials", user.write("x.json", "{}")}).code, 2);
 }
 
+std::vector<std::string> by_device_code(const FakeArm& arm, const User& user) {
+    return {"login", "--api-url", arm.url(), "--ca-file", user.write("ca.pem", arm.ca_pem())};
+}
+
+TEST(login, without_a_secret_a_code_is_shown_that_a_person_enters_on_a_page) {
+    FakeArm arm;
+    User user;
+    const Instant begin = user.clock.now();
+    const Ran ran = user.run(by_device_code(arm, user));
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr(arm.url() + "/devicelogin"));
+    EXPECT_THAT(ran.err, HasSubstr("BCDF-GHJK"));
+    EXPECT_THAT(ran.out, HasSubstr(kSubscription));
+    // Two polls of five seconds, and one more after "slow_down".
+    EXPECT_EQ(user.clock.now() - begin, std::chrono::seconds(5 + 5 + 10));
+    for (const std::string& text : {ran.out, ran.err})
+        EXPECT_THAT(text, Not(HasSubstr(arm.refresh_token())));
+    const Ran shown = user.run({"account", "show", "-o", "json"});
+    EXPECT_THAT(shown.out, HasSubstr("\"user\""));
+    EXPECT_THAT(shown.out, HasSubstr(kTenant));
+}
+
+TEST(login, a_person_stays_logged_in_by_refresh_tokens_that_change) {
+    FakeArm arm;
+    User user;
+    ASSERT_EQ(user.run(by_device_code(arm, user)).code, 0);
+    for (int i = 0; i < 3; ++i) {
+        const std::string before = arm.refresh_token();
+        user.clock.advance(std::chrono::hours(2));
+        ASSERT_NE(user.run({"account", "show", "--subscription", "other"}).code, 0);
+        const Ran ran = user.run({"account", "show"});
+        EXPECT_EQ(ran.code, 0) << "another subscription for one command is not kept: " << ran.err;
+        EXPECT_NE(arm.refresh_token(), before);
+    }
+    arm.revoke_refresh_token();
+    user.clock.advance(std::chrono::hours(2));
+    const Ran ran = user.run({"account", "show"});
+    EXPECT_EQ(ran.code, 1);
+    EXPECT_THAT(ran.err, HasSubstr("howdah login"));
+    EXPECT_EQ(user.run({"login"}).code, 0) << "where it was last";
+}
+
+TEST(login, a_login_by_code_that_is_refused_or_forgotten_leaves_the_earlier_one_alone) {
+    FakeArm arm;
+    User user;
+    ASSERT_NO_FATAL_FAILURE(user.log_in(arm));
+    for (const char* error : {"authorization_declined", "expired_token", "authorization_pending"}) {
+        arm.end_device_login_with(error);
+        const Instant begin = user.clock.now();
+        const Ran ran = user.run(by_device_code(arm, user));
+        EXPECT_EQ(ran.code, 1) << error;
+        EXPECT_LE(user.clock.now() - begin, std::chrono::minutes(16));
+        EXPECT_THAT(ran.err, HasSubstr("cannot log in"));
+    }
+    EXPECT_EQ(user.run({"account", "show"}).code, 0);
+}
+
 TEST(login, a_certificate_of_a_stranger_is_refused) {
     FakeArm arm;
     const FakeArm stranger;

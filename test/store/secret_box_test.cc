@@ -31,6 +31,18 @@ TEST(secret_box, refuses_another_name_and_another_key) {
     EXPECT_EQ(other.unseal("/secret/a", sealed).error().code, ErrorCode::corrupt);
 }
 
+TEST(secret_box, recognises_a_secret_by_a_fingerprint_of_its_key_and_name) {
+    SystemIdSource ids;
+    const SecretBox box = SecretBox::with_key(ids.random_bytes(32), ids);
+    const SecretBox other = SecretBox::with_key(ids.random_bytes(32), ids);
+    const std::string print = box.fingerprint("a", Secret("text"));
+    EXPECT_EQ(print.size(), 64U);
+    EXPECT_EQ(print, box.fingerprint("a", Secret("text")));
+    EXPECT_NE(print, box.fingerprint("a", Secret("tex")));
+    EXPECT_NE(print, box.fingerprint("at", Secret("ext")));
+    EXPECT_NE(print, other.fingerprint("a", Secret("text")));
+}
+
 TEST(secret_box, notices_every_changed_byte_and_every_cut) {
     SystemIdSource ids;
     const SecretBox box = SecretBox::with_key(ids.random_bytes(32), ids);

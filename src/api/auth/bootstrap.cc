@@ -5,6 +5,7 @@
 #include "api/access/access_store.h"
 #include "api/api.h"
 #include "api/auth/principal.h"
+#include "api/auth/record_json.h"
 #include "base/text.h"
 #include "model/json.h"
 #include "model/records.h"
@@ -16,21 +17,11 @@ namespace {
 
 // {"tenant_id","subscription_id","client_id"}: what the first start made.
 constexpr std::string_view kIdentityKey = "/meta/identity";
-constexpr std::string_view kSigningKeyName = "token-signing-key";
 constexpr std::string_view kFirstSecretName = "bootstrap-credentials";
 constexpr std::size_t kSecretBytes = 30;
 constexpr std::size_t kSaltBytes = 16;
 
-using Json = nlohmann::ordered_json;
-
-std::string dump(const Json& json) {
-    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-
-std::string text_of(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
+using Json = RecordJson;
 
 struct Identity {
     std::string tenant_id;
@@ -46,41 +37,25 @@ Status create(store::Store& store, const store::SecretBox& secrets, const Clock&
     const Secret secret(base64url_encode(ids.random_bytes(kSecretBytes)));
     HD_TRY(const std::string verifier, pg::scram_verifier(secret, ids.random_bytes(kSaltBytes)));
     const std::string sealed = seal_verifier(secrets, identity.client_id, Secret(verifier));
-    HD_TRY(const http::SigningKey key, http::SigningKey::generate(ids.uuid()));
+    HD_TRY(const SigningKeys::First key, SigningKeys::make_first(secrets, clock.wall(), ids));
 
     model::Subscription subscription{identity.subscription_id, options.subscription_name,
                                      identity.tenant_id};
     Principal principal{identity.client_id, ids.uuid(), options.principal_name,
                         identity.tenant_id, now,        {{ids.uuid(), sealed, now, ""}}};
-    const Secret key_text(dump({{"id", key.id},
-                                {"private", key.private_key_pem.reveal()},
-                                {"public", key.public_key_pem}}));
-    const std::string key_key = store::keys::secret(kSigningKeyName);
     const std::string secret_key = store::keys::secret(kFirstSecretName);
 
     store::Transaction txn;
     txn.expect_absent(std::string(kIdentityKey));
-    txn.put(std::string(kIdentityKey), dump({{"tenant_id", identity.tenant_id},
-                                             {"subscription_id", identity.subscription_id},
-                                             {"client_id", identity.client_id}}));
+    txn.put(std::string(kIdentityKey), record_text({{"tenant_id", identity.tenant_id},
+                                                    {"subscription_id", identity.subscription_id},
+                                                    {"client_id", identity.client_id}}));
     txn.put(store::keys::subscription(identity.subscription_id), model::to_json(subscription));
     txn.put(store::keys::principal(identity.client_id), principal_to_text(principal));
-    txn.put(key_key, secrets.seal(key_key, key_text));
+    txn.put(key.key, key.value);
     txn.put(secret_key, secrets.seal(secret_key, secret));
     HD_CHECK(store.commit(txn));
     return ok_status();
-}
-
-Result<http::SigningKey> load_key(store::Store& store, const store::SecretBox& secrets) {
-    const std::string key = store::keys::secret(kSigningKeyName);
-    HD_TRY(const auto entry, store.get(key));
-    if (!entry) return Error{ErrorCode::corrupt, "the store has no key that signs tokens"};
-    HD_TRY(const Secret text, secrets.unseal(key, entry->value));
-    const Json record = Json::parse(text.reveal(), nullptr, /*allow_exceptions=*/false);
-    if (!record.is_object())
-        return Error{ErrorCode::corrupt, "the key that signs tokens is not readable"};
-    return http::SigningKey{text_of(record, "id"), Secret(text_of(record, "private")),
-                            text_of(record, "public")};
 }
 
 }  // namespace
@@ -104,8 +79,6 @@ Result<Bootstrap> bootstrap(store::Store& store, const store::SecretBox& secrets
     if (principal)
         HD_CHECK(give_first_owner(store, principal->object_id, principal->client_id,
                                   format_iso8601(clock.wall()), ids));
-    HD_TRY(http::SigningKey key, load_key(store, secrets));
-    result.signing_keys.push_back(std::move(key));
     const std::string secret_key = store::keys::secret(kFirstSecretName);
     HD_TRY(const auto sealed, store.get(secret_key));
     if (sealed) {

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/auth/record_json.h"
 #include "base/id.h"
 #include "base/text.h"
 #include "pg/scram.h"
@@ -10,17 +11,12 @@
 namespace howdah::api {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = RecordJson;
 
 /// Fits no secret; makes the work of checking a secret the same for an unknown client.
 constexpr std::string_view kNobodysVerifier =
     "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-
-std::string text_of(const Json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 std::string seal_name(std::string_view client_id) { return "principal:" + std::string(client_id); }
 
@@ -46,7 +42,7 @@ std::string principal_to_text(const Principal& principal) {
                          {"created_at", principal.created_at},
                          {"credentials", credentials},
                          {"application_only", principal.application_only}};
-    return record.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return record_text(record);
 }
 
 Result<Principal> principal_from_text(std::string_view text) {
@@ -95,20 +91,32 @@ Result<std::optional<Principal>> find_principal_by_object(store::Store& store,
     return std::optional<Principal>();
 }
 
-bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
-                 std::string_view now, const store::SecretBox& secrets) {
+std::string fitting_credential(const std::optional<Principal>& principal, const Secret& secret,
+                               std::string_view now, const store::SecretBox& secrets) {
     if (!principal || principal->credentials.empty() || principal->application_only) {
         (void)pg::scram_matches(secret, kNobodysVerifier);
-        return false;
+        return "";
     }
-    bool fits = false;
+    std::string fitting;
     for (const Principal::Credential& each : principal->credentials) {
         const bool expired = !each.expires_at.empty() && each.expires_at <= now;
         const auto verifier = secrets.unseal(seal_name(principal->client_id), each.sealed_verifier);
         if (!verifier.ok()) continue;
-        if (pg::scram_matches(secret, verifier->reveal()) && !expired) fits = true;
+        if (pg::scram_matches(secret, verifier->reveal()) && !expired) fitting = each.id;
     }
-    return fits;
+    return fitting;
+}
+
+bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
+                 std::string_view now, const store::SecretBox& secrets) {
+    return !fitting_credential(principal, secret, now, secrets).empty();
+}
+
+bool has_credential(const Principal& principal, std::string_view id, std::string_view now) {
+    if (principal.application_only) return false;
+    for (const Principal::Credential& each : principal.credentials)
+        if (each.id == id) return each.expires_at.empty() || each.expires_at > now;
+    return false;
 }
 
 }  // namespace howdah::api

@@ -42,10 +42,15 @@ Result<std::vector<Principal>> all_principals(store::Store& store);
 Result<std::optional<Principal>> find_principal_by_object(store::Store& store,
                                                           std::string_view object_id);
 
-/// True if one of the principal's unexpired credentials fits. Takes as long without a principal as
-/// with one, so that an attacker does not learn which exist.
+/// The id of the unexpired credential of the principal that fits; "" if none does. Takes as long
+/// without a principal as with one, so that an attacker does not learn which exist.
+std::string fitting_credential(const std::optional<Principal>& principal, const Secret& secret,
+                               std::string_view now, const store::SecretBox& secrets);
+/// True if there is one.
 bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
                  std::string_view now, const store::SecretBox& secrets);
+/// Whether who logged in with this credential may still be logged in.
+bool has_credential(const Principal& principal, std::string_view id, std::string_view now);
 std::string seal_verifier(const store::SecretBox& secrets, std::string_view client_id,
                           const Secret& verifier);
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/auth/principal.h"
+#include "api/auth/token_forms.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "http/client.h"
@@ -36,16 +37,6 @@ bool is_any_tenant(std::string_view tenant) {
 
 }  // namespace
 
-/// What a client asks the token endpoint for.
-struct TokenService::Grant {
-    std::string grant_type;
-    std::string client_id;
-    Secret client_secret;
-    std::string scope;
-    std::string resource;
-    bool has_assertion = false;
-};
-
 std::optional<http::Response> TokenService::answer(const http::Request& request,
                                                    const std::vector<std::string>& segments) {
     std::string path;
@@ -60,6 +51,13 @@ std::optional<http::Response> TokenService::answer(const http::Request& request,
                           "the endpoint only accepts POST requests");
         return token(request, adfs ? context_.tenant_id : tenant);
     }
+    if (path == "/oauth2/devicecode" || path == "/oauth2/v2.0/devicecode") {
+        if (request.method != "POST")
+            return refuse(405, "invalid_request", 900561,
+                          "the endpoint only accepts POST requests");
+        return begin_device_login(request, adfs ? context_.tenant_id : tenant);
+    }
+    if (segments.size() == 1 && tenant == kDevicePage) return device_page(request);
     if (path == "/.well-known/openid-configuration") return discovery(tenant, adfs, false);
     if (path == "/v2.0/.well-known/openid-configuration") return discovery(tenant, adfs, true);
     if (path == "/discovery/keys" || path == "/discovery/v2.0/keys") return keys();
@@ -99,6 +97,11 @@ Result<TokenService::Grant> TokenService::read_grant(const http::Request& reques
         if (key == "scope") grant.scope = value;
         if (key == "resource") grant.resource = value;
         if (key == "client_assertion") grant.has_assertion = true;
+        if (key == "client_info") grant.wants_client_info = value == "1";
+        if (key == "refresh_token") grant.refresh_token = Secret(value);
+        // The first version of the protocol calls it "code".
+        if (key == "device_code" || (key == "code" && grant.device_code.empty()))
+            grant.device_code = Secret(value);
     }
     const std::string_view authorization = request.header("authorization");
     if (authorization.size() > 6 && iequals(authorization.substr(0, 6), "basic ")) {
@@ -134,25 +137,76 @@ Result<std::string> TokenService::audience_of(const Grant& grant) const {
     return Error{ErrorCode::invalid_argument, wanted.substr(0, 256)};
 }
 
+bool TokenService::is_own_tenant(std::string_view tenant) const {
+    return iequals(tenant, context_.tenant_id) || is_any_tenant(tenant);
+}
+
+http::Response TokenService::unknown_tenant(std::string_view error, std::string_view tenant) const {
+    return refuse(400, error, 90002,
+                  fmt::format("tenant '{}' not found. Check that you have the correct tenant "
+                              "ID and are signing into the correct cloud",
+                              tenant.substr(0, 64)));
+}
+
+http::Response TokenService::unavailable() const {
+    return refuse(503, "temporarily_unavailable", 90033, "a transient error has occurred");
+}
+
+http::Response TokenService::unknown_resource(const Error& error) const {
+    return refuse(400, "invalid_resource", 500011,
+                  fmt::format("the resource principal named {} was not found in the tenant "
+                              "named {}",
+                              error.message, context_.tenant_id));
+}
+
 http::Response TokenService::token(const http::Request& request, std::string_view tenant) {
-    if (!iequals(tenant, context_.tenant_id) && !is_any_tenant(tenant))
-        return refuse(400, "invalid_request", 90002,
-                      fmt::format("tenant '{}' not found. Check that you have the correct tenant "
-                                  "ID and are signing into the correct cloud",
-                                  tenant.substr(0, 64)));
+    if (!is_own_tenant(tenant)) return unknown_tenant("invalid_request", tenant);
     const Result<Grant> read = read_grant(request);
     if (!read.ok()) return refuse(400, "invalid_request", 90014, read.error().message);
     const Grant& grant = *read;
     if (grant.grant_type.empty())
         return refuse(400, "invalid_request", 900144,
                       "the request body must contain the following parameter: 'grant_type'");
-    if (grant.grant_type != "client_credentials")
+    const bool is_device = grant.grant_type == kDeviceGrant || grant.grant_type == "device_code";
+    const bool is_refresh = grant.grant_type == "refresh_token";
+    if (!is_device && !is_refresh && grant.grant_type != "client_credentials")
         return refuse(400, "unsupported_grant_type", 70003,
                       fmt::format("the app requested an unsupported grant type '{}'",
                                   grant.grant_type.substr(0, 64)));
     if (grant.client_id.empty())
         return refuse(400, "invalid_request", 900144,
                       "the request body must contain the following parameter: 'client_id'");
+    if (is_device) return device_token(request, grant);
+    if (is_refresh) return refreshed_token(request, grant);
+    return client_token(request, grant);
+}
+
+TokenService::Proof TokenService::prove(const http::Request& request, const std::string& client_id,
+                                        const Secret& secret) {
+    const std::string who = client_id.substr(0, 64) + "@" + request.client_address;
+    Proof proof;
+    proof.wait = failures_.wait(who);
+    if (proof.wait > Duration::zero()) return proof;
+    const auto principal = find_principal(context_.store, client_id);
+    if (!principal.ok()) {
+        proof.is_unavailable = true;
+        return proof;
+    }
+    const std::string now = format_iso8601(context_.clock.wall());
+    const std::string credential = fitting_credential(*principal, secret, now, context_.secrets);
+    if (credential.empty()) {
+        failures_.record_failure(who);
+        log::warn("login refused",
+                  {{"client", client_id.substr(0, 64)}, {"address", request.client_address}});
+        return proof;
+    }
+    failures_.record_success(who);
+    const Principal& found = **principal;
+    proof.identity = Identity{found.client_id, found.object_id, found.display_name, credential};
+    return proof;
+}
+
+http::Response TokenService::client_token(const http::Request& request, const Grant& grant) {
     if (grant.has_assertion)
         return refuse(400, "invalid_request", 700021,
                       "client assertions are not supported. Use a client secret");
@@ -160,55 +214,48 @@ http::Response TokenService::token(const http::Request& request, std::string_vie
         return refuse(401, "invalid_client", 7000216,
                       "'client_assertion' or 'client_secret' is required for the "
                       "'client_credentials' grant type");
-    const std::string who = grant.client_id.substr(0, 64) + "@" + request.client_address;
-    const Duration wait = failures_.wait(who);
-    if (wait > Duration::zero()) {
+    const Proof proof = prove(request, grant.client_id, grant.client_secret);
+    if (proof.wait > Duration::zero()) {
         http::Response response = refuse(429, "temporarily_unavailable", 90033,
                                          "too many wrong secrets were sent for this client. Wait "
                                          "before the next one");
-        const auto seconds = std::chrono::ceil<std::chrono::seconds>(wait).count();
+        const auto seconds = std::chrono::ceil<std::chrono::seconds>(proof.wait).count();
         response.headers["retry-after"] = std::to_string(seconds);
         return response;
     }
-    const auto principal = find_principal(context_.store, grant.client_id);
-    if (!principal.ok())
-        return refuse(503, "temporarily_unavailable", 90033, "a transient error has occurred");
-    const std::string now = format_iso8601(context_.clock.wall());
-    if (!secret_fits(*principal, grant.client_secret, now, context_.secrets)) {
-        failures_.record_failure(who);
-        log::warn("login refused",
-                  {{"client", grant.client_id.substr(0, 64)}, {"address", request.client_address}});
+    if (proof.is_unavailable) return unavailable();
+    if (!proof.identity)
         return refuse(401, "invalid_client", 7000215, "invalid client secret provided");
-    }
-    failures_.record_success(who);
     const Result<std::string> audience = audience_of(grant);
-    if (!audience.ok())
-        return refuse(400, "invalid_resource", 500011,
-                      fmt::format("the resource principal named {} was not found in the tenant "
-                                  "named {}",
-                                  audience.error().message, context_.tenant_id));
+    if (!audience.ok()) return unknown_resource(audience.error());
     log::info("logged in", {{"client", grant.client_id}, {"address", request.client_address}});
-    return issue(grant, *audience, (*principal)->object_id, (*principal)->display_name);
+    const Result<Json> body = issue(grant, *audience, *proof.identity, "app");
+    if (!body.ok()) return unavailable();
+    return {200, {{"cache-control", "no-store"}}, to_text(*body)};
 }
 
-http::Response TokenService::issue(const Grant& grant, const std::string& audience,
-                                   const std::string& object_id, const std::string& name) const {
-    const Timestamp now = context_.clock.wall();
-    const Timestamp end = now + kTokenLifetime;
+http::Claims TokenService::claims_of(const Identity& identity, std::string_view audience) const {
     http::Claims claims;
     claims.issuer = issuer();
     claims.audience = audience;
-    claims.subject = object_id;
-    claims.app_id = grant.client_id;
+    claims.subject = identity.object_id;
+    claims.app_id = identity.client_id;
     claims.tenant = context_.tenant_id;
-    claims.issued_at = now;
-    claims.not_before = now;
-    claims.expires_at = end;
-    claims.extra = {{"idtyp", "app"}, {"app_displayname", name}, {"ver", "1.0"}};
-    const Result<std::string> signed_token = http::sign_jwt(claims, context_.signing_keys.front());
+    claims.issued_at = claims.not_before = context_.clock.wall();
+    claims.expires_at = claims.issued_at + kTokenLifetime;
+    return claims;
+}
+
+Result<Json> TokenService::issue(const Grant& grant, const std::string& audience,
+                                 const Identity& identity, std::string_view kind) const {
+    http::Claims claims = claims_of(identity, audience);
+    claims.extra = {
+        {"idtyp", std::string(kind)}, {"app_displayname", identity.display_name}, {"ver", "1.0"}};
+    const auto keys = context_.signing_keys.current();
+    const auto signed_token = http::sign_jwt(claims, keys->signer(claims.issued_at));
     if (!signed_token.ok()) {
         log::error("cannot sign a token", {{"error", signed_token.error().describe()}});
-        return refuse(503, "temporarily_unavailable", 90033, "a transient error has occurred");
+        return signed_token.error();
     }
     const auto unix_time = [](Timestamp time) {
         return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
@@ -216,24 +263,20 @@ http::Response TokenService::issue(const Grant& grant, const std::string& audien
     Json body = {{"token_type", "Bearer"},
                  {"expires_in", kTokenLifetime.count()},
                  {"ext_expires_in", kTokenLifetime.count()}};
-    if (!grant.resource.empty() && grant.scope.empty()) {
+    if (grant.is_first_version()) {
         // The first version of the protocol writes numbers as texts.
         body["expires_in"] = std::to_string(kTokenLifetime.count());
         body["ext_expires_in"] = std::to_string(kTokenLifetime.count());
-        body["expires_on"] = std::to_string(unix_time(end));
-        body["not_before"] = std::to_string(unix_time(now));
+        body["expires_on"] = std::to_string(unix_time(claims.expires_at));
+        body["not_before"] = std::to_string(unix_time(claims.issued_at));
         body["resource"] = grant.resource;
     }
     body["access_token"] = *signed_token;
-    return {200, {{"cache-control", "no-store"}}, to_text(body)};
+    return body;
 }
 
 http::Response TokenService::discovery(std::string_view tenant, bool adfs, bool v2) const {
-    if (!adfs && !iequals(tenant, context_.tenant_id) && !is_any_tenant(tenant))
-        return refuse(400, "invalid_tenant", 90002,
-                      fmt::format("tenant '{}' not found. Check that you have the correct tenant "
-                                  "ID and are signing into the correct cloud",
-                                  tenant.substr(0, 64)));
+    if (!adfs && !is_own_tenant(tenant)) return unknown_tenant("invalid_tenant", tenant);
     const std::string base =
         context_.base_url + (adfs ? std::string("/adfs") : "/" + context_.tenant_id);
     const std::string oauth = base + (v2 && !adfs ? "/oauth2/v2.0" : "/oauth2");
@@ -241,38 +284,54 @@ http::Response TokenService::discovery(std::string_view tenant, bool adfs, bool 
         {"issuer", issuer()},
         {"authorization_endpoint", oauth + "/authorize"},
         {"token_endpoint", oauth + "/token"},
+        {"device_authorization_endpoint", oauth + "/devicecode"},
         {"token_endpoint_auth_methods_supported",
          Json::array({"client_secret_post", "client_secret_basic"})},
         {"jwks_uri", base + (v2 && !adfs ? "/discovery/v2.0/keys" : "/discovery/keys")},
-        {"grant_types_supported", Json::array({"client_credentials"})},
+        {"grant_types_supported",
+         Json::array({"client_credentials", std::string(kDeviceGrant), "refresh_token"})},
         {"response_types_supported", Json::array({"token"})},
         {"response_modes_supported", Json::array({"query", "fragment", "form_post"})},
         {"subject_types_supported", Json::array({"pairwise"})},
         {"id_token_signing_alg_values_supported", Json::array({"RS256"})},
-        {"scopes_supported", Json::array({"openid"})},
-        {"claims_supported",
-         Json::array({"sub", "iss", "aud", "exp", "iat", "nbf", "oid", "appid", "tid"})},
+        {"scopes_supported", Json::array({"openid", "profile", "offline_access"})},
+        {"claims_supported", Json::array({"sub", "iss", "aud", "exp", "iat", "nbf", "oid", "appid",
+                                          "tid", "name", "preferred_username", "upn"})},
     };
     return {200, {}, to_text(body)};
 }
 
 http::Response TokenService::keys() const {
-    const Result<std::string> set = http::jwk_set(context_.signing_keys);
+    const Result<std::string> set = http::jwk_set(context_.signing_keys.current()->keys);
     if (!set.ok()) return error_answer(set.error());
     return {200, {}, *set};
 }
 
-Result<http::Claims> TokenService::verify(std::string_view token) {
+bool TokenService::may_note(std::string_view kind, const http::Request& request) {
+    const std::string who = fmt::format("{}@{}", kind, request.client_address);
+    if (noted_.wait(who) > Duration::zero()) return false;
+    noted_.record_failure(who);
+    return true;
+}
+
+/// The reason is for the log alone: who sent the token is not told which check it failed.
+void TokenService::note_refusal(const http::Request& request, std::string_view reason) {
+    if (!may_note("token", request)) return;
+    log::warn("token refused", {{"address", request.client_address}, {"reason", reason}});
+}
+
+Result<http::Claims> TokenService::verify(std::string_view token, const http::Request& request) {
     const Timestamp now = context_.clock.wall();
     if (auto known = verified_.find(token, now)) return std::move(*known);
     http::VerifyOptions options;
     options.audiences = management_audiences(context_);
     options.issuer = issuer();
-    auto claims = http::verify_jwt(token, context_.signing_keys, options, now);
+    auto claims = http::verify_jwt(token, context_.signing_keys.current()->keys, options, now);
     if (claims.ok()) {
         verified_.add(token, *claims);
         return claims;
     }
+    note_refusal(request, claims.error().message);
     if (claims.error().code == ErrorCode::token_expired)
         return Error{ErrorCode::token_expired,
                      "the access token expiry UTC time is earlier than the current UTC time", "",
@@ -290,16 +349,20 @@ Result<Caller> TokenService::authenticate(const http::Request& request) {
         return Error{ErrorCode::authentication_failed,
                      "authentication failed. The 'Authorization' header is provided in an invalid "
                      "format"};
-    const auto claims = verify(trim(header.substr(kBearer.size())));
+    const auto claims = verify(trim(header.substr(kBearer.size())), request);
     if (!claims.ok()) return claims.error();
-    if (!iequals(claims->tenant, context_.tenant_id))
+    if (!iequals(claims->tenant, context_.tenant_id)) {
+        note_refusal(request, "it is of another tenant");
         return Error{ErrorCode::wrong_tenant,
                      fmt::format("the access token is from the wrong tenant. It must match the "
                                  "tenant '{}' associated with this subscription",
                                  context_.tenant_id)};
+    }
     HD_TRY(const auto principal, find_principal(context_.store, claims->app_id));
-    if (!principal || principal->object_id != claims->subject)
+    if (!principal || principal->object_id != claims->subject) {
+        note_refusal(request, "its principal is not there");
         return Error{ErrorCode::unauthenticated, "the access token is invalid"};
+    }
     return Caller{principal->object_id, principal->client_id, principal->display_name};
 }
 

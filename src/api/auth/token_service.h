@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "api/api.h"
+#include "api/auth/device_logins.h"
 #include "api/auth/failure_limit.h"
+#include "api/auth/sessions.h"
 #include "api/auth/verified_tokens.h"
 #include "api/call.h"
 
@@ -14,12 +16,19 @@ namespace howdah::api {
 inline constexpr std::chrono::seconds kTokenLifetime{3599};
 inline constexpr std::size_t kFormBytesMax = 16 << 10;
 
-/// The built-in authority: OAuth2 client credentials, discovery documents and the check of bearer
-/// tokens. Speaks as Entra ID (`/{tenant}/...`) and as AD FS (`/adfs/...`). Thread-safe.
+struct DevicePage;
+
+/// The built-in authority: OAuth2 client credentials, logins by device code with their page for
+/// people, refresh tokens, discovery documents and the check of bearer tokens. Speaks as Entra ID
+/// (`/{tenant}/...`) and as AD FS (`/adfs/...`). Thread-safe.
 class TokenService {
   public:
     explicit TokenService(const ApiContext& context)
-        : context_(context), failures_(context.clock) {}
+        : context_(context),
+          failures_(context.clock),
+          noted_(context.clock),
+          logins_(context.clock, context.ids),
+          sessions_(context.store, context.secrets, context.clock, context.ids) {}
 
     /// The answer, if the path belongs to the authority; these paths need no token.
     std::optional<http::Response> answer(const http::Request& request,
@@ -35,12 +44,33 @@ class TokenService {
 
   private:
     struct Grant;
+    struct Form;
+    struct Proof;
     http::Response token(const http::Request& request, std::string_view tenant);
-    Result<http::Claims> verify(std::string_view token);
+    http::Response client_token(const http::Request& request, const Grant& grant);
+    http::Response device_token(const http::Request& request, const Grant& grant);
+    http::Response refreshed_token(const http::Request& request, const Grant& grant);
+    http::Response user_token(const Grant& grant, const Identity& identity,
+                              std::optional<Secret> refresh_token);
+    Proof prove(const http::Request& request, const std::string& client_id, const Secret& secret);
+    http::Response begin_device_login(const http::Request& request, std::string_view tenant);
+    http::Response device_page(const http::Request& request);
+    http::Response answer_page(const http::Request& request, const DevicePage& page,
+                               const Form& form);
+    bool is_own_tenant(std::string_view tenant) const;
+    http::Response unknown_tenant(std::string_view error, std::string_view tenant) const;
+    http::Response unavailable() const;
+    http::Response unknown_resource(const Error& error) const;
+    Result<http::Claims> verify(std::string_view token, const http::Request& request);
+    /// Whether a refusal of this kind, from this address, is still worth a line in the log.
+    bool may_note(std::string_view kind, const http::Request& request);
+    void note_refusal(const http::Request& request, std::string_view reason);
     Result<Grant> read_grant(const http::Request& request) const;
     Result<std::string> audience_of(const Grant& grant) const;
-    http::Response issue(const Grant& grant, const std::string& audience,
-                         const std::string& object_id, const std::string& name) const;
+    http::Claims claims_of(const Identity& identity, std::string_view audience) const;
+    /// The body of an answer with an access token. Errors: of signing.
+    Result<Json> issue(const Grant& grant, const std::string& audience, const Identity& identity,
+                       std::string_view kind) const;
     http::Response refuse(int status, std::string_view error, int code,
                           std::string_view text) const;
     http::Response discovery(std::string_view tenant, bool adfs, bool v2) const;
@@ -48,6 +78,9 @@ class TokenService {
 
     const ApiContext& context_;
     FailureLimit failures_;
+    FailureLimit noted_;  ///< of log lines, so that nobody fills the disk with bad tokens
+    DeviceLogins logins_;
+    Sessions sessions_;
     VerifiedTokens verified_;
 };
 

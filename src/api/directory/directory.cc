@@ -256,14 +256,17 @@ Status remove(const Call& call, const Principal& principal) {
     store::Transaction txn;
     txn.remove(store::keys::principal(principal.client_id));
     HD_CHECK(store.commit(txn));
-    const std::string prefix = store::keys::assignments_of(principal.object_id);
-    for (;;) {
-        HD_TRY(const auto entries, store.list(prefix, {.limit = 100}));
-        if (entries.empty()) return ok_status();
-        store::Transaction some;
-        for (const store::Entry& entry : entries) some.remove(entry.key);
-        HD_CHECK(store.commit(some));
+    for (const std::string& prefix : {store::keys::assignments_of(principal.object_id),
+                                      store::keys::sessions_of(principal.client_id)}) {
+        for (;;) {
+            HD_TRY(const auto entries, store.list(prefix, {.limit = 100}));
+            if (entries.empty()) break;
+            store::Transaction some;
+            for (const store::Entry& entry : entries) some.remove(entry.key);
+            HD_CHECK(store.commit(some));
+        }
     }
+    return ok_status();
 }
 
 }  // namespace
