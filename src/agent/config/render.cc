@@ -164,7 +164,9 @@ std::string postgresql_conf(const RenderInput& input) {
     for (const auto& [name, value] : input.spec.parameters) {
         const bool managed = iequals(name, core::kRequireSecureTransport) ||
                              iequals(name, core::kAllowedExtensions) ||
-                             iequals(name, core::kPreloadLibraries);
+                             iequals(name, core::kPreloadLibraries) ||
+                             iequals(name, core::kLogDownloads) ||
+                             iequals(name, core::kLogRetention);
         if (!managed && is_parameter_name(name)) lines.add(name, value);
     }
     add_own(input, lines);
