@@ -78,7 +78,8 @@ Result<Json> complete(Session& session, Arm& arm, const SpOptions& options, cons
     HD_TRY(const Json principal,
            arm.post(kServicePrincipals, {{"appId", text_at(application, "appId")}}, kGraphVersion));
     for (const auto& [scope, role] : roles)
-        HD_CHECK(assign_role(session, scope, role, text_at(principal, "id"), ""));
+        HD_CHECK(
+            assign_role(session, role, {.scope = scope, .principal_id = text_at(principal, "id")}));
     SpOptions of_secret = options;
     of_secret.display_name = "rbac";
     HD_TRY(const Json body, password_body(session, of_secret));

@@ -97,7 +97,9 @@ std::string Arm::server(std::string_view group_name, std::string_view name) cons
 
 std::string Arm::url(const std::string& path, std::string_view version) const {
     const char mark = path.find('?') == std::string::npos ? '?' : '&';
-    return fmt::format("{}{}{}api-version={}", profile_.api_url, path, mark, version);
+    // An id that somebody typed without its slash must not become a part of the host's name.
+    const char* const slash = path.starts_with('/') ? "" : "/";
+    return fmt::format("{}{}{}{}api-version={}", profile_.api_url, slash, path, mark, version);
 }
 
 Result<Token> Arm::new_token() {

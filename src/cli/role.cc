@@ -133,7 +133,11 @@ Result<Output> create_assignment(Session& session, const AssignmentOptions& opti
         return usage_error("--assignee", "it is not said who gets the role",
                            "add --assignee with an application id, object id or name");
     HD_TRY(const Json role, find_role(*arm, scope, options.role));
-    HD_TRY(const Json made, assign_role(session, scope, role, principal, options.description));
+    HD_TRY(const Json made, assign_role(session, role,
+                                        {.scope = scope,
+                                         .principal_id = principal,
+                                         .principal_type = options.principal_type,
+                                         .description = options.description}));
     HD_TRY(Json shown, with_names(*arm, {made}));
     return Output{std::move(shown[0]), kAssignmentColumns};
 }
@@ -360,13 +364,15 @@ Result<Json> find_role(Arm& arm, const std::string& scope, const std::string& ro
                  "see what there is with: howdah role definition list"};
 }
 
-Result<Json> assign_role(Session& session, const std::string& scope, const Json& role,
-                         const std::string& principal_id, const std::string& description) {
+Result<Json> assign_role(Session& session, const Json& role, const Grant& grant) {
     HD_TRY(Arm* const arm, session.arm());
-    Json properties = {{"roleDefinitionId", text_at(role, "id")}, {"principalId", principal_id}};
-    if (!description.empty()) properties["description"] = description;
-    HD_TRY(Begun begun, arm->begin("PUT", below(scope, "roleAssignments", session.world.ids.uuid()),
-                                   {{"properties", properties}}, kRolesVersion));
+    Json properties = {{"roleDefinitionId", text_at(role, "id")},
+                       {"principalId", grant.principal_id}};
+    if (!grant.principal_type.empty()) properties["principalType"] = grant.principal_type;
+    if (!grant.description.empty()) properties["description"] = grant.description;
+    HD_TRY(Begun begun,
+           arm->begin("PUT", below(grant.scope, "roleAssignments", session.world.ids.uuid()),
+                      {{"properties", properties}}, kRolesVersion));
     return std::move(begun.body);
 }
 

@@ -13,9 +13,15 @@ std::string scope_of(const Arm& arm, const std::string& scope, const std::string
 /// The role definition with this name (any letter case) or id. not_found.
 Result<Json> find_role(Arm& arm, const std::string& scope, const std::string& role);
 
-/// Gives a principal a role at a scope; the assignment as the API shows it.
-Result<Json> assign_role(Session& session, const std::string& scope, const Json& role,
-                         const std::string& principal_id, const std::string& description);
+/// Who gets a role, and where.
+struct Grant {
+    std::string scope;
+    std::string principal_id;
+    std::string principal_type = {};  ///< "": the API finds out
+    std::string description = {};
+};
+/// The assignment as the API shows it.
+Result<Json> assign_role(Session& session, const Json& role, const Grant& grant);
 
 /// {"id":..,"name":..,"properties":{..}} -> all on one level, the inner first.
 Json flattened(const Json& resource);

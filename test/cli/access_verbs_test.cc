@@ -157,11 +157,22 @@ TEST_F(AccessVerbs, resetting_makes_the_new_secret_before_it_ends_the_old) {
 TEST_F(AccessVerbs, a_role_is_given_by_names) {
     answer("/v1.0/servicePrincipals", list({principal()}));
     answer_roles(kTeam);
-    const Ran ran = run("role assignment create --assignee ci --role reader -g team");
+    (void)run(
+        "role assignment create --assignee ci --role reader -g team --description why "
+        "--assignee-principal-type ServicePrincipal");
+    const Json sent = arm.body_of_last("PUT")["properties"];
+    EXPECT_EQ(sent["description"], "why");
+    EXPECT_EQ(sent["principalType"], "ServicePrincipal");
     EXPECT_THAT(arm.requests(),
                 Contains(AllOf(StartsWith("PUT " + kTeam + kAuthorization + "/roleAssignments/"),
                                HasSubstr(kObject), HasSubstr(kReader))));
-    (void)ran;
+}
+
+TEST_F(AccessVerbs, an_id_without_its_slash_leads_to_no_other_host) {
+    (void)run("role assignment list --scope .example.com/subscriptions/x");
+    (void)run("lock delete --ids @example.com/locks/keep");
+    EXPECT_THAT(arm.requests(), Contains(StartsWith("GET /.example.com/subscriptions/x/")));
+    EXPECT_THAT(arm.requests(), Contains(StartsWith("DELETE /@example.com/locks/keep")));
 }
 
 TEST_F(AccessVerbs, roles_that_are_not_there_are_not_found) {
