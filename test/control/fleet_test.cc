@@ -143,6 +143,10 @@ TEST_F(fleet, refuses_bodies_that_are_not_a_poll) {
         EXPECT_EQ((*send(body))->status, 400) << body;
     }
     EXPECT_EQ((*send(model::to_json(many)))->status, 413);
+    model::PollRequest many_logs = request();
+    many_logs.reports.push_back(report("running"));
+    many_logs.reports[0].logs.resize(Fleet::kLogsMax + 1, {"postgresql-1.json", 1, "", ""});
+    EXPECT_EQ((*send(model::to_json(many_logs)))->status, 413);
     model::PollRequest bad_host = request();
     bad_host.host = "a/b";
     EXPECT_EQ((*send(model::to_json(bad_host), "a/b"))->status, 400);

@@ -70,7 +70,13 @@ Result<model::PollRequest> decode(const std::string& peer_name, std::string_view
         return Error{ErrorCode::too_large,
                      fmt::format("a poll has at most {} reports and results", Fleet::kReportsMax)};
     }
-    for (const auto& each : request->reports) HD_CHECK(check_server_id(each.server_id));
+    for (const auto& each : request->reports) {
+        HD_CHECK(check_server_id(each.server_id));
+        if (each.logs.size() > Fleet::kLogsMax) {
+            return Error{ErrorCode::too_large,
+                         fmt::format("a report has at most {} log files", Fleet::kLogsMax)};
+        }
+    }
     for (const auto& each : request->results) {
         HD_CHECK(check_server_id(each.server_id));
         HD_CHECK(check_id(each.action_id, "an action's id"));

@@ -38,6 +38,7 @@ class Fleet {
     static constexpr std::size_t kHostsMax = 1000;
     static constexpr std::size_t kReportsMax = 2000;  ///< of one poll; and results as many
     static constexpr std::size_t kActionsPerAnswer = 64;
+    static constexpr std::size_t kLogsMax = 1000;  ///< of one report
 
     /// `logs`: borrowed; none: nobody wants log files.
     Fleet(store::Store& store, const Clock& clock, const store::SecretBox& secrets,
