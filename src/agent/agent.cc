@@ -596,6 +596,7 @@ void Agent::take_response(const model::PollResponse& response) {
         has_news_.notify_all();
     }
     for (const model::Action& action : response.actions) (void)accept(action);
+    for (const model::LogRequest& request : response.logs) queue_log(request);
 }
 
 void Agent::pull(std::stop_token stop) {
@@ -647,6 +648,7 @@ void Agent::push(std::stop_token stop) {
             if (stop.stop_requested()) return;
             for (auto& [incarnation, member] : members_) {
                 if (member.version == member.sent_version) continue;
+                if (request.reports.size() == kReportsPerPoll) break;
                 versions[incarnation] = member.version;
                 request.reports.push_back(member.instance->view().report);
             }
@@ -675,6 +677,70 @@ void Agent::push(std::stop_token stop) {
         has_new_result_ = true;
         (void)has_job_.wait_for(lock, stop, pause, [] { return false; });
         pause = std::min(pause * 2, kLinkPauseMax);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Log files
+
+void Agent::queue_log(const model::LogRequest& request) {
+    const std::lock_guard lock(mutex_);
+    if (log_requests_.size() >= kLogRequestsMax) return;  // it is asked for again
+    log_requests_.push_back(request);
+    has_log_request_.notify_all();
+}
+
+std::vector<model::LogRequest> Agent::next_logs(std::stop_token stop, bool may_wait) {
+    std::unique_lock lock(mutex_);
+    if (may_wait)
+        (void)has_log_request_.wait(lock, std::move(stop), [&] { return !log_requests_.empty(); });
+    return std::exchange(log_requests_, {});
+}
+
+/// Only files of an instance that is here, and whose customer has switched downloads on.
+Result<LogTransfer> Agent::open_log(const model::LogRequest& request) {
+    std::string folder;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = members_.find(request.incarnation);
+        if (found != members_.end() && found->second.instance)
+            folder = found->second.instance->view().log_folder;
+    }
+    // An instance that was only just taken over is not looked at yet.
+    if (folder.empty())
+        return Error{ErrorCode::unavailable, "the log files of the server are not offered here"};
+    return LogTransfer::open(folder, request);
+}
+
+/// One piece of each transfer in turn, so that a large file does not keep others waiting.
+void Agent::send_logs(std::stop_token stop) {
+    auto client = make_client();
+    if (!client) return;
+    const std::stop_callback wake(stop, [&] { client->cancel(); });
+    std::deque<LogTransfer> transfers;
+    while (!stop.stop_requested()) {
+        for (const model::LogRequest& request : next_logs(stop, transfers.empty())) {
+            const auto is_same = [&](const LogTransfer& each) { return each.id() == request.id; };
+            if (std::any_of(transfers.begin(), transfers.end(), is_same)) continue;
+            auto opened = transfers.size() < kLogRequestsMax
+                              ? open_log(request)
+                              : Result<LogTransfer>(
+                                    Error{ErrorCode::unavailable, "too many log files are wanted"});
+            if (opened.ok())
+                transfers.push_back(std::move(*opened));
+            else if (opened.error().code != ErrorCode::unavailable)  // it is asked again
+                report_failure(*client, link_.url, request.id, opened.error());
+        }
+        if (transfers.empty()) continue;
+        LogTransfer transfer = std::move(transfers.front());
+        transfers.pop_front();
+        const auto more = transfer.send_piece(*client, link_.url, kLogPieceBytes);
+        // What broke off is asked for again, from where it stood.
+        if (!more.ok())
+            log::warn("a piece of a log file could not be sent",
+                      {{"reason", more.error().describe()}});
+        else if (*more)
+            transfers.push_back(std::move(transfer));
     }
 }
 

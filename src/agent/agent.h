@@ -14,6 +14,7 @@
 #include "agent/config/render.h"
 #include "agent/instance.h"
 #include "agent/journal.h"
+#include "agent/log_transfer.h"
 #include "agent/machine.h"
 #include "agent/prepared.h"
 #include "http/client.h"
@@ -35,11 +36,11 @@ Result<http::Client> open_link(const LinkOptions& options);
 /// The agent of one machine: its instances, the actions that wait for them, the journal of what
 /// was done, the routes for the gateway, and the link to the control plane.
 ///
-/// Run work(), watch(), prepare(), pull() and push() in one thread each. work() makes a thread for
-/// each instance that has something to do, for as long as it has, so that no server ever waits
-/// behind what another's customer holds up; nobody else makes any. At most `actions_max` actions
-/// run at a time, one of each instance; looking after instances, which starts those that crashed,
-/// is not bounded by that and comes first. Destroying it leaves PostgreSQL running.
+/// Run work(), watch(), prepare(), pull(), push() and send_logs() in one thread each. work() makes
+/// a thread for each instance that has something to do, for as long as it has, so that no server
+/// ever waits behind what another's customer holds up; nobody else makes any. At most `actions_max`
+/// actions run at a time, one of each instance; looking after instances, which starts those that
+/// crashed, is not bounded by that and comes first. Destroying it leaves PostgreSQL running.
 class Agent {
   public:
     static constexpr int kPoolMax = 64;
@@ -54,6 +55,9 @@ class Agent {
     static constexpr Duration kRefillMax = std::chrono::seconds(15);
     static constexpr std::size_t kRemovedMax = 1000;  ///< removed instances that are remembered
     static constexpr Duration kPollWait = std::chrono::seconds(25);
+    static constexpr std::size_t kReportsPerPoll = 100;
+    static constexpr std::size_t kLogRequestsMax = 64;  ///< that are not done; more are dropped
+    static constexpr std::size_t kLogPieceBytes = 1U << 20;
     static constexpr Duration kLinkPauseMin = std::chrono::milliseconds(50);
     static constexpr Duration kLinkPauseMax = std::chrono::seconds(2);
 
@@ -79,9 +83,10 @@ class Agent {
 
     void work(std::stop_token stop);   ///< carries out actions, tends; ends when no thread is left
     void watch(std::stop_token stop);  ///< notices ended postmasters, asks for refreshes
-    void prepare(std::stop_token stop);  ///< fills the pool, surveys engines
-    void pull(std::stop_token stop);     ///< waits for actions
-    void push(std::stop_token stop);     ///< sends reports and results as they come
+    void prepare(std::stop_token stop);    ///< fills the pool, surveys engines
+    void pull(std::stop_token stop);       ///< waits for actions
+    void push(std::stop_token stop);       ///< sends reports and results as they come
+    void send_logs(std::stop_token stop);  ///< sends what is wanted of log files, piece by piece
 
   private:
     struct Job {
@@ -129,6 +134,9 @@ class Agent {
     std::optional<http::Client> make_client() const;
     Result<model::PollResponse> poll(http::Client& client, const model::PollRequest& request);
     void take_response(const model::PollResponse& response);
+    void queue_log(const model::LogRequest& request);
+    std::vector<model::LogRequest> next_logs(std::stop_token stop, bool may_wait);
+    Result<LogTransfer> open_log(const model::LogRequest& request);
 
     const Machine& machine_;
     const LinkOptions link_;
@@ -143,18 +151,20 @@ class Agent {
     std::mutex mutex_;
     std::condition_variable_any has_job_;
     std::condition_variable_any has_news_;
-    std::map<std::string, Member> members_;  ///< guarded by mutex_; by incarnation
-    std::set<std::string> running_;          ///< guarded by mutex_; ids of accepted actions
-    int jobs_ = 0;                           ///< guarded by mutex_; that have begun
-    int actions_ = 0;                        ///< guarded by mutex_; actions among them
-    std::vector<std::string> ended_;         ///< guarded by mutex_; incarnations of ended jobs
-    std::vector<model::Engine> surveys_;     ///< guarded by mutex_
-    std::deque<std::string> removed_;        ///< guarded by mutex_; incarnations, newest last
-    Instant last_action_{};                  ///< guarded by mutex_; when one ended
-    bool are_engines_known_ = false;         ///< guarded by mutex_; surveyed, or it failed
-    bool is_host_report_due_ = true;         ///< guarded by mutex_
-    bool has_new_result_ = false;            ///< guarded by mutex_
-    bool is_pool_low_ = true;                ///< guarded by mutex_
+    std::condition_variable_any has_log_request_;
+    std::vector<model::LogRequest> log_requests_;  ///< guarded by mutex_
+    std::map<std::string, Member> members_;        ///< guarded by mutex_; by incarnation
+    std::set<std::string> running_;                ///< guarded by mutex_; ids of accepted actions
+    int jobs_ = 0;                                 ///< guarded by mutex_; that have begun
+    int actions_ = 0;                              ///< guarded by mutex_; actions among them
+    std::vector<std::string> ended_;      ///< guarded by mutex_; incarnations of ended jobs
+    std::vector<model::Engine> surveys_;  ///< guarded by mutex_
+    std::deque<std::string> removed_;     ///< guarded by mutex_; incarnations, newest last
+    Instant last_action_{};               ///< guarded by mutex_; when one ended
+    bool are_engines_known_ = false;      ///< guarded by mutex_; surveyed, or it failed
+    bool is_host_report_due_ = true;      ///< guarded by mutex_
+    bool has_new_result_ = false;         ///< guarded by mutex_
+    bool is_pool_low_ = true;             ///< guarded by mutex_
 
     std::mutex routes_mutex_;
     /// Routes are published only when every instance is known: one that is left out for a moment

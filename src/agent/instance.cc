@@ -14,6 +14,7 @@
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "core/sizing/parameters.h"
 #include "model/json.h"
 #include "os/fd.h"
 #include "os/file.h"
@@ -28,6 +29,7 @@ constexpr Duration kReloadPoll = std::chrono::milliseconds(5);
 constexpr Duration kDatabaseMax = std::chrono::minutes(5);
 constexpr Duration kAdministratorMax = std::chrono::seconds(30);
 constexpr int kPortTries = 32;
+constexpr Duration kLogSizesEvery = std::chrono::minutes(1);
 
 /// One of a postmaster's own parameters that was changed is in error here too; the next query, in
 /// the same session, tells those that only wait for a restart.
@@ -817,8 +819,7 @@ Status Instance::remove(model::Term term) {
 Status Instance::tend() {
     if (state_.deleting || !postmaster_) return ok_status();
     if (state_.observed_generation == 0) return ok_status();
-    if (const Status pruned = prune_logs(paths_.log()); !pruned.ok())
-        log::warn("old logs cannot be removed", {{"reason", pruned.error().describe()}});
+    prune();
     if (postmaster_->is_ready() || (!state_.spec.running && !postmaster_->is_running()))
         return refresh();
     if (!state_.spec.running) return stop();
@@ -833,8 +834,43 @@ Status Instance::tend() {
     return refresh(started.ok() ? "" : started.error().message);
 }
 
+/// Removes log files that are too old or too many.
+void Instance::prune() {
+    const int days = core::log_retention_days(state_.spec.parameters);
+    const Status pruned =
+        prune_logs(paths_.log(), {.oldest = clock_.wall() - std::chrono::hours(24 * days)});
+    if (!pruned.ok())
+        log::warn("old logs cannot be removed", {{"reason", pruned.error().describe()}});
+}
+
+/// The list of log files, if it is offered. Sizes alone are news once a minute only: each report
+/// that changes is stored.
+void Instance::note_logs() {
+    const bool is_offered = core::offers_logs(state_.spec.parameters);
+    std::vector<model::LogFile> files;
+    if (is_offered) {
+        auto listed = list_logs(paths_.log());
+        if (!listed.ok()) {
+            log::warn("the logs cannot be listed", {{"reason", listed.error().describe()}});
+            return;
+        }
+        files = std::move(*listed);
+    }
+    const Instant now = clock_.now();
+    const auto same_name = [](const auto& a, const auto& b) { return a.name == b.name; };
+    const std::lock_guard lock(mutex_);
+    view_.log_folder = is_offered ? paths_.log() : "";
+    const auto& known = view_.report.logs;
+    const bool are_same =
+        std::equal(known.begin(), known.end(), files.begin(), files.end(), same_name);
+    if (are_same && now < logs_noted_ + kLogSizesEvery) return;
+    view_.report.logs = std::move(files);
+    logs_noted_ = now;
+}
+
 /// Reads what PostgreSQL says of itself and publishes it. `detail`: why it is not as asked for.
 Status Instance::refresh(std::string_view detail) {
+    note_logs();
     if (!postmaster_ || !postmaster_->is_running()) {
         publish(state_.spec.running ? "failed" : "stopped", detail);
         return ok_status();

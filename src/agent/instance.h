@@ -21,6 +21,7 @@ namespace howdah::agent {
 struct InstanceView {
     model::InstanceReport report;
     model::Route route;
+    std::string log_folder;  ///< empty: its files are not offered
     int watch_fd = -1;  ///< readable when the postmaster has ended; valid until the next change
 };
 
@@ -81,6 +82,8 @@ class Instance {
     Status apply_limits(std::int64_t memory_mb);
     Status choose_port();
     Status refresh(std::string_view detail = "");
+    void prune();
+    void note_logs();
     Status read_facts(pg::Connection& session);
     std::string restart_token(std::int64_t sequence) const;
     bool is_restart_due() const;
@@ -109,6 +112,7 @@ class Instance {
     std::string verifier_;    ///< of the spec being brought about; not kept
     std::string tls_pem_;     ///< certificate and key, likewise; empty: what is on disk
     std::optional<Postmaster> postmaster_;
+    Instant logs_noted_{};  ///< when the sizes of the log files were last reported
     bool is_configured_ = false;
     bool is_loaded_ = false;
 

@@ -87,8 +87,8 @@ Status serve(Options options, const os::Fd& termination) {
             ending.changed.notify_all();
         });
     };
-    for (const auto loop :
-         {&Agent::work, &Agent::watch, &Agent::prepare, &Agent::pull, &Agent::push}) {
+    for (const auto loop : {&Agent::work, &Agent::watch, &Agent::prepare, &Agent::pull,
+                            &Agent::push, &Agent::send_logs}) {
         run(loop);
     }
     log::info("howdah-agent is up", {{"home", machine.layout().home}});

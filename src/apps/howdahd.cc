@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "api/api.h"
+#include "api/log_downloads.h"
 #include "apps/howdahd/all_in_one.h"
 #include "apps/howdahd/home.h"
 #include "base/log.h"
@@ -201,9 +202,18 @@ class Daemon {
                             control::ReconcilerOptions{.host_suffix = options_.dns_suffix,
                                                        .first_port = options_.first_port,
                                                        .last_port = options_.last_port});
-        fleet_.emplace(*store_, clock_, *secrets_);
+        logs_.emplace(clock_, ids_, home_.control());
+        fleet_.emplace(*store_, clock_, *secrets_, &*logs_);
+        downloads_.emplace(*store_, *secrets_, clock_, ids_,
+                           [this](control::LogWanted wanted, control::LogDone done) {
+                               fleet_->fetch_log(std::move(wanted), std::move(done));
+                           });
         api_handler_.set([this](http::Request request, http::Responder responder) {
-            responder.send(api_->handle(request));
+            if (!api::LogDownloads::takes(request)) return responder.send(api_->handle(request));
+            // std::function wants what it holds to be copyable.
+            auto shared = std::make_shared<http::Responder>(std::move(responder));
+            downloads_->handle(
+                request, [shared](http::Response response) { shared->send(std::move(response)); });
         });
         link_handler_.set([this](http::Request request, http::Responder responder) {
             fleet_->handle(std::move(request), std::move(responder));
@@ -328,7 +338,9 @@ class Daemon {
     std::optional<api::Api> api_;
     std::optional<control::AuthorityCertificates> certificates_;
     std::optional<control::Reconciler> reconciler_;
+    std::optional<control::LogRelay> logs_;
     std::optional<control::Fleet> fleet_;
+    std::optional<api::LogDownloads> downloads_;
     LateHandler api_handler_;
     LateHandler link_handler_;
     std::unique_ptr<http::Server> api_server_;

@@ -11,6 +11,8 @@ namespace howdah::cli {
 namespace {
 
 /// A token is renewed when it would end within this time.
+/// howdahd may wait a while for the machine that has a file.
+constexpr Duration kLinkTimeout = std::chrono::seconds(60);
 constexpr Duration kTokenReserve = std::chrono::minutes(2);
 constexpr Duration kCallTimeout = std::chrono::seconds(60);
 constexpr std::size_t kMessageBytesMax = 2000;
@@ -95,7 +97,10 @@ std::string Arm::server(std::string_view group_name, std::string_view name) cons
 }
 
 std::string Arm::url(const std::string& path, std::string_view version) const {
-    return fmt::format("{}{}?api-version={}", profile_.api_url, path, version);
+    const char mark = path.find('?') == std::string::npos ? '?' : '&';
+    // An id that somebody typed without its slash must not become a part of the host's name.
+    const char* const slash = path.starts_with('/') ? "" : "/";
+    return fmt::format("{}{}{}{}api-version={}", profile_.api_url, slash, path, mark, version);
 }
 
 std::string Arm::token_form() const {
@@ -202,7 +207,7 @@ Result<Json> Arm::post(const std::string& path, const Json& body, std::string_vi
     return std::move(reply.body);
 }
 
-Result<Json> Arm::list(const std::string& path, std::string_view version) {
+Result<Json> Arm::list(const std::string& path, std::string_view version, std::size_t count_max) {
     Json all = Json::array();
     std::string next = url(path, version);
     for (std::size_t page = 0; !next.empty(); ++page) {
@@ -213,11 +218,32 @@ Result<Json> Arm::list(const std::string& path, std::string_view version) {
                          "list one resource group at a time"};
         }
         HD_TRY(const Reply reply, call("GET", next, Json()));
-        for (const Json& each : at(reply.body, "value")) all.push_back(each);
+        for (const Json& each : at(reply.body, "value")) {
+            if (all.size() >= count_max) return all;
+            all.push_back(each);
+        }
         next = text_at(reply.body, "nextLink");
         if (!next.empty()) next = here(next);
     }
     return all;
+}
+
+Result<std::string> Arm::read_link(const std::string& link, std::int64_t offset,
+                                   std::size_t count) {
+    constexpr int kRangeNotSatisfiable = 416;
+    http::Call call;
+    call.url = here(link);
+    call.headers["range"] =
+        fmt::format("bytes={}-{}", offset, offset + static_cast<std::int64_t>(count) - 1);
+    call.timeout = kLinkTimeout;
+    auto answer = client_.call(call);
+    if (!answer.ok()) {
+        return is_transient(answer.error()) ? unreachable(answer.error(), profile_.api_url)
+                                            : answer.error();
+    }
+    if (answer->status == kRangeNotSatisfiable) return std::string();
+    if (answer->status >= 300) return error_of(answer->status, answer->body);
+    return std::move(answer->body);
 }
 
 Result<Begun> Arm::begin(std::string_view method, const std::string& path, const Json& body,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -15,6 +16,11 @@ namespace howdah::cli {
 
 inline constexpr std::string_view kPostgresVersion = "2025-08-01";
 inline constexpr std::string_view kResourcesVersion = "2021-04-01";
+inline constexpr std::string_view kRolesVersion = "2022-04-01";
+inline constexpr std::string_view kLocksVersion = "2016-09-01";
+inline constexpr std::string_view kActivityVersion = "2015-04-01";
+/// Microsoft Graph, below /v1.0, looks at no version.
+inline constexpr std::string_view kGraphVersion = "1.0";
 inline constexpr std::size_t kPagesMax = 1000;
 /// How long an operation is followed before the command gives up waiting (it goes on).
 inline constexpr Duration kOperationWaitMax = std::chrono::hours(1);
@@ -55,8 +61,9 @@ class Arm {
     std::string server(std::string_view group, std::string_view name) const;
 
     Result<Json> get(const std::string& path, std::string_view version = kPostgresVersion);
-    /// All elements of all pages.
-    Result<Json> list(const std::string& path, std::string_view version = kPostgresVersion);
+    /// All elements of all pages, or the first `count_max` of them.
+    Result<Json> list(const std::string& path, std::string_view version = kPostgresVersion,
+                      std::size_t count_max = SIZE_MAX);
     Result<Json> post(const std::string& path, const Json& body,
                       std::string_view version = kPostgresVersion);
     /// Begins a request that may take long. `body` null: none.
@@ -64,6 +71,10 @@ class Arm {
                         std::string_view version = kPostgresVersion);
     /// Follows it to its end. Its failure is an error.
     Status finish(const Begun& begun, Progress& progress);
+
+    /// Bytes [offset, offset + count) of what a link of the API leads to; the link itself is the
+    /// right to read it, and no token goes with it. Empty at the end of the file.
+    Result<std::string> read_link(const std::string& link, std::int64_t offset, std::size_t count);
 
     /// A token that is valid for some minutes; from the cache, or a new one.
     Result<Token> token();

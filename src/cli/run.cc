@@ -20,6 +20,8 @@ constexpr const char* kFooter =
 /// "az postgres flexible-server db create" -> "db create": a habit carries over.
 std::vector<std::string> without_az_words(std::vector<std::string> arguments) {
     if (!arguments.empty() && arguments[0] == "az") arguments.erase(arguments.begin());
+    if (arguments.size() > 1 && arguments[0] == "monitor" && arguments[1] == "activity-log")
+        arguments.erase(arguments.begin());
     if (arguments.size() < 2 || arguments[0] != "postgres" || arguments[1] != "flexible-server") {
         return arguments;
     }
@@ -27,6 +29,7 @@ std::vector<std::string> without_az_words(std::vector<std::string> arguments) {
     for (const char* noun : {"db", "firewall-rule", "parameter"}) {
         if (!arguments.empty() && arguments[0] == noun) return arguments;
     }
+    if (!arguments.empty() && arguments[0] == "server-logs") arguments[0] = "logs";
     arguments.insert(arguments.begin(), "server");
     return arguments;
 }
@@ -112,10 +115,15 @@ int run(const std::vector<std::string>& arguments, World& world) {
     add_cloud(commands);
     add_group(commands);
     add_server(commands);
+    add_server_logs(commands);
     add_database(commands);
     add_firewall_rule(commands);
     add_parameter(commands);
     add_operation(commands);
+    add_directory(commands);
+    add_role(commands);
+    add_lock(commands);
+    add_activity_log(commands);
     add_version(commands);
     add_completion(commands);
 

@@ -74,7 +74,11 @@ void Session::note(const std::string& text) {
 }
 
 CLI::App& Commands::noun(const std::string& name, const std::string& what) {
-    CLI::App& app = *root.add_subcommand(name, what);
+    return noun(root, name, what);
+}
+
+CLI::App& Commands::noun(CLI::App& parent, const std::string& name, const std::string& what) {
+    CLI::App& app = *parent.add_subcommand(name, what);
     app.require_subcommand(1);
     return app;
 }

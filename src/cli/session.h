@@ -67,6 +67,7 @@ struct Commands {
     Action chosen;
 
     CLI::App& noun(const std::string& name, const std::string& what);
+    CLI::App& noun(CLI::App& parent, const std::string& name, const std::string& what);
     /// `parent` is the root or a noun.
     CLI::App& verb(CLI::App& parent, const std::string& name, const std::string& what,
                    Action action);
@@ -89,6 +90,11 @@ void add_database(Commands& commands);
 void add_firewall_rule(Commands& commands);
 void add_parameter(Commands& commands);
 void add_operation(Commands& commands);
+void add_server_logs(Commands& commands);  ///< REQUIRES: add_server before
+void add_directory(Commands& commands);
+void add_role(Commands& commands);
+void add_lock(Commands& commands);
+void add_activity_log(Commands& commands);
 void add_completion(Commands& commands);
 
 }  // namespace howdah::cli

@@ -38,6 +38,8 @@ constexpr std::size_t kDiscardBytesMax = 256 << 20;
 constexpr std::size_t kConnectionBytesExtra = 16 << 10;
 constexpr std::size_t kConnectionBytesStep = 4 << 10;
 constexpr std::size_t kStackBytes = 512 << 10;
+/// Of a source that are read at a time.
+constexpr std::size_t kSourceBytes = 64 << 10;
 constexpr int kBacklog = 512;
 /// Connections that were cut to make room and that libmicrohttpd has not closed yet; beyond that it
 /// lets nobody in for the moment.
@@ -146,17 +148,44 @@ std::string address_text(const sockaddr* address) {
 
 void free_body(void* body) { delete static_cast<std::string*>(body); }
 
+using Source = std::shared_ptr<const BodySource>;
+
+void free_source(void* source) { delete static_cast<Source*>(source); }
+
+ssize_t read_source(void* context, std::uint64_t offset, char* buffer, std::size_t room) {
+    const Source& source = *static_cast<Source*>(context);
+    const auto piece = source->read(static_cast<std::int64_t>(offset), room);
+    if (!piece.ok() || piece->empty() || piece->size() > room)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    std::memcpy(buffer, piece->data(), piece->size());
+    return static_cast<ssize_t>(piece->size());
+}
+
+/// Takes the body out of a response.
+MHD_Response* raw_response(Response* response) {
+    if (response->source != nullptr) {
+        auto source = std::make_unique<Source>(std::move(response->source));
+        MHD_Response* raw =
+            MHD_create_response_from_callback(static_cast<std::uint64_t>((*source)->size()),
+                                              kSourceBytes, read_source, source.get(), free_source);
+        if (raw != nullptr) static_cast<void>(source.release());
+        return raw;
+    }
+    auto body = std::make_unique<std::string>(std::move(response->body));
+    MHD_Response* raw = MHD_create_response_from_buffer_with_free_callback_cls(
+        body->size(), body->data(), free_body, body.get());
+    if (raw != nullptr) static_cast<void>(body.release());
+    return raw;
+}
+
 MHD_Result queue_response(MHD_Connection* connection, Response response) {
     if (response.status < 200 || response.status > 599) {
         log::error("a handler answered with an impossible status",
                    {{"status", static_cast<long>(response.status)}});
         response = error_response(500, "InternalServerError", "The service made an error.");
     }
-    auto body = std::make_unique<std::string>(std::move(response.body));
-    MHD_Response* raw = MHD_create_response_from_buffer_with_free_callback_cls(
-        body->size(), body->data(), free_body, body.get());
+    MHD_Response* raw = raw_response(&response);
     if (raw == nullptr) return MHD_NO;
-    static_cast<void>(body.release());
     if (!response.headers.contains("content-type")) {
         response.headers["content-type"] = "application/json; charset=utf-8";
     }

@@ -31,10 +31,22 @@ struct Request {
     std::optional<std::string> query_value(std::string_view name) const;  ///< name in any case
 };
 
+/// A body that is too large to be held in memory: read while it is sent, by the network thread, so
+/// it must not wait for anybody. Immutable; thread-safe.
+class BodySource {
+  public:
+    virtual ~BodySource() = default;
+    virtual std::int64_t size() const = 0;
+    /// At most `bytes_max` from `offset` on, at least one before the end. An error, or nothing,
+    /// breaks the connection off.
+    virtual Result<std::string> read(std::int64_t offset, std::size_t bytes_max) const = 0;
+};
+
 struct Response {
     int status = 200;
     Headers headers;
     std::string body;  ///< with content-type application/json unless `headers` say otherwise
+    std::shared_ptr<const BodySource> source = nullptr;  ///< instead of `body`
 };
 
 /// The right to answer one request, once, from any thread, now or later (a long poll). Movable.

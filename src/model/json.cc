@@ -241,6 +241,13 @@ void fields(V& visit, ActionResult& record) {
     HD_F(failure);
 }
 template <typename V>
+void fields(V& visit, LogFile& record) {
+    HD_F(name);
+    HD_F(bytes);
+    HD_F(created);
+    HD_F(modified);
+}
+template <typename V>
 void fields(V& visit, InstanceReport& record) {
     HD_F(server_id);
     HD_F(incarnation);
@@ -253,6 +260,7 @@ void fields(V& visit, InstanceReport& record) {
     HD_F(minor_version);
     HD_F(databases);
     HD_F(pending_restart);
+    HD_F(logs);
 }
 template <typename V>
 void fields(V& visit, ParameterInfo& record) {
@@ -306,10 +314,23 @@ void fields(V& visit, PollRequest& record) {
     HD_F(wait_ms);
 }
 template <typename V>
+void fields(V& visit, LogRequest& record) {
+    HD_F(id);
+    HD_F(incarnation);
+    HD_F(name);
+    HD_F(offset);
+}
+template <typename V>
+void fields(V& visit, LogReply& record) {
+    HD_F(wanted);
+    HD_F(offset);
+}
+template <typename V>
 void fields(V& visit, PollResponse& record) {
     HD_F(actions);
     HD_F(acknowledged);
     HD_F(want_host_report);
+    HD_F(logs);
 }
 template <typename V>
 void fields(V& visit, Route& record) {
@@ -708,6 +729,7 @@ HD_RECORD(AgentJournal)
 HD_RECORD(HostReport)
 HD_RECORD(PollRequest)
 HD_RECORD(PollResponse)
+HD_RECORD(LogReply)
 HD_RECORD(Route)
 HD_RECORD(RouteTable)
 HD_RECORD(GatewayStatus)

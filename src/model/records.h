@@ -320,6 +320,14 @@ struct ActionResult {
     std::optional<Failure> failure;  ///< none: it succeeded
 };
 
+/// One of the log files that PostgreSQL wrote, as an agent saw it a while ago.
+struct LogFile {
+    std::string name;  ///< one word; without a folder
+    std::int64_t bytes = 0;
+    std::string created;
+    std::string modified;
+};
+
 /// Observed facts about one instance; never conclusions.
 struct InstanceReport {
     std::string server_id;
@@ -334,6 +342,8 @@ struct InstanceReport {
     std::string minor_version;
     std::vector<DatabaseStatus> databases;
     std::vector<std::string> pending_restart;
+    /// Newest last, bounded; none unless the customer has switched downloads on.
+    std::vector<LogFile> logs;
 };
 
 /// One row of pg_settings, as the engine shows it in a fresh directory.
@@ -392,10 +402,24 @@ struct PollRequest {
     std::int64_t wait_ms = 0;
 };
 
+/// What a user wants to have of a log file. The agent sends it to POST /agent/v1/logs piece by
+/// piece, and hears after each which one is wanted next.
+struct LogRequest {
+    std::string id;
+    std::string incarnation;
+    std::string name;
+    std::int64_t offset = 0;
+};
+struct LogReply {
+    bool wanted = false;  ///< more of it; false: nothing of this request any more
+    std::int64_t offset = 0;
+};
+
 struct PollResponse {
     std::vector<Action> actions;
     std::vector<std::string> acknowledged;  ///< results that are stored; the agent may forget them
     bool want_host_report = false;          ///< the control plane does not know this host (yet)
+    std::vector<LogRequest> logs;           ///< what is wanted of log files
 };
 
 // ---------------------------------------------------------------------------------------------

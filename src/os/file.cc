@@ -57,6 +57,11 @@ Status write_all(int fd, std::string_view content, const std::string& path) {
     return {};
 }
 
+Timestamp timestamp_of(const statx_timestamp& time) {
+    return Timestamp(std::chrono::seconds(time.tv_sec) +
+                     std::chrono::milliseconds(time.tv_nsec / 1'000'000));
+}
+
 enum class Durability { synced, eventual };
 
 Status write_atomic(const std::string& path, std::string_view content, mode_t mode,
@@ -269,6 +274,70 @@ Status sync_tree(const std::string& path) {
 Status change_owner_tree(const std::string& path, uid_t user, gid_t group) {
     OwnerChanger changer({user, group});
     return walk(AT_FDCWD, path.c_str(), path, 0, &changer);
+}
+
+Result<Fd> make_temporary_file(const std::string& folder) {
+    Fd fd(open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (fd.valid()) return fd;
+    // A file system that has no files without a name: one that loses it at once.
+    std::string name = folder + "/temporary-XXXXXX";
+    fd.reset(mkostemp(name.data(), O_CLOEXEC));
+    if (!fd.valid()) return file_error("make a file in", folder);
+    unlink(name.c_str());
+    return fd;
+}
+
+Result<PlainFile> open_plain_file(const std::string& folder, const std::string& name) {
+    const Error absent{ErrorCode::not_found,
+                       fmt::format("there is no file '{}' in '{}'", name.substr(0, 256), folder)};
+    if (name.empty() || name == "." || name == ".." ||
+        name.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
+        return absent;
+    const Fd parent(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!parent.valid()) return errno == ELOOP ? absent : file_error("open", folder);
+    PlainFile file;
+    // Not blocking: it may be a pipe that nobody writes to.
+    file.fd.reset(
+        openat(parent.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!file.fd.valid()) {
+        if (errno == ELOOP || errno == ENXIO) return absent;
+        return file_error("open", folder + "/" + name);
+    }
+    struct statx facts {};
+    if (statx(file.fd.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &facts) != 0)
+        return file_error("look at", folder + "/" + name);
+    if (!S_ISREG(facts.stx_mode) || facts.stx_nlink != 1) return absent;
+    const bool knows_birth = (facts.stx_mask & STATX_BTIME) != 0;
+    file.bytes = static_cast<std::int64_t>(facts.stx_size);
+    file.modified = timestamp_of(facts.stx_mtime);
+    file.created = knows_birth ? timestamp_of(facts.stx_btime) : file.modified;
+    return file;
+}
+
+Result<std::string> read_at(const Fd& fd, std::int64_t offset, std::size_t bytes_max) {
+    std::string content(bytes_max, '\0');
+    std::size_t got = 0;
+    while (got < bytes_max) {
+        const ssize_t count = pread(fd.get(), content.data() + got, bytes_max - got,
+                                    offset + static_cast<std::int64_t>(got));
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return file_error("read", "an open file");
+        if (count == 0) break;
+        got += static_cast<std::size_t>(count);
+    }
+    content.resize(got);
+    return content;
+}
+
+Status write_at(const Fd& fd, std::int64_t offset, std::string_view content) {
+    while (!content.empty()) {
+        const ssize_t written = pwrite(fd.get(), content.data(), content.size(), offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) return file_error("write", "an open file");
+        content.remove_prefix(static_cast<std::size_t>(written));
+        offset += written;
+    }
+    return {};
 }
 
 Result<DiskSpace> disk_space(const std::string& path) {

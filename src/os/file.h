@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "os/fd.h"
 
@@ -49,6 +50,24 @@ Status remove_tree(const std::string& path);
 /// fsync of every file and folder below.
 Status sync_tree(const std::string& path);
 Status change_owner_tree(const std::string& path, uid_t user, gid_t group);
+
+/// A file without a name, for reading and writing, that is gone when its descriptor is closed.
+Result<Fd> make_temporary_file(const std::string& folder);
+
+/// A regular file that is open for reading.
+struct PlainFile {
+    Fd fd;
+    std::int64_t bytes = 0;
+    Timestamp created;  ///< of a file system that does not know it: when it was last changed
+    Timestamp modified;
+};
+/// Opens `name` in `folder` itself: `name` must be one word, neither it nor the folder may be a
+/// link, and the file may have no second name elsewhere. All else is `not_found`.
+Result<PlainFile> open_plain_file(const std::string& folder, const std::string& name);
+
+/// At most `bytes_max` bytes from `offset` on; fewer only at the end of the file.
+Result<std::string> read_at(const Fd& fd, std::int64_t offset, std::size_t bytes_max);
+Status write_at(const Fd& fd, std::int64_t offset, std::string_view content);
 
 struct DiskSpace {
     std::int64_t total_bytes = 0;

@@ -49,6 +49,9 @@ TEST(completion, nouns_verbs_and_options_are_offered_where_they_belong) {
     EXPECT_THAT(offered("howdah server create -g team --s"),
                 AllOf(HasSubstr(" --sku-name "), HasSubstr(" --storage-size "),
                       Not(HasSubstr(" --name "))));
+    EXPECT_THAT(offered("howdah ad sp "), HasSubstr(" create-for-rbac "));
+    EXPECT_THAT(offered("howdah server logs "), HasSubstr(" download "));
+    EXPECT_THAT(offered("howdah role assignment create --as"), HasSubstr(" --assignee "));
     EXPECT_EQ(offered("howdah server list -o t"), " table tsv ");
     EXPECT_EQ(offered("howdah server show -n list --resource"), " --resource-group ")
         << "a value that is also a verb leads nowhere else";

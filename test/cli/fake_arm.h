@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -43,7 +44,8 @@ class FakeArm {
 
     /// The next operation ends like this instead of succeeding.
     void fail_next_operation(const std::string& code, const std::string& message);
-    /// The next request to this path is answered with this.
+    /// The next request to this path is answered with this, and one after it with what is said
+    /// next. Below /serverlogs requests must have no token, elsewhere they need one.
     void answer_once(const std::string& path, http::Response response);
     /// Every token given so far is void.
     void revoke_tokens();
@@ -81,7 +83,7 @@ class FakeArm {
     mutable std::mutex mutex_;
     std::map<std::string, Json> resources_;  ///< by lower-case path
     std::map<std::string, Operation> operations_;
-    std::map<std::string, http::Response> once_;
+    std::map<std::string, std::deque<http::Response>> once_;
     std::set<std::string> tokens_;
     std::vector<std::pair<std::string, Json>> requests_;
     Json next_failure_;

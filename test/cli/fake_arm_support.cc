@@ -118,7 +118,7 @@ void FakeArm::fail_next_operation(const std::string& code, const std::string& me
 
 void FakeArm::answer_once(const std::string& path, http::Response response) {
     const std::lock_guard lock(mutex_);
-    once_[to_lower(path)] = std::move(response);
+    once_[to_lower(path)].push_back(std::move(response));
 }
 
 void FakeArm::revoke_tokens() {
@@ -217,11 +217,13 @@ http::Response FakeArm::handle(const http::Request& request) {
             return begin_device_login(request);
     }
     const std::string_view authorization = request.header("authorization");
-    if (!authorization.starts_with("Bearer ") ||
-        !tokens_.contains(std::string(authorization.substr(7)))) {
+    const bool is_link = request.path.starts_with("/serverlogs/");
+    if (is_link && !authorization.empty()) return error(400, "InvalidRequest", "A token came.");
+    if (!is_link && (!authorization.starts_with("Bearer ") ||
+                     !tokens_.contains(std::string(authorization.substr(7))))) {
         return error(401, "InvalidAuthenticationToken", "The access token is invalid.");
     }
-    if (!request.query_value("api-version")) {
+    if (!is_link && !request.query_value("api-version")) {
         return error(400, "MissingApiVersionParameter", "The api-version is required.");
     }
     const std::string path = to_lower(request.path);
@@ -234,8 +236,9 @@ http::Response FakeArm::handle(const http::Request& request) {
     }
     requests_.emplace_back(request.method + " " + request.path, body);
     if (const auto found = once_.find(path); found != once_.end()) {
-        const http::Response response = found->second;
-        once_.erase(found);
+        const http::Response response = found->second.front();
+        found->second.pop_front();
+        if (found->second.empty()) once_.erase(found);
         return response;
     }
     if (request.method != "GET") return change(request, request.path);

@@ -143,6 +143,10 @@ TEST_F(fleet, refuses_bodies_that_are_not_a_poll) {
         EXPECT_EQ((*send(body))->status, 400) << body;
     }
     EXPECT_EQ((*send(model::to_json(many)))->status, 413);
+    model::PollRequest many_logs = request();
+    many_logs.reports.push_back(report("running"));
+    many_logs.reports[0].logs.resize(Fleet::kLogsMax + 1, {"postgresql-1.json", 1, "", ""});
+    EXPECT_EQ((*send(model::to_json(many_logs)))->status, 413);
     model::PollRequest bad_host = request();
     bad_host.host = "a/b";
     EXPECT_EQ((*send(model::to_json(bad_host), "a/b"))->status, 400);
@@ -419,6 +423,42 @@ TEST_F(fleet, its_loop_wakes_a_waiting_poll_and_stops_when_asked) {
     auto answer = promise.get_future();
     ASSERT_EQ(answer.wait_for(seconds(10)), std::future_status::ready);
     EXPECT_THAT(ids_of(answer.get().response()), ElementsAre("act"));
+}
+
+// ---------------------------------------------------------------------------------------------
+// Log files
+
+TEST_F(fleet, a_log_file_that_is_wanted_wakes_the_poll_of_its_host_and_is_asked_for_again) {
+    put(keys::host("host-a"), host_report());
+    LogRelay relay(clock_, ids_, testing::TempDir());
+    Fleet with_logs(*store_, clock_, secrets_, &relay);
+    std::vector<model::PollResponse> answers;
+    const auto wait_at = [&](const std::string& host) {
+        model::PollRequest waiting = request(30'000);
+        waiting.host = host;
+        with_logs.poll(host, model::to_json(waiting), [&](int, const std::string& body) {
+            answers.push_back(model::from_json<model::PollResponse>(body).value());
+        });
+    };
+    put(keys::host("host-b"), host_report());
+    wait_at("host-b");
+    wait_at("host-a");
+    ASSERT_THAT(answers, IsEmpty());
+    std::string got;
+    with_logs.fetch_log({.host = "host-a", .incarnation = "inc1", .name = "postgresql-1.json"},
+                        [&](Result<LogPart> part) { got = part->body->read(0, 100).value(); });
+    ASSERT_EQ(answers.size(), 1U);
+    ASSERT_EQ(answers[0].logs.size(), 1U);
+    EXPECT_EQ(answers[0].logs[0].name, "postgresql-1.json");
+    wait_at("host-a");
+    EXPECT_EQ(answers.size(), 1U) << "it was asked for already";
+    clock_.advance(LogRelay::kAskAgainAfter);
+    ASSERT_TRUE(with_logs.step(Duration::zero()).ok());
+    ASSERT_EQ(answers.size(), 2U);
+    ASSERT_EQ(answers[1].logs.size(), 1U);
+    EXPECT_EQ(answers[1].logs[0].id, answers[0].logs[0].id);
+    (void)relay.take("host-a", answers[0].logs[0].id, 0, 4, "text");
+    EXPECT_EQ(got, "text");
 }
 
 }  // namespace

@@ -292,6 +292,18 @@ TEST(parameters, every_value_that_passes_has_no_control_character) {
     }
 }
 
+TEST(parameters, log_files_are_offered_only_when_switched_on_and_kept_for_days) {
+    EXPECT_FALSE(offers_logs({}));
+    EXPECT_FALSE(offers_logs({{"logfiles.download_enable", "off"}}));
+    EXPECT_TRUE(offers_logs({{"logfiles.download_enable", "on"}}));
+    EXPECT_EQ(log_retention_days({}), 3);
+    EXPECT_EQ(log_retention_days({{"logfiles.retention_days", "7"}}), 7);
+    EXPECT_EQ(log_retention_days({{"logfiles.retention_days", "8"}}), 3);
+    EXPECT_TRUE(check_parameter(shown(), "logfiles.retention_days", "1").ok());
+    EXPECT_FALSE(check_parameter(shown(), "logfiles.retention_days", "0").ok());
+    EXPECT_FALSE(check_parameter(shown(), "logfiles.retention_days", "8").ok());
+}
+
 TEST(parameters, defaults_of_settable_parameters_pass_their_own_check) {
     const auto all = shown();
     for (const CustomerParameter& each : all) {

@@ -182,6 +182,115 @@ class CommandLine(Case):
         self.assertIn("work_mem", checked("parameter", "list", "-g", GROUP, "-s", NAME, "-o",
                                           "table"))
 
+    def test_log_files_are_listed_and_downloaded(self):
+        checked("parameter", "set", "-g", GROUP, "-s", NAME, "-n", "logfiles.download_enable",
+                "--value", "on")
+        HOME.psql(NAME, "do $$ begin raise exception 'recognisable 4711'; end $$", check=False)
+        wait_until("log files are listed",
+                   lambda: value("server", "logs", "list", "-g", GROUP, "-s", NAME), timeout=40)
+        names = [each["name"] for each in value("postgres", "flexible-server", "server-logs",
+                                                "list", "-g", GROUP, "-s", NAME)]
+        self.assertIn(names[0], checked("server", "logs", "list", "-g", GROUP, "-s", NAME, "-o",
+                                        "table"))
+        folder = os.path.join(HOME.folder, "downloads")
+        os.makedirs(folder, exist_ok=True)
+        result = subprocess.run(
+            [howdah_client.binary("howdah"), "server", "logs", "download", "-g", GROUP, "-s", NAME,
+             "-n", *names], cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            env={"PATH": os.environ["PATH"], "HOME": HOME.user_folder}, timeout=120, check=False)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        texts = []
+        for name in names:
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                texts.append(file.read())
+        self.assertTrue(any("recognisable 4711" in text for text in texts))
+
+    def test_a_service_principal_lives_its_life(self):
+        scope = HOME.group_path()
+        made = value("ad", "sp", "create-for-rbac", "-n", "ci-life", "--role", "Reader",
+                     "--scopes", scope)
+        self.assertEqual(set(made), {"appId", "displayName", "password", "tenant"})
+        folder = os.path.join(HOME.folder, "ci-life")
+        os.makedirs(folder, exist_ok=True)
+
+        def log_in(secret):
+            ca = os.path.join(HOME.dir, "ca.pem")
+            return run("login", "--service-principal", "-u", made["appId"], "--password-stdin",
+                       "--tenant", made["tenant"], "--api-url", HOME.endpoints["api"],
+                       "--ca-file", ca, "--subscription", HOME.credentials["subscription_id"],
+                       folder=folder, stdin=secret)
+
+        def reads():
+            return run("server", "show", "-g", GROUP, "-n", NAME, folder=folder).returncode == 0
+
+        result = log_in(made["password"])
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertTrue(reads())
+        refused = run("server", "restart", "-g", GROUP, "-n", NAME, folder=folder)
+        self.assertIn("AuthorizationFailed", refused.stderr)
+        shown = value("ad", "sp", "show", "--id", made["appId"])
+        self.assertEqual(shown["displayName"], "ci-life")
+        self.assertNotIn(made["password"], json.dumps(value("ad", "sp", "list")))
+        self.assertIn("ci-life", checked("ad", "sp", "list", "-o", "table"))
+
+        rows = value("role", "assignment", "list", "--assignee", "ci-life", "-g", GROUP)
+        self.assertEqual([(r["principalName"], r["roleDefinitionName"]) for r in rows],
+                         [("ci-life", "Reader")])
+        checked("role", "assignment", "delete", "--assignee", made["appId"], "--role", "Reader",
+                "-g", GROUP)
+        self.assertFalse(reads())
+        checked("role", "assignment", "create", "--assignee", "ci-life", "--role", "Reader",
+                "--scope", scope)
+        self.assertTrue(reads())
+
+        again = value("ad", "sp", "credential", "reset", "--id", made["appId"])
+        self.assertNotEqual(again["password"], made["password"])
+        self.assertNotEqual(log_in(made["password"]).returncode, 0)
+        self.assertEqual(log_in(again["password"]).returncode, 0)
+        checked("ad", "sp", "delete", "--id", made["appId"])
+        self.assertEqual(run("ad", "sp", "show", "--id", made["appId"]).returncode, 3)
+        self.assertNotEqual(log_in(again["password"]).returncode, 0)
+
+    def test_a_role_of_our_own_lives_its_life(self):
+        scope = f"/subscriptions/{HOME.credentials['subscription_id']}"
+        role = {"Name": "Restarter", "Description": "Restarts servers.",
+                "Actions": ["Microsoft.DBforPostgreSQL/flexibleServers/restart/action"],
+                "AssignableScopes": [scope]}
+        made = value("role", "definition", "create", "--role-definition", json.dumps(role))
+        self.assertEqual((made["roleName"], made["roleType"]), ("Restarter", "CustomRole"))
+        role["Actions"].append("*/read")
+        changed = value("role", "definition", "update", "--role-definition", json.dumps(role))
+        self.assertEqual(changed["name"], made["name"])
+        self.assertEqual(changed["permissions"][0]["actions"], role["Actions"])
+        self.assertIn("Restarter", checked("role", "definition", "list", "--custom-role-only",
+                                           "-o", "table"))
+        self.assertEqual(len(value("role", "definition", "list", "-n", "Owner")), 1)
+        checked("role", "definition", "delete", "-n", "Restarter")
+        self.assertEqual(value("role", "definition", "list", "--custom-role-only"), [])
+
+    def test_a_lock_keeps_a_group_and_the_activity_log_knows_it(self):
+        checked("group", "create", "--name", "locked", "--location", "local")
+        lock = value("lock", "create", "-g", "locked", "-n", "keep", "--lock-type", "CanNotDelete",
+                     "--notes", "why")
+        self.assertEqual((lock["name"], lock["level"], lock["notes"]),
+                         ("keep", "CanNotDelete", "why"))
+        refused = run("group", "delete", "-n", "locked", "--yes")
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertIn("ScopeLocked", refused.stderr)
+        self.assertEqual([each["name"] for each in value("lock", "list", "-g", "locked")],
+                         ["keep"])
+        self.assertIn("CanNotDelete", checked("lock", "show", "-g", "locked", "-n", "keep", "-o",
+                                              "table"))
+        checked("lock", "delete", "-g", "locked", "-n", "keep")
+        self.assertEqual(run("lock", "show", "-g", "locked", "-n", "keep").returncode, 3)
+        checked("group", "delete", "-n", "locked", "--yes")
+        events = value("activity-log", "list", "-g", "locked", "--max-events", "100")
+        names = {(e["operationName"]["value"].lower(), e["status"]["value"]) for e in events}
+        self.assertIn(("microsoft.authorization/locks/write", "Succeeded"), names)
+        self.assertTrue(any(status == "Failed" for _, status in names), names)
+        self.assertIn("locks/write", checked("monitor", "activity-log", "list", "-g", "locked",
+                                             "-o", "table"))
+
     def test_an_operation_is_shown(self):
         answer = HOME.call("POST", HOME.server_path(NAME) + "/restart", {})
         HOME.finish(answer)

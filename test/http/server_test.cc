@@ -74,6 +74,46 @@ TEST_F(ServerTest, an_answer_is_json_unless_it_says_otherwise) {
     EXPECT_NE(answer.find("application/json"), std::string::npos);
 }
 
+/// Letters that are made while they are read; breaks off at `broken_at`.
+class Letters final : public BodySource {
+  public:
+    explicit Letters(std::int64_t size, std::int64_t broken_at = INT64_MAX)
+        : size_(size), broken_at_(broken_at) {}
+    std::int64_t size() const override { return size_; }
+    Result<std::string> read(std::int64_t offset, std::size_t bytes_max) const override {
+        if (offset >= broken_at_) return Error{ErrorCode::io, "the disk is broken"};
+        std::string piece;
+        while (piece.size() < bytes_max && offset < size_)
+            piece += static_cast<char>('a' + offset++ % 26);
+        return piece;
+    }
+
+  private:
+    const std::int64_t size_;
+    const std::int64_t broken_at_;
+};
+
+TEST_F(ServerTest, a_body_from_a_source_arrives_whole_and_with_its_length) {
+    static constexpr std::int64_t kSize = 3'000'000;
+    start([](Request, Responder responder) {
+        responder.send({.headers = {{"content-type", "text/plain"}},
+                        .body = "",
+                        .source = std::make_shared<Letters>(kSize)});
+    });
+    const auto answer = Client(client_options()).call({.url = url("/")});
+    ASSERT_TRUE(answer.ok());
+    EXPECT_EQ(answer->headers.at("content-length"), std::to_string(kSize));
+    EXPECT_EQ(answer->body, Letters(kSize).read(0, kSize).value());
+}
+
+TEST_F(ServerTest, a_source_that_fails_breaks_the_connection_off) {
+    start([](Request, Responder responder) {
+        responder.send(
+            {.headers = {}, .body = "", .source = std::make_shared<Letters>(3'000'000, 1'000'000)});
+    });
+    EXPECT_FALSE(Client(client_options()).call({.url = url("/")}).ok());
+}
+
 TEST_F(ServerTest, a_head_request_gets_the_header_of_the_answer_alone) {
     start_echo();
     const auto connection = peer();

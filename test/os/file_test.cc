@@ -104,6 +104,41 @@ TEST_F(file, a_lock_is_held_by_a_daemon_that_inherited_it) {
     EXPECT_TRUE(FileLock::try_lock(at("lock")).ok());
 }
 
+TEST_F(file, a_temporary_file_has_no_name_and_holds_what_is_written) {
+    const auto fd = make_temporary_file(home_);
+    ASSERT_TRUE(fd.ok()) << fd.error().describe();
+    EXPECT_TRUE(list_folder(home_).value().empty());
+    ASSERT_TRUE(write_at(*fd, 3, "defg").ok());
+    ASSERT_TRUE(write_at(*fd, 0, "abc").ok());
+    EXPECT_EQ(read_at(*fd, 0, 100).value(), "abcdefg");
+    EXPECT_EQ(read_at(*fd, 2, 3).value(), "cde");
+    EXPECT_EQ(read_at(*fd, 7, 3).value(), "");
+    EXPECT_FALSE(make_temporary_file(at("none")).ok());
+}
+
+TEST_F(file, only_a_plain_file_of_the_folder_itself_is_opened) {
+    ASSERT_TRUE(write_file_atomic(at("plain"), "12345").ok());
+    const auto plain = open_plain_file(home_, "plain");
+    ASSERT_TRUE(plain.ok());
+    EXPECT_EQ(plain->bytes, 5);
+    EXPECT_LT(SystemClock().wall() - plain->modified, std::chrono::minutes(5));
+    ASSERT_TRUE(make_folders(at("folder")).ok());
+    ASSERT_TRUE(write_file_atomic(at("folder/inner"), "x").ok());
+    ASSERT_EQ(symlink("plain", at("link").c_str()), 0);
+    ASSERT_EQ(mkfifo(at("pipe").c_str(), 0600), 0);
+    ASSERT_TRUE(write_file_atomic(at("twice"), "x").ok());
+    ASSERT_EQ(::link(at("twice").c_str(), at("thrice").c_str()), 0);
+    for (const char* name : {"", ".", "..", "none", "folder", "folder/inner", "../plain", "link",
+                             "pipe", "twice", "thrice"}) {
+        const auto refused = open_plain_file(home_, name);
+        ASSERT_FALSE(refused.ok()) << name;
+        EXPECT_EQ(refused.error().code, ErrorCode::not_found) << name;
+    }
+    ASSERT_EQ(symlink("folder", at("folder-link").c_str()), 0);
+    EXPECT_EQ(open_plain_file(at("folder-link"), "inner").error().code, ErrorCode::not_found);
+    EXPECT_TRUE(open_plain_file(at("folder"), "inner").ok());
+}
+
 TEST_F(file, disk_space_of_an_existing_folder_is_known) {
     const auto space = disk_space(home_);
     ASSERT_TRUE(space.ok());

@@ -139,6 +139,18 @@ const steps = {
   },
   "configurations.listByServer": async () => seen("more than a hundred",
     (await all(client.configurations.listByServer(group, NAME))).length > 100),
+  "capturedLogs.listByServer": async () => {
+    await client.configurations.beginPutAndWait(group, NAME, "logfiles.download_enable",
+      { value: "on", source: "user-override" }, poll);
+    let files = [];
+    for (let i = 0; i < 40 && !files.length; i++) {
+      files = await all(client.capturedLogs.listByServer(group, NAME));
+      if (!files.length) await new Promise((done) => setTimeout(done, 500));
+    }
+    let text = "";
+    for (const each of files) text += await (await fetch(each.url)).text();
+    return seen("PostgreSQL's own lines in a downloaded file", text.includes("listening on"));
+  },
   "quotaUsages.list": async () => seen("names, limits and what is used",
     (await all(client.quotaUsages.list("local"))).every((q) => q.limit >= q.currentValue)),
   "privateDnsZoneSuffix.get": async () => seen("the suffix",

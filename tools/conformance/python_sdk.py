@@ -2,6 +2,8 @@
 the virtual environment that has it. `host` is a howdah_client.Home that runs."""
 
 import inspect
+import ssl
+import urllib.request
 
 from rows import Rows, seen, seen_soon
 
@@ -123,6 +125,21 @@ class Client:
                         len(found) > 100 and found["max_connections"] == psql(
                             "show max_connections"))
 
+        def download_logs():
+            c.configurations.begin_put(g, NAME, "logfiles.download_enable",
+                                       m.ConfigurationForUpdate(
+                                           value="on", source="user-override")).result()
+            home.psql(NAME, "do $$ begin raise exception 'seen by py'; end $$", check=False)
+            trust = ssl.create_default_context(cafile=home.credentials["ca_path"])
+            trust.check_hostname = False
+
+            def text(file):
+                with urllib.request.urlopen(file.url, context=trust, timeout=60) as answer:
+                    return answer.read().decode()
+
+            return seen_soon("an error of psql in a downloaded file", lambda: any(
+                "seen by py" in text(file) for file in c.captured_logs.list_by_server(g, NAME)))
+
         def capabilities(found):
             editions = {e.name for f in found for e in f.supported_server_editions}
             return seen("the editions of the machine", "Burstable" in editions)
@@ -180,6 +197,7 @@ class Client:
                 lambda p: p.value == "7002" and p.allowed_values)(
                     c.configurations.get(g, NAME, "work_mem"))),
             "configurations.list_by_server": list_parameters,
+            "captured_logs.list_by_server": download_logs,
             "quota_usages.list": lambda: seen("names, limits and what is used", all(
                 q.limit >= q.current_value for q in c.quota_usages.list("local"))),
             "private_dns_zone_suffix.get": lambda: seen(

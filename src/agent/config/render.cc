@@ -162,9 +162,10 @@ std::string postgresql_conf(const RenderInput& input) {
     lines.add("ssl_min_protocol_version", "TLSv1.2");
     lines.section("by the customer");
     for (const auto& [name, value] : input.spec.parameters) {
-        const bool managed = iequals(name, core::kRequireSecureTransport) ||
-                             iequals(name, core::kAllowedExtensions) ||
-                             iequals(name, core::kPreloadLibraries);
+        const bool managed =
+            iequals(name, core::kRequireSecureTransport) ||
+            iequals(name, core::kAllowedExtensions) || iequals(name, core::kPreloadLibraries) ||
+            iequals(name, core::kLogDownloads) || iequals(name, core::kLogRetention);
         if (!managed && is_parameter_name(name)) lines.add(name, value);
     }
     add_own(input, lines);

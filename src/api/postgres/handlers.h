@@ -40,6 +40,9 @@ Answer put_configuration(Call& call);
 Answer list_capabilities_by_location(Call& call);
 Answer list_capabilities_by_server(Call& call);
 
+// log_files.cc
+Answer list_log_files(Call& call);
+
 // names.cc
 Answer check_name_globally(Call& call);
 Answer check_name_with_location(Call& call);

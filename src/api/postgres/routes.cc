@@ -20,7 +20,6 @@ constexpr std::string_view kEntra = "Microsoft Entra administrators are";
 constexpr std::string_view kThreats = "threat protection settings are";
 constexpr std::string_view kBackups = "backups are";
 constexpr std::string_view kLongTerm = "long-term retention of backups is";
-constexpr std::string_view kLogs = "downloads of captured logs are";
 constexpr std::string_view kMigrations = "migrations are";
 constexpr std::string_view kEndpoints = "private endpoints are";
 constexpr std::string_view kTuning = "tuning options are";
@@ -63,7 +62,7 @@ constexpr Route kRoutes[] = {
      {},
      Needs::any_role},
     {"GET", HD_F "/capabilities", "capabilitiesByServer", "list", kV, list_capabilities_by_server},
-    {"GET", HD_F "/logFiles", "capturedLogs", "listByServer", kV, nullptr, kLogs},
+    {"GET", HD_F "/logFiles", "capturedLogs", "listByServer", kV, list_log_files},
     {"GET", HD_F "/configurations", "configurations", "listByServer", kV, list_configurations},
     {"GET", HD_F "/configurations/{configurationName}", "configurations", "get", kV,
      get_configuration},

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <condition_variable>
 
+#include "base/assert.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "control/reconcile/records.h"
 #include "core/plan/server_plan.h"
 #include "model/json.h"
@@ -68,7 +70,13 @@ Result<model::PollRequest> decode(const std::string& peer_name, std::string_view
         return Error{ErrorCode::too_large,
                      fmt::format("a poll has at most {} reports and results", Fleet::kReportsMax)};
     }
-    for (const auto& each : request->reports) HD_CHECK(check_server_id(each.server_id));
+    for (const auto& each : request->reports) {
+        HD_CHECK(check_server_id(each.server_id));
+        if (each.logs.size() > Fleet::kLogsMax) {
+            return Error{ErrorCode::too_large,
+                         fmt::format("a report has at most {} log files", Fleet::kLogsMax)};
+        }
+    }
     for (const auto& each : request->results) {
         HD_CHECK(check_server_id(each.server_id));
         HD_CHECK(check_id(each.action_id, "an action's id"));
@@ -78,8 +86,9 @@ Result<model::PollRequest> decode(const std::string& peer_name, std::string_view
 
 }  // namespace
 
-Fleet::Fleet(store::Store& store, const Clock& clock, const store::SecretBox& secrets)
-    : store_(store), clock_(clock), secrets_(secrets) {}
+Fleet::Fleet(store::Store& store, const Clock& clock, const store::SecretBox& secrets,
+             LogRelay* logs)
+    : store_(store), clock_(clock), secrets_(secrets), logs_(logs) {}
 
 Fleet::~Fleet() = default;
 
@@ -93,9 +102,11 @@ void Fleet::handle(http::Request request, http::Responder responder) {
         shared->send({405, {}, problem_json({ErrorCode::method_not_allowed, "only POST"})});
         return;
     }
-    poll(request.peer_name, request.body, [shared](int status, std::string body) {
+    const Reply reply = [shared](int status, std::string body) {
         shared->send({status, {}, std::move(body)});
-    });
+    };
+    if (request.path == "/agent/v1/logs") return take_log(request, reply);
+    poll(request.peer_name, request.body, reply);
 }
 
 void Fleet::poll(const std::string& peer_name, std::string_view body, Reply reply) {
@@ -120,7 +131,10 @@ void Fleet::poll(const std::string& peer_name, std::string_view body, Reply repl
         if (!read.ok()) return fail(read.error());
         actions = std::move(*read);
     }
-    answer(reply, {std::move(actions), std::move(stored->acknowledged), wants_report});
+    auto logs =
+        is_waiting(request->host) ? std::vector<model::LogRequest>() : log_requests(request->host);
+    answer(reply,
+           {std::move(actions), std::move(stored->acknowledged), wants_report, std::move(logs)});
 }
 
 /// True if another poll of this host waits for actions: only that one gets them, so that an agent
@@ -394,7 +408,7 @@ void Fleet::wake(const std::string& host) {
         log::warn("cannot read actions", {{"host", host}, {"error", actions.error().describe()}});
         return;
     }
-    if (actions->empty()) return;
+    if (actions->empty() && !has_log_requests(host)) return;
     std::optional<Parked> parked;
     {
         const std::lock_guard lock(mutex_);
@@ -404,7 +418,47 @@ void Fleet::wake(const std::string& host) {
         at.parked.reset();
         at.last_heard = clock_.now();
     }
-    answer(parked->reply, {std::move(*actions), {}, false});
+    answer(parked->reply, {std::move(*actions), {}, false, log_requests(host)});
+}
+
+// ---------------------------------------------------------------------------------------------
+// Log files
+
+void Fleet::fetch_log(LogWanted wanted, LogDone done) {
+    HD_ASSERT(logs_ != nullptr, "a fleet that is asked for logs needs a relay");
+    const std::string host = wanted.host;
+    logs_->fetch(std::move(wanted), std::move(done));
+    wake(host);
+}
+
+bool Fleet::has_log_requests(const std::string& host) {
+    return logs_ != nullptr && logs_->has_requests(host);
+}
+
+std::vector<model::LogRequest> Fleet::log_requests(const std::string& host) {
+    return logs_ == nullptr ? std::vector<model::LogRequest>() : logs_->take_requests(host);
+}
+
+/// POST /agent/v1/logs?id=ID&offset=N&bytes=N with the piece as body, or ?id=ID&failure=CODE. What
+/// a certificate may send is what its own host was asked for.
+void Fleet::take_log(const http::Request& request, const Reply& reply) {
+    model::LogReply wanted;
+    const std::string id = request.query_value("id").value_or("");
+    const auto failure = request.query_value("failure");
+    const auto number = [&](std::string_view name) {
+        return parse_integer(request.query_value(name).value_or(""), 0, INT64_MAX);
+    };
+    if (logs_ != nullptr && failure) {
+        logs_->take_failure(request.peer_name, id, error_code_from(*failure));
+    } else if (logs_ != nullptr) {
+        const auto offset = number("offset");
+        const auto bytes = number("bytes");
+        if (!offset.ok() || !bytes.ok())
+            return reply(400, problem_json({ErrorCode::invalid_request,
+                                            "a piece needs the numbers 'offset' and 'bytes'"}));
+        wanted = logs_->take(request.peer_name, id, *offset, *bytes, request.body);
+    }
+    reply(200, model::to_json(wanted));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -448,6 +502,9 @@ Status Fleet::step(Duration timeout) {
     }
     for (const std::string& host : to_wake) wake(host);
     end_overdue_polls();
+    if (logs_ != nullptr) {
+        for (const std::string& host : logs_->step()) wake(host);
+    }
     return notice_silence();
 }
 

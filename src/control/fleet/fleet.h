@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "control/fleet/log_relay.h"
 #include "http/server.h"
 #include "model/records.h"
 #include "store/secret_box.h"
@@ -37,17 +38,23 @@ class Fleet {
     static constexpr std::size_t kHostsMax = 1000;
     static constexpr std::size_t kReportsMax = 2000;  ///< of one poll; and results as many
     static constexpr std::size_t kActionsPerAnswer = 64;
+    static constexpr std::size_t kLogsMax = 1000;  ///< of one report
 
-    Fleet(store::Store& store, const Clock& clock, const store::SecretBox& secrets);
+    /// `logs`: borrowed; none: nobody wants log files.
+    Fleet(store::Store& store, const Clock& clock, const store::SecretBox& secrets,
+          LogRelay* logs = nullptr);
     ~Fleet();
 
-    /// POST /agent/v1/poll.
+    /// POST /agent/v1/poll and POST /agent/v1/logs.
     void handle(http::Request request, http::Responder responder);
 
     /// Gets the HTTP status and the body of the answer, once, from any thread.
     using Reply = std::function<void(int status, std::string body)>;
     /// The same without HTTP: `peer_name` is the name in the client's certificate.
     void poll(const std::string& peer_name, std::string_view body, Reply reply);
+
+    /// Asks an agent for a part of a log file. REQUIRES: a LogRelay.
+    void fetch_log(LogWanted wanted, LogDone done);
 
     /// Wakes parked polls and notices silent hosts until a stop is requested.
     void run(std::stop_token stop);
@@ -77,6 +84,9 @@ class Fleet {
         std::vector<model::ActionResult> results;
     };
 
+    void take_log(const http::Request& request, const Reply& reply);
+    bool has_log_requests(const std::string& host);
+    std::vector<model::LogRequest> log_requests(const std::string& host);
     Status load();
     Result<bool> hear(const std::string& host);
     Result<Stored> take(const model::PollRequest& request);
@@ -99,6 +109,7 @@ class Fleet {
     store::Store& store_;
     const Clock& clock_;
     const store::SecretBox& secrets_;
+    LogRelay* const logs_;
 
     std::mutex mutex_;
     bool is_loaded_ = false;             ///< guarded by mutex_

@@ -183,6 +183,18 @@ std::vector<CustomerParameter> azure_parameters(const model::Engine& engine) {
          .allowed_values = join(offered_extensions(engine.extensions), ","),
          .description = "Extensions that may be created in the databases of the server.",
          .is_dynamic = true},
+        {.name = std::string(kLogDownloads),
+         .data_type = "Boolean",
+         .default_value = "off",
+         .allowed_values = "on,off",
+         .description = "Whether the log files of the server can be listed and downloaded.",
+         .is_dynamic = true},
+        {.name = std::string(kLogRetention),
+         .data_type = "Integer",
+         .default_value = std::to_string(kLogRetentionDefault),
+         .allowed_values = "1-" + std::to_string(kLogRetentionMax),
+         .description = "Days after which the log files of the server are deleted.",
+         .is_dynamic = true},
         {.name = std::string(kRequireSecureTransport),
          .data_type = "Boolean",
          .default_value = "on",
@@ -200,6 +212,18 @@ std::vector<CustomerParameter> azure_parameters(const model::Engine& engine) {
 }
 
 }  // namespace
+
+bool offers_logs(const std::map<std::string, std::string>& chosen) {
+    const auto found = chosen.find(std::string(kLogDownloads));
+    return found != chosen.end() && found->second == "on";
+}
+
+int log_retention_days(const std::map<std::string, std::string>& chosen) {
+    const auto found = chosen.find(std::string(kLogRetention));
+    if (found == chosen.end()) return kLogRetentionDefault;
+    return static_cast<int>(
+        parse_integer(found->second, 1, kLogRetentionMax).value_or(kLogRetentionDefault));
+}
 
 std::vector<std::string> offered_extensions(const std::vector<std::string>& installed) {
     std::vector<std::string> offered;

@@ -17,10 +17,19 @@ namespace howdah::core {
 inline constexpr std::string_view kRequireSecureTransport = "require_secure_transport";
 inline constexpr std::string_view kAllowedExtensions = "azure.extensions";
 inline constexpr std::string_view kPreloadLibraries = "shared_preload_libraries";
+/// Whether the log files can be listed and downloaded, and for how many days they are kept.
+inline constexpr std::string_view kLogDownloads = "logfiles.download_enable";
+inline constexpr std::string_view kLogRetention = "logfiles.retention_days";
+inline constexpr int kLogRetentionDefault = 3;
+inline constexpr int kLogRetentionMax = 7;
 /// The default of shared_preload_libraries, as far as the engine has it.
 inline constexpr std::string_view kDefaultLibrary = "pg_stat_statements";
 /// Longest value of a parameter, in bytes.
 inline constexpr std::size_t kParameterValueMax = 8192;
+
+/// What the customer's parameters (name to value) say about log files.
+bool offers_logs(const std::map<std::string, std::string>& chosen);
+int log_retention_days(const std::map<std::string, std::string>& chosen);
 
 /// A parameter as the API shows it.
 struct CustomerParameter {
