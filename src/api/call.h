@@ -24,7 +24,7 @@ struct Caller {
     std::string name;
 };
 
-/// The versions whose shapes differ. 2024-08-01 has the shape of 2025-08-01.
+/// The versions whose shapes differ. All from 2024-08-01 on have the shape of 2025-08-01.
 enum class Shape { v2022_12_01, v2025_08_01 };
 
 /// One authenticated request on its way through a handler. Lives as long as the request; used by

@@ -22,9 +22,17 @@ std::string text_of(const Json& object, const char* name) {
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+constexpr std::size_t kSecretBytes = 30;
+
 std::string seal_name(std::string_view client_id) { return "principal:" + std::string(client_id); }
 
 }  // namespace
+
+Secret new_client_secret(IdSource& ids) {
+    std::string secret = base64url_encode(ids.random_bytes(kSecretBytes));
+    if (secret.front() == '-') secret.front() = '_';
+    return Secret(std::move(secret));
+}
 
 std::string seal_verifier(const store::SecretBox& secrets, std::string_view client_id,
                           const Secret& verifier) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/id.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "store/secret_box.h"
@@ -46,6 +47,8 @@ Result<std::optional<Principal>> find_principal_by_object(store::Store& store,
 /// with one, so that an attacker does not learn which exist.
 bool secret_fits(const std::optional<Principal>& principal, const Secret& secret,
                  std::string_view now, const store::SecretBox& secrets);
+/// Not with a hyphen at its beginning: a command line would take it for an option.
+Secret new_client_secret(IdSource& ids);
 std::string seal_verifier(const store::SecretBox& secrets, std::string_view client_id,
                           const Secret& verifier);
 
