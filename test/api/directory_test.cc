@@ -84,6 +84,10 @@ TEST_F(Directory, a_service_principal_is_made_used_rotated_and_deleted) {
     EXPECT_EQ(shown.find(secret), std::string::npos);
     EXPECT_EQ(shown.find("SCRAM"), std::string::npos);
     EXPECT_EQ(shown.find("sealed"), std::string::npos);
+    const Reply same = graph("GET", "servicePrincipals/" + object_id);
+    ASSERT_EQ(same.body["passwordCredentials"].size(), 1U) << "az resets what it finds here";
+    EXPECT_EQ(same.body["passwordCredentials"][0]["keyId"], second.body["keyId"]);
+    EXPECT_EQ(same.text.find("SCRAM"), std::string::npos);
 
     EXPECT_EQ(graph("DELETE", "servicePrincipals/" + object_id).status, 204);
     EXPECT_EQ(as(bearer, "GET", "/subscriptions").status, 401) << "its tokens end at once";

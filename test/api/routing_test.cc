@@ -163,6 +163,27 @@ TEST(routing, the_reference_lists_what_the_table_of_routes_has) {
             << "write it anew: HOWDAH_UPDATE_DOCS=1 test_api --gtest_filter=routing.*";
 }
 
+TEST(names, of_other_types_are_told_apart) {
+    World world;
+    const auto code = [&](const char* type) {
+        return world.call("POST", "{L}/checkNameAvailability", {{"name", "free"}, {"type", type}})
+            .code();
+    };
+    EXPECT_EQ(code("Microsoft.DBforPostgreSQL/flexibleServers/virtualendpoints"),
+              "FeatureNotSupported");
+    EXPECT_EQ(code("Microsoft.DBforPostgreSQL/nothing"), "InvalidParameterValue");
+}
+
+TEST(routing, the_newest_az_is_answered_in_the_shape_of_the_newest_stable_version) {
+    World world;
+    world.make_group();
+    world.make_server();
+    const std::string path = "{P}/flexibleServers/pg1?api-version=";
+    const Reply preview = world.call("GET", path + "2026-04-01-preview");
+    ASSERT_EQ(preview.status, 200) << preview.text;
+    EXPECT_EQ(preview.body, world.call("GET", path + "2025-08-01").body);
+}
+
 TEST(names, are_checked_before_a_server_is_made) {
     World world;
     world.make_group();
