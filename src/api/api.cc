@@ -37,6 +37,13 @@ std::string clean_id(std::string_view id) {
 
 bool changes_something(std::string_view method) { return method != "GET" && method != "HEAD"; }
 
+Status is_built(const Route& route) {
+    if (route.handler != nullptr) return ok_status();
+    return Error{ErrorCode::not_supported,
+                 fmt::format("{} not supported by this version of Howdah", route.missing),
+                 fmt::format("{}.{}", route.group, route.operation)};
+}
+
 /// What a client may know of a failure of ours: that it was, and under which id it is logged.
 Error for_outside(const Error& error, const std::string& correlation_id) {
     switch (error.code) {
@@ -125,10 +132,7 @@ Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call)
         HD_CHECK(activity.begin(call));
         HD_CHECK(check_locks(call));
     }
-    if (call.route->handler == nullptr)
-        return Error{ErrorCode::not_supported,
-                     fmt::format("{} not supported by this version of Howdah", call.route->missing),
-                     fmt::format("{}.{}", call.route->group, call.route->operation)};
+    HD_CHECK(is_built(*call.route));
     return call.route->handler(call);
 }
 
@@ -151,7 +155,8 @@ http::Response Api::Impl::serve_caller(const std::vector<std::string>& segments,
         const Error& error = answer.error();
         code = to_string(error.code);
         const Error shown = for_outside(error, call.correlation_id);
-        message = shown.message;
+        // A deployment's may have a secure parameter in it.
+        if (call.deployment_depth == 0) message = shown.message;
         if (http_status(error.code) >= 500)
             log::error("request failed", {{"correlation_id", call.correlation_id},
                                           {"path", request.path},
@@ -199,6 +204,7 @@ http::Response Api::Impl::send(const OnBehalf& who, const std::string& method,
     call.api_version = to_lower(api_version);
     call.caller = who.caller;
     call.deployment_depth = who.depth;
+    call.parent_deployment = who.parent;
     const auto segments = path_segments(path);
     if (!segments.ok()) return error_answer(segments.error());
     return serve_caller(*segments, call);
@@ -211,7 +217,8 @@ Status Api::Impl::check(const OnBehalf& who, const std::string& method, const st
     call.api_version = to_lower(api_version);
     call.caller = who.caller;
     HD_TRY(const auto segments, path_segments(path));
-    return find_route(segments, call);
+    HD_CHECK(find_route(segments, call));
+    return is_built(*call.route);
 }
 
 void Api::run_deployments(const std::stop_token& stop) { impl_->deployments.run(stop); }

@@ -19,7 +19,7 @@ namespace howdah::api {
 
 struct Route;
 
-/// The versions whose shapes differ. 2024-08-01 has the shape of 2025-08-01.
+/// The versions whose shapes differ. All from 2024-08-01 on have the shape of 2025-08-01.
 enum class Shape { v2022_12_01, v2025_08_01 };
 
 /// One authenticated request on its way through a handler. Lives as long as the request; used by
@@ -35,7 +35,8 @@ struct Call {
     Caller caller = {};
     /// Deployments that the request comes from, one within the other; 0: from outside.
     std::int64_t deployment_depth = 0;
-    core::access::Access access = {};  ///< of the caller
+    std::string parent_deployment = {};  ///< operation_id of the innermost of them
+    core::access::Access access = {};    ///< of the caller
     Requirement requirement = {};
     std::string request_id = {};
     std::string correlation_id = {};

@@ -29,11 +29,12 @@ class Scanner {
         rest_.remove_prefix(1);
         return true;
     }
-    /// 'a text', with '' for a quote; or a number or a time without quotes.
+    /// 'a text', with '' for a quote; or a number, a time or a namespace without quotes.
     bool value(std::string& out) {
         if (!skip('\'')) {
             out = word();
-            return !out.empty() && out[0] >= '0' && out[0] <= '9';
+            if (out.empty()) return false;
+            return (out[0] >= '0' && out[0] <= '9') || out.find('.') != std::string::npos;
         }
         while (!rest_.empty()) {
             const char c = rest_[0];
@@ -93,6 +94,24 @@ Result<std::vector<FilterTerm>> parse_filter(std::string_view text) {
         if (scanner.at_end()) return terms;
     } while (iequals(scanner.word(), "and"));
     return bad;
+}
+
+bool TagFilter::take(const FilterTerm& term) {
+    if (term.op != "eq") return false;
+    if (term.name == "tagname")
+        name = term.value;
+    else if (term.name == "tagvalue")
+        value = term.value;
+    else
+        return false;
+    return true;
+}
+
+bool TagFilter::fits(const std::map<std::string, std::string>& tags) const {
+    if (name.empty()) return !value.has_value();
+    for (const auto& [each, its_value] : tags)
+        if (iequals(each, name)) return !value || *value == its_value;
+    return false;
 }
 
 Error unknown_filter(std::string_view filter, std::string_view known) {

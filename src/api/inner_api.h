@@ -21,6 +21,7 @@ struct OnBehalf {
     std::string correlation_id;
     /// Deployments that the request comes from, one within the other.
     std::int64_t depth = 0;
+    std::string parent = {};  ///< operation_id of the innermost of them
 };
 
 /// The API itself, for what goes on after a request was answered: everything but the token is

@@ -42,6 +42,12 @@ Result<Page> read_page(const Call& call, const std::string& prefix) {
     return page;
 }
 
+std::string with_filter(const Call& call, std::string next_link) {
+    const auto filter = call.request.query_value("$filter");
+    if (filter && !next_link.empty()) next_link += "&$filter=" + http::url_encode(*filter);
+    return next_link;
+}
+
 Json list_body(Json values, const std::string& next_link) {
     Json body = {{"value", std::move(values)}};
     if (!next_link.empty()) body["nextLink"] = next_link;

@@ -20,6 +20,9 @@ struct Page {
 /// authenticated: ErrorCode::invalid_argument for one that is not ours or is for another list.
 Result<Page> read_page(const Call& call, const std::string& prefix);
 
+/// The link, if there is one, with the request's own $filter.
+std::string with_filter(const Call& call, std::string next_link);
+
 /// {"value":[...],"nextLink":...}
 Json list_body(Json values, const std::string& next_link = {});
 

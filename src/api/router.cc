@@ -23,13 +23,16 @@ constexpr std::string_view kManagerVersions[] = {
     "2021-04-01", "2022-01-01", "2022-09-01", "2022-12-01", "2023-07-01", "2024-03-01",
     "2024-07-01", "2024-08-01", "2024-11-01", "2025-03-01", "2025-04-01",
 };
-constexpr std::string_view kDatabaseVersions[] = {"2022-12-01", "2024-08-01", "2025-08-01"};
+// The newest az asks for the preview; of what that adds nothing is here yet.
+constexpr std::string_view kDatabaseVersions[] = {"2026-04-01-preview", "2022-12-01", "2024-08-01",
+                                                  "2025-08-01"};
 // Roles, assignments and locks; the activity log.
 constexpr std::string_view kAccessVersions[] = {
-    "2015-01-01", "2015-07-01",         "2016-09-01", "2017-04-01",         "2018-01-01-preview",
-    "2018-07-01", "2018-09-01-preview", "2020-05-01", "2020-08-01-preview", "2022-04-01",
+    "2018-01-01-preview", "2018-09-01-preview", "2020-04-01-preview", "2020-08-01-preview",
+    "2022-05-01-preview", "2015-01-01",         "2015-07-01",         "2016-09-01",
+    "2017-04-01",         "2018-07-01",         "2020-05-01",         "2022-04-01",
 };
-constexpr std::string_view kActivityVersions[] = {"2015-04-01", "2017-03-01-preview"};
+constexpr std::string_view kActivityVersions[] = {"2017-03-01-preview", "2015-04-01"};
 
 bool is_parameter(std::string_view segment) { return segment.starts_with('{'); }
 

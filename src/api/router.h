@@ -11,7 +11,7 @@ namespace howdah::api {
 
 /// The api-versions of a resource type.
 struct Versions {
-    std::span<const std::string_view> supported;  ///< oldest first
+    std::span<const std::string_view> supported;  ///< previews, then oldest first
     /// A provider answers NoRegisteredProviderFound, Azure's own types InvalidApiVersionParameter.
     bool of_provider = false;
 };

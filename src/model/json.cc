@@ -494,7 +494,6 @@ void fields(V& visit, ActivityEvent& record) {
 template <typename V>
 void fields(V& visit, DeploymentStep& record) {
     HD_F(operation_id);
-    HD_F(deletes);
     HD_F(id);
     HD_F(type);
     HD_F(name);
@@ -524,6 +523,7 @@ void fields(V& visit, Deployment& record) {
     HD_F(changed_at);
     HD_F(ended_at);
     HD_F(depth);
+    HD_F(parent);
     HD_F(cancelling);
     HD_F(template_hash);
     HD_F(parameters);

@@ -215,7 +215,6 @@ struct Operation {
 /// One resource of a deployment. JSON is kept as text; "" is absent.
 struct DeploymentStep {
     std::string operation_id;  ///< UUID
-    bool deletes = false;      ///< of mode Complete
     std::string id;
     std::string type;
     std::string name;
@@ -236,7 +235,7 @@ struct Deployment {
     std::string name;
     std::string location;  ///< of a deployment to a subscription
     std::map<std::string, std::string> tags;
-    std::string mode;          ///< Incremental or Complete
+    std::string mode;          ///< Incremental
     std::string state;         ///< Accepted, Running, Succeeded, Failed, Canceled
     std::string operation_id;  ///< UUID; names this run, as the name may be used again
     std::string correlation_id;
@@ -247,6 +246,7 @@ struct Deployment {
     std::string changed_at;
     std::string ended_at;
     std::int64_t depth = 0;  ///< deployments that this one is nested in
+    std::string parent;      ///< operation_id of the one around it
     bool cancelling = false;
     std::string template_hash;
     std::string parameters;  ///< JSON, without secure values

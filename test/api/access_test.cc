@@ -390,6 +390,14 @@ TEST_F(Access, pages_of_the_activity_log_hold_every_event_once) {
     EXPECT_GE(seen.size(), 150U);
 }
 
+TEST_F(Access, the_log_is_asked_as_az_asks_it) {
+    (void)world.call("PATCH", "{S}/resourceGroups/rg1", {{"tags", {{"a", "b"}}}}, kManagerVersion);
+    EXPECT_FALSE(events("eventTimestamp ge 2000-01-31T09:07:03.233477").empty()) << "no zone";
+    EXPECT_TRUE(events("eventTimestamp ge 2200-01-31T09:07:03.233477").empty());
+    EXPECT_FALSE(events("resourceProvider eq Microsoft.Resources").empty()) << "no quotes";
+    EXPECT_TRUE(events("resourceProvider eq Microsoft.Nope").empty());
+}
+
 TEST(requirement, is_named_as_azure_names_it) {
     const auto of = [](const char* method, const char* path) {
         const Router router(all_routes());

@@ -45,6 +45,16 @@ Body request_with(const Body& source, const Body& parameters = Body::object(),
     return {{"properties", {{"mode", mode}, {"template", source}, {"parameters", parameters}}}};
 }
 
+Body nested(const Body& source) {
+    return {{"type", "Microsoft.Resources/deployments"},
+            {"apiVersion", "2022-09-01"},
+            {"name", "inner"},
+            {"properties",
+             {{"mode", "Incremental"},
+              {"expressionEvaluationOptions", {{"scope", "inner"}}},
+              {"template", source}}}};
+}
+
 class Deployments : public testing::Test {
   protected:
     Deployments() { world.make_group(); }
@@ -67,7 +77,8 @@ class Deployments : public testing::Test {
     }
     std::vector<std::string> keys(const std::string& prefix) {
         std::vector<std::string> out;
-        for (const auto& each : world.store->list(prefix).value()) out.push_back(each.key);
+        const auto entries = world.store->list(prefix).value();
+        for (const auto& each : entries) out.push_back(each.key);
         return out;
     }
 
@@ -124,7 +135,8 @@ TEST_F(Deployments, give_outputs_and_keep_what_is_secure_to_themselves) {
     EXPECT_NE(done.body["properties"]["outputs"]["host"]["value"].get<std::string>().find("pg1."),
               std::string::npos);
     EXPECT_EQ(done.text.find(kSecret), std::string::npos);
-    for (const auto& each : world.store->list("/").value())
+    const auto entries = world.store->list("/").value();
+    for (const auto& each : entries)
         EXPECT_EQ(each.value.find(kSecret), std::string::npos) << each.key;
     const deployments::Where where{world.boot.subscription_id, "rg1", "d1"};
     const auto stored = deployments::find_deployment(*world.store, where).value();
@@ -279,63 +291,71 @@ TEST_F(Deployments, go_on_where_they_were_after_a_restart) {
     EXPECT_EQ(world.spec().tags.at("made"), before);
 }
 
-TEST_F(Deployments, of_mode_complete_delete_what_the_template_does_not_have) {
+TEST_F(Deployments, of_mode_complete_are_refused_before_anything_is_lost) {
     world.make_server("old");
-    ASSERT_EQ(put(request_with(template_of(server_resource()), Body::object(), "Complete")).status,
-              201);
+    const Body body = request_with(template_of(server_resource()), Body::object(), "Complete");
+    EXPECT_EQ(put(body).code(), "FeatureNotSupported");
+    EXPECT_EQ(post("/whatIf", body).code(), "FeatureNotSupported");
+    Body inner = nested(template_of());
+    inner["properties"]["mode"] = "Complete";
+    ASSERT_EQ(put(request_with(template_of(inner))).status, 201);
     advance();
+    EXPECT_EQ(state(), "Failed");
     EXPECT_FALSE(world.spec("old").deleting);
-    world.finish();
-    advance();
-    advance();
-    EXPECT_EQ(state(), "Running");
-    EXPECT_TRUE(world.spec("old").deleting);
-    EXPECT_FALSE(world.spec("pg1").deleting);
 }
 
-TEST_F(Deployments, of_mode_complete_keep_what_is_nested_and_what_is_only_read) {
-    for (const char* name : {"nested", "read", "old"}) world.make_server(name);
-    Body inner = {{"type", "Microsoft.Resources/deployments"},
-                  {"apiVersion", "2022-09-01"},
-                  {"name", "inner"},
-                  {"properties",
-                   {{"mode", "Incremental"},
-                    {"expressionEvaluationOptions", {{"scope", "inner"}}},
-                    {"template", template_of(server_resource("nested"))}}}};
-    Body source = template_of();
-    source["languageVersion"] = "2.0";
-    source["resources"] = {{"inner", inner},
-                           {"read",
-                            {{"type", "Microsoft.DBforPostgreSQL/flexibleServers"},
-                             {"apiVersion", kNewVersion},
-                             {"existing", true},
-                             {"name", "read"}}}};
-    const Body body = request_with(source, Body::object(), "Complete");
-    const Reply forecast = post("/whatIf", body);
-    ASSERT_EQ(forecast.status, 200) << forecast.text;
-    std::vector<std::string> deleted;
-    for (const Body& each : forecast.body["properties"]["changes"])
-        if (each["changeType"] == "Delete") deleted.push_back(each["resourceId"]);
-    ASSERT_EQ(deleted.size(), 1U) << forecast.text;
-    EXPECT_TRUE(deleted[0].ends_with("/old"));
-    ASSERT_EQ(put(body).status, 201);
-    for (int i = 0; i < 5; ++i) {
-        advance();
-        world.finish("nested");
+TEST_F(Deployments, that_are_asked_for_what_is_not_built_say_so_before_they_begin) {
+    const Body endpoint = {{"type", "Microsoft.DBforPostgreSQL/flexibleServers/virtualendpoints"},
+                           {"apiVersion", kNewVersion},
+                           {"name", "pg1/e"},
+                           {"properties", Body::object()}};
+    const Reply reply = put(request_with(template_of(server_resource(), endpoint)));
+    EXPECT_EQ(reply.code(), "InvalidTemplateDeployment") << reply.text;
+    EXPECT_NE(reply.message().find("FeatureNotSupported"), std::string::npos) << reply.text;
+}
+
+TEST_F(Deployments, look_ahead_at_no_more_resources_than_one_template_may_have) {
+    Body source = template_of(server_resource());
+    for (int level = 0; level < 3; ++level) {
+        Body inner = nested(source);
+        inner["name"] = "[concat('inner', copyIndex())]";
+        inner["copy"] = {{"name", "many"}, {"count", 30}};
+        source = template_of(inner);
     }
-    EXPECT_TRUE(world.spec("old").deleting) << get().text;
-    EXPECT_FALSE(world.spec("nested").deleting);
-    EXPECT_FALSE(world.spec("read").deleting);
+    const Reply reply = post("/whatIf", request_with(source));
+    EXPECT_EQ(reply.code(), "InvalidTemplateDeployment") << reply.text.substr(0, 300);
+}
+
+TEST_F(Deployments, keep_no_secret_of_a_refusal) {
+    Body source = template_of(server_resource());
+    source["parameters"] = {{"tier", {{"type", "secureString"}}}};
+    source["resources"][0]["sku"]["tier"] = "[parameters('tier')]";
+    ASSERT_EQ(put(request_with(source, {{"tier", {{"value", kSecret}}}})).status, 201);
+    advance();
+    EXPECT_EQ(state(), "Failed");
+    const auto entries = world.store->list("/").value();
+    for (const auto& each : entries)
+        EXPECT_EQ(each.value.find(kSecret), std::string::npos) << each.key << each.value;
+}
+
+TEST_F(Deployments, that_are_nested_may_be_begun_twice_by_the_same_outer_one) {
+    ASSERT_EQ(put(request_with(template_of(nested(template_of(server_resource()))))).status, 201);
+    const auto before = *world.store->get(keys("/deployment/").at(0)).value();
+    advance();
+    // howdahd is killed before it could write what it has done.
+    const auto after = *world.store->get(before.key).value();
+    store::Transaction txn;
+    txn.expect(before.key, after.modified).put(before.key, before.value);
+    ASSERT_TRUE(world.store->commit(txn).ok());
+    world.restart();
+    advance();
+    world.finish();
+    for (int i = 0; i < 3; ++i) advance();
+    EXPECT_EQ(state(), "Succeeded") << get().text;
 }
 
 TEST_F(Deployments, nest_and_wait_for_one_another) {
-    Body inner = {{"type", "Microsoft.Resources/deployments"},
-                  {"apiVersion", "2022-09-01"},
-                  {"name", "inner"},
-                  {"properties",
-                   {{"mode", "Incremental"},
-                    {"expressionEvaluationOptions", {{"scope", "inner"}}},
-                    {"template", template_of(server_resource())}}}};
+    Body inner = nested(template_of(server_resource()));
     inner["properties"]["template"]["outputs"] = {
         {"who", {{"type", "string"}, {"value", "[deployment().name]"}}}};
     Body source = template_of(inner);

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/api_support.h"
+#include "api/auth/principal.h"
 #include "base/text.h"
 #include "http/client.h"
 
@@ -83,6 +84,10 @@ TEST_F(Directory, a_service_principal_is_made_used_rotated_and_deleted) {
     EXPECT_EQ(shown.find(secret), std::string::npos);
     EXPECT_EQ(shown.find("SCRAM"), std::string::npos);
     EXPECT_EQ(shown.find("sealed"), std::string::npos);
+    const Reply same = graph("GET", "servicePrincipals/" + object_id);
+    ASSERT_EQ(same.body["passwordCredentials"].size(), 1U) << "az resets what it finds here";
+    EXPECT_EQ(same.body["passwordCredentials"][0]["keyId"], second.body["keyId"]);
+    EXPECT_EQ(same.text.find("SCRAM"), std::string::npos);
 
     EXPECT_EQ(graph("DELETE", "servicePrincipals/" + object_id).status, 204);
     EXPECT_EQ(as(bearer, "GET", "/subscriptions").status, 401) << "its tokens end at once";
@@ -90,6 +95,11 @@ TEST_F(Directory, a_service_principal_is_made_used_rotated_and_deleted) {
     const Reply assignments = world.call(
         "GET", "{S}/providers/Microsoft.Authorization/roleAssignments", nullptr, "2022-04-01");
     EXPECT_EQ(assignments.text.find(object_id), std::string::npos);
+}
+
+TEST(client_secrets, begin_with_no_hyphen) {
+    SystemIdSource ids;
+    for (int i = 0; i < 2000; ++i) EXPECT_NE(new_client_secret(ids).reveal().front(), '-');
 }
 
 TEST_F(Directory, principals_are_found_as_az_asks_for_them) {

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "api/api_support.h"
+#include "http/client.h"
 #include "model/json.h"
 #include "store/keys.h"
 
@@ -42,6 +43,25 @@ TEST(groups, are_made_read_changed_and_listed) {
     EXPECT_EQ(manage(world, "GET", "{S}/resourcegroups").body["value"].size(), 1U);
 }
 
+TEST(groups, are_filtered_by_their_tags) {
+    World world;
+    manage(world, "PUT", kGroup, {{"location", "local"}, {"tags", {{"Team", "blue"}}}});
+    manage(world, "PUT", "{S}/resourceGroups/other", {{"location", "local"}});
+    const auto count = [&](const std::string& filter) {
+        const Reply reply = world.call(
+            "GET", "{S}/resourceGroups?api-version=2021-04-01&$filter=" + http::url_encode(filter));
+        return reply.status == 200 ? static_cast<int>(reply.body["value"].size()) : -reply.status;
+    };
+    EXPECT_EQ(count(""), 2);
+    EXPECT_EQ(count("tagname eq 'team'"), 1);
+    EXPECT_EQ(count("tagName eq 'team' and tagValue eq 'blue'"), 1);
+    EXPECT_EQ(count("tagname eq 'team' and tagvalue eq 'Blue'"), 0);
+    EXPECT_EQ(count("tagname eq 'tea'"), 0);
+    EXPECT_EQ(count("tagvalue eq 'blue'"), 0) << "a value without its name";
+    EXPECT_EQ(count("tagname ne 'team'"), -400);
+    EXPECT_EQ(count("location eq 'local'"), -400);
+}
+
 TEST(groups, bad_requests_are_refused) {
     World world;
     const std::tuple<std::string, std::string, std::string> cases[] = {
@@ -63,7 +83,7 @@ TEST(groups, bad_requests_are_refused) {
     EXPECT_EQ(manage(world, "PATCH", kGroup, Body::object()).code(), "ResourceGroupNotFound");
     EXPECT_EQ(manage(world, "DELETE", kGroup).code(), "ResourceGroupNotFound");
     EXPECT_EQ(manage(world, "GET", "{S}/resourcegroups?api-version=2021-04-01&$filter=x").code(),
-              "FeatureNotSupported");
+              "InvalidParameterValue");
 }
 
 TEST(groups, are_deleted_in_the_background) {
@@ -123,7 +143,14 @@ TEST(providers, are_registered) {
     EXPECT_TRUE(found);
     EXPECT_EQ(manage(world, "POST", "{S}/providers/Microsoft.DBforPostgreSQL/register").status,
               200);
-    EXPECT_EQ(manage(world, "GET", "{S}/providers").body["value"].size(), 2U);
+    std::set<std::string> names;
+    const Reply all = manage(world, "GET", "{S}/providers");
+    for (const Body& each : all.body["value"]) names.insert(each["namespace"]);
+    EXPECT_EQ(names, (std::set<std::string>{"Microsoft.Authorization", "Microsoft.DBforPostgreSQL",
+                                            "Microsoft.Insights", "Microsoft.Resources"}));
+    const Reply locks = manage(world, "GET", "{S}/providers/Microsoft.Authorization");
+    EXPECT_EQ(locks.body["resourceTypes"].back()["resourceType"], "locks");
+    EXPECT_EQ(locks.body["resourceTypes"].back()["apiVersions"][0], "2022-04-01") << "no preview";
     EXPECT_EQ(manage(world, "GET", "{S}/providers/Microsoft.Nope").code(),
               "InvalidResourceNamespace");
 }
@@ -232,6 +259,11 @@ TEST(resources, are_filtered_as_az_does) {
                     "name%20eq%20%27pg1%27"),
               1);
     EXPECT_EQ(count("name%20eq%20%27pg2%27"), 0);
+    EXPECT_EQ(count("location%20eq%20%27Local%27"), 1);
+    EXPECT_EQ(count("location%20eq%20%27eastus%27"), 0);
+    ASSERT_EQ(world.call("PATCH", "{P}/flexibleServers/pg1", {{"tags", {{"a", "b"}}}}).status, 202);
+    EXPECT_EQ(count("tagname%20eq%20%27a%27%20and%20tagvalue%20eq%20%27b%27"), 1);
+    EXPECT_EQ(count("tagname%20eq%20%27a%27%20and%20tagvalue%20eq%20%27c%27"), 0);
     for (const char* bad : {"x", "name%20ne%20%27a%27", "name%20eq%20a", "name%20eq%20%27a%27%20or",
                             "name%20eq%20%27a%27%20and%20"})
         EXPECT_EQ(count(bad), -400) << bad;

@@ -25,7 +25,8 @@ TEST(routing, an_api_version_is_required_and_checked_by_type) {
         {"{S}/resourcegroups", "x", "InvalidApiVersionParameter", "2021-04-01"},
         {"{P}/flexibleServers/pg1", "", "MissingApiVersionParameter", "2025-08-01"},
         {"{P}/flexibleServers/pg1", "2021-06-01", "NoRegisteredProviderFound",
-         "The supported api-versions are '2022-12-01, 2024-08-01, 2025-08-01'. The supported "
+         "The supported api-versions are '2026-04-01-preview, 2022-12-01, 2024-08-01, 2025-08-01'. "
+         "The supported "
          "locations are 'local'."},
         {"{P}/flexibleServers/pg1", "2025-13-01", "NoRegisteredProviderFound",
          "for type 'flexibleServers'"},
@@ -122,7 +123,8 @@ TEST(routing, the_table_has_every_operation_of_the_sdk_once) {
         EXPECT_EQ(route.handler == nullptr, !route.missing.empty()) << route.pattern;
         if (route.versions->of_provider && route.group != "asyncOperations") ++of_provider;
     }
-    EXPECT_EQ(of_provider, 66U);
+    constexpr std::size_t kOfPreview = 8;
+    EXPECT_EQ(of_provider, 66U + kOfPreview);
 }
 
 TEST(routing, every_answer_carries_its_ids) {
@@ -159,6 +161,27 @@ TEST(routing, the_reference_lists_what_the_table_of_routes_has) {
     else
         EXPECT_EQ(text.substr(begin, end - begin), table)
             << "write it anew: HOWDAH_UPDATE_DOCS=1 test_api --gtest_filter=routing.*";
+}
+
+TEST(names, of_other_types_are_told_apart) {
+    World world;
+    const auto code = [&](const char* type) {
+        return world.call("POST", "{L}/checkNameAvailability", {{"name", "free"}, {"type", type}})
+            .code();
+    };
+    EXPECT_EQ(code("Microsoft.DBforPostgreSQL/flexibleServers/virtualendpoints"),
+              "FeatureNotSupported");
+    EXPECT_EQ(code("Microsoft.DBforPostgreSQL/nothing"), "InvalidParameterValue");
+}
+
+TEST(routing, the_newest_az_is_answered_in_the_shape_of_the_newest_stable_version) {
+    World world;
+    world.make_group();
+    world.make_server();
+    const std::string path = "{P}/flexibleServers/pg1?api-version=";
+    const Reply preview = world.call("GET", path + "2026-04-01-preview");
+    ASSERT_EQ(preview.status, 200) << preview.text;
+    EXPECT_EQ(preview.body, world.call("GET", path + "2025-08-01").body);
 }
 
 TEST(names, are_checked_before_a_server_is_made) {

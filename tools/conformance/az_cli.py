@@ -1,6 +1,7 @@
 """Every `az postgres flexible-server` command of an unmodified az, with a cloud registered from
 what `howdah cloud export` wrote. A command whose feature is not built must say so by its name."""
 
+import functools
 import json
 import os
 import subprocess
@@ -25,12 +26,27 @@ ELSEWHERE = {
 }
 
 
-# What az refuses by itself, because of what the server or its location is said to be.
+# What az refuses by itself, because of what the server or its location is said to be, or because the
+# server has no such configuration.
 REFUSED_BY_AZ = {
-    "replica create": "multi-availability zone",
+    "replica create": ("multi-availability zone", "not supported for the Burstable"),
+    "replica promote": "is not a replica server",
     "replica stop-replication": "is not a replica server",
     "upgrade": "must be greater than the current version",  # it knows 14 as the newest
+    "autonomous-tuning set-settings": "/index_tuning.",
+    "autonomous-tuning show": "/index_tuning.",
+    "autonomous-tuning show-settings": "/index_tuning.",
+    "autonomous-tuning update": "Autonomous tuning is not supported for the server",
+    "fabric-mirroring stop": "/azure.fabric_mirror_enabled",
+    "fabric-mirroring update-databases": "/azure.mirror_databases",
 }
+
+
+MIGRATION = {"properties": {
+    "sourceDbServerResourceId": "db.example.org:5432@admin", "sourceType": "OnPremises",
+    "sslMode": "Prefer", "dbsToMigrate": ["app"], "overwriteDbsInTarget": "true",
+    "secretParameters": {"adminCredentials": {"sourceServerPassword": "x",
+                                              "targetServerPassword": "x"}}}}
 
 
 class AzFailed(Exception):
@@ -43,15 +59,18 @@ class RefusedByAz(Exception):
 
 def refusal_of(error):
     if isinstance(error, RefusedByAz):
-        return "az refuses it by itself, by what the server and the capabilities say"
+        return "refused by what the server, its configurations and the capabilities say"
     return MISSING if isinstance(error, AzFailed) and MISSING in str(error) else None
 
 
 class Az:
-    def __init__(self, home, howdah, az="az"):
+    """One az with a configuration of its own, and the cloud registered in it."""
+
+    def __init__(self, home, howdah, az="az", folder="az-config"):
         self.home = home
+        self.howdah = howdah
         self.az = az
-        folder = os.path.join(home.folder, "az-config")
+        folder = os.path.join(home.folder, folder)
         os.makedirs(folder, exist_ok=True)
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8",
@@ -77,11 +96,22 @@ class Az:
             raise AzFailed(done.stderr.strip()[-600:])
         return json.loads(done.stdout) if done.stdout.strip() else None
 
+    def version(self):
+        return self("version")["azure-cli"]
+
+    def login(self, credentials):
+        return self("login", "--service-principal", "-u", credentials["client_id"], "-p",
+                    credentials["client_secret"], "--tenant", credentials["tenant_id"])
+
+    def has(self, group):
+        """Whether this az has the group of commands below `az postgres flexible-server`."""
+        return any(each.startswith(group + " ") for each in self.commands())
+
     def server(self, *arguments):
         return self("postgres", "flexible-server", *arguments)
 
-    def commands(self):
-        """All commands below `az postgres flexible-server`, as this az lists them."""
+    @functools.cached_property
+    def _commands(self):
         found, groups = [], [()]
         while groups:
             group = groups.pop()
@@ -101,6 +131,10 @@ class Az:
                     else:
                         found.append(" ".join((*group, word)))
         return sorted(found)
+
+    def commands(self):
+        """All commands below `az postgres flexible-server`, as this az lists them."""
+        return self._commands
 
 
 def steps_of(az, home):
@@ -128,7 +162,8 @@ def steps_of(az, home):
         home.passwords[NAME] = "Correct-Horse-43"
         az.server("update", *where, "--admin-password", "Correct-Horse-43")
         seen("new password", psql("select 1") == "1")
-        az.server("update", *where, "--sku-name", "Standard_D2ds_v5", "--tier", "GeneralPurpose")
+        az.server("update", *where, "--sku-name", "Standard_D2ds_v5", "--tier", "GeneralPurpose",
+                  *(("--yes",) if is_new else ()))
         return seen("psql: new password, other shared_buffers", int(psql(
             "select setting from pg_settings where name = 'shared_buffers'")) > 100000)
 
@@ -146,8 +181,13 @@ def steps_of(az, home):
         az.server("start", *where)
         return seen("psql answers", psql("select 1") == "1")
 
+    # Newer ones name the child where older ones name the server.
+    is_new = az.has("microsoft-entra-admin")
+    rule_of = (*child, "-n", "office") if is_new else (*where, "-r", "office")
+    database = (*child, "-n" if is_new else "-d", "app")
+
     def rule(*arguments):
-        return az.server("firewall-rule", arguments[0], *where, "-r", "office", *arguments[1:])
+        return az.server("firewall-rule", arguments[0], *rule_of, *arguments[1:])
 
     def end_of_rule():
         return home.get(home.server_path(NAME, GROUP) + "/firewallRules/office").json[
@@ -167,12 +207,12 @@ def steps_of(az, home):
             home.server_path(NAME, GROUP) + "/firewallRules/office").status == 404)
 
     def create_database():
-        az.server("db", "create", *child, "-d", "app")
+        az.server("db", "create", *database)
         return seen("psql: it is there", psql(
             "select datcollate from pg_database where datname = 'app'") == "en_US.utf8")
 
     def delete_database():
-        az.server("db", "delete", *child, "-d", "app", "--yes")
+        az.server("db", "delete", *database, "--yes")
         return seen("psql: it is gone", psql(
             "select count(*) from pg_database where datname = 'app'") == "0")
 
@@ -193,6 +233,9 @@ def steps_of(az, home):
     def names(found):
         return [each["name"] for each in found]
 
+    tuning = {"autonomous-tuning list-settings": lambda: seen(
+        "none, as there is no such tuning",
+        az.server("autonomous-tuning", "list-settings", *child) == [])} if is_new else {}
     return {
         "list-skus": lambda: seen("the editions of the machine", "Burstable" in json.dumps(
             az.server("list-skus", "-l", "local"))),
@@ -214,12 +257,12 @@ def steps_of(az, home):
         "firewall-rule show": lambda: seen(
             "its addresses", rule("show")["startIpAddress"] == "10.0.0.1"),
         "firewall-rule list": lambda: seen("it is listed", "office" in names(
-            az.server("firewall-rule", "list", *where))),
+            az.server("firewall-rule", "list", *(child if is_new else where)))),
         "firewall-rule update": update_rule,
         "firewall-rule delete": delete_rule,
         "db create": create_database,
         "db show": lambda: seen("its charset", az.server(
-            "db", "show", *child, "-d", "app")["charset"] == "UTF8"),
+            "db", "show", *database)["charset"] == "UTF8"),
         "db list": lambda: seen("it is listed", "app" in names(az.server("db", "list", *child))),
         "db delete": delete_database,
         "identity list": lambda: seen("no identity", not (
@@ -227,6 +270,7 @@ def steps_of(az, home):
         "identity remove": remove_identity,
         "replica list": lambda: seen("a list without replicas",
                                      az.server("replica", "list", *where) == []),
+        **tuning,
         "restart": restart,
         "stop": stop,
         "start": start,
@@ -234,9 +278,67 @@ def steps_of(az, home):
 
 
 def other_commands(az):
-    """What is not built: arguments that bring the command to the server."""
+    """What is not built: arguments that bring the command to the server. Those of all versions."""
     where, child = ("-g", GROUP, "-n", NAME), ("-g", GROUP, "-s", NAME)
-    source = f"{NAME}"
+    source = NAME
+    is_new = az.has("microsoft-entra-admin")
+    migration = os.path.join(az.home.folder, "migration.json")
+    with open(migration, "w", encoding="utf-8") as file:
+        json.dump(MIGRATION, file)
+    someone = "22222222-2222-2222-2222-222222222222"
+    tuning = "autonomous-tuning"
+    entra, endpoint = "microsoft-entra-admin", "private-endpoint-connection"
+    new = {
+        "advanced-threat-protection-setting show": child,
+        "advanced-threat-protection-setting update": (*child, "--state", "Enabled"),
+        f"{tuning} list-index-recommendations": child,
+        f"{tuning} list-table-recommendations": child,
+        f"{tuning} set-settings": (*child, "-n", "analysis_interval", "-v", "700"),
+        f"{tuning} show": child,
+        f"{tuning} show-settings": (*child, "-n", "analysis_interval"),
+        f"{tuning} update": (*child, "--enabled", "True"),
+        "backup create": (*child, "-n", "x"),
+        "backup delete": (*child, "-n", "x", "--yes"),
+        "backup list": child,
+        "backup show": (*child, "-n", "x"),
+        "fabric-mirroring start": (*child, "-d", "postgres", "--yes"),
+        "fabric-mirroring stop": (*child, "--yes"),
+        "fabric-mirroring update-databases": (*child, "-d", "postgres", "--yes"),
+        "identity update": (*child, "--system-assigned", "Enabled"),
+        "maintenance-event apply-now": (*child, "--maintenance-event-id", "x"),
+        "maintenance-event list": child,
+        "maintenance-event reschedule": (*child, "--maintenance-event-id", "x", "--start-time",
+                                         "2030-01-31T00:00:00Z"),
+        "maintenance-event show": (*child, "--maintenance-event-id", "x"),
+        f"{entra} create": (*child, "-u", "x", "-i", someone),
+        f"{entra} delete": (*child, "-i", someone, "--yes"),
+        f"{entra} list": child,
+        f"{entra} show": (*child, "-i", someone),
+        f"{entra} wait": (*child, "-i", someone, "--exists", "--timeout", "5"),
+        "migrate-network": where,
+        "migration check-name-availability": (*child, "-n", "x"),
+        "migration create": (*child, "-n", "x", "--properties", migration),
+        "migration list": child,
+        "migration update": (*child, "-n", "x", "--cancel"),
+        "migration show": (*child, "-n", "x"),
+        f"{endpoint} approve": (*child, "-n", "x", "--description", "why"),
+        f"{endpoint} delete": (*child, "-n", "x"),
+        f"{endpoint} list": child,
+        f"{endpoint} reject": (*child, "-n", "x", "--description", "why"),
+        f"{endpoint} show": (*child, "-n", "x"),
+        "private-link-resource list": child,
+        "private-link-resource show": child,
+        "replica create": ("-g", GROUP, "-n", "az-replica", "--source-server", source),
+        "replica promote": (*where, "--yes"),
+        "server-logs download": (*child, "-n", "x"),
+        "server-logs list": child,
+        "virtual-endpoint create": (*child, "-n", "x", "-t", "ReadWrite", "-m", "x"),
+        "virtual-endpoint delete": (*child, "-n", "x", "--yes"),
+        "virtual-endpoint list": child,
+        "virtual-endpoint show": (*child, "-n", "x"),
+        "virtual-endpoint update": (*child, "-n", "x", "-t", "ReadWrite", "-m", "x"),
+    }
+    found = {name: (*name.split(), *arguments) for name, arguments in new.items()} if is_new else {}
     return {
         "ad-admin create": ("ad-admin", "create", *child, "-u", "x", "-i",
                             "22222222-2222-2222-2222-222222222222"),
@@ -259,20 +361,17 @@ def other_commands(az):
         "revive-dropped": ("revive-dropped", "-g", GROUP, "-n", "az-revived", "-l", "local",
                            "--source-server", source),
         "upgrade": ("upgrade", *where, "--version", "14", "--yes"),
+        **found,
     }
 
 
-def run(home, howdah):
-    az = Az(home, howdah)
-    credentials = home.credentials
-    version = json.loads(subprocess.run(["az", "version"], env=az.environment, text=True,
-                                        capture_output=True, check=True).stdout)["azure-cli"]
-    rows = Rows("az " + version)
+def run(az):
+    home = az.home
+    rows = Rows("az " + az.version())
 
     def login():
-        found = az("login", "--service-principal", "-u", credentials["client_id"], "-p",
-                   credentials["client_secret"], "--tenant", credentials["tenant_id"])
-        return seen("its subscription", found[0]["id"] == credentials["subscription_id"])
+        found = az.login(home.credentials)
+        return seen("its subscription", found[0]["id"] == home.credentials["subscription_id"])
 
     def make_group():
         az("group", "create", "-n", GROUP, "-l", "local")
@@ -292,7 +391,7 @@ def run(home, howdah):
     for name in az.commands():
         if name in steps or name in last:
             continue
-        if name in ELSEWHERE:
+        if name in ELSEWHERE and name not in others:
             rows.add(prefix + name, "not for us", ELSEWHERE[name])
             continue
 
@@ -302,7 +401,9 @@ def run(home, howdah):
             try:
                 az.server(*others[each])
             except AzFailed as error:
-                if each in REFUSED_BY_AZ and REFUSED_BY_AZ[each] in str(error):
+                texts = REFUSED_BY_AZ.get(each, ())
+                if any(text in str(error) for text in
+                       ((texts,) if isinstance(texts, str) else texts)):
                     raise RefusedByAz from None
                 raise
             raise AssertionError("it answers, but nothing here proves its effect")

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -19,6 +20,7 @@ import howdah_client  # noqa: E402
 from rows import BROKEN, NOT_BUILT, WORKS  # noqa: E402
 from support import started_home  # noqa: E402
 
+AZ_VERSIONS = 2  # Debian's and the newest
 PAGE = os.path.join(ROOT, "docs", "reference", "conformance.md")
 HEAD = """# Conformance
 
@@ -27,7 +29,9 @@ starts a real howdahd and tries every operation and command as a user would.
 
 - **works**: the effect was seen, by psql or by a later GET, not by a status code; the last column
   says how.
-- **not built yet**: refused with the documented error `FeatureNotSupported`.
+- **not built yet**: refused with a documented error: `FeatureNotSupported`, or Azure's own for a
+  provider or type that is not there.
+- **not for us**: never asks this Howdah.
 - **broken**: anything else.
 
 """
@@ -57,6 +61,21 @@ def javascript(home, packages):
     return found
 
 
+def python(home):
+    import python_neighbours
+    import python_sdk
+    client = python_sdk.Client(home)
+    return python_sdk.run(client) + python_neighbours.run(home, client.credential)
+
+
+def az(home, program):
+    import az_cli
+    import az_neighbours
+    client = az_cli.Az(home, howdah_client.binary("howdah"), program,
+                       "az-config-" + uuid.uuid4().hex)
+    return az_cli.run(client) + az_neighbours.run(client)
+
+
 def page_of(rows):
     text = HEAD
     clients = list(dict.fromkeys(each["client"] for each in rows))
@@ -78,27 +97,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--npm", help="folder with node_modules")
-    parser.add_argument("--az", action="store_true", help="az is installed")
+    parser.add_argument("--az", action="append", default=[], metavar="PROGRAM",
+                        help="an az to try; more than one may be named")
     parser.add_argument("--python", action="store_true", help="the Python SDK is installed")
     arguments = parser.parse_args()
     home = started_home()
     rows = []
     try:
         if arguments.python:
-            import python_sdk
-            rows += python_sdk.run(home)
+            rows += python(home)
         if arguments.npm:
             rows += javascript(home, arguments.npm)
-        if arguments.az:
-            import az_cli
-            rows += az_cli.run(home, howdah_client.binary("howdah"))
+        for program in arguments.az:
+            rows += az(home, program)
     finally:
         home.stop()
     broken = [f"{r['client']}: {r['what']}: {r['proof']}" for r in rows if r["outcome"] == BROKEN]
     for each in broken:
         print("broken: " + each)
     page = page_of(rows)
-    whole = arguments.python and arguments.npm and arguments.az
+    whole = arguments.python and arguments.npm and len(arguments.az) == AZ_VERSIONS
     if not arguments.check:
         with open(PAGE, "w", encoding="utf-8") as file:
             file.write(page)

@@ -22,12 +22,12 @@ class Client:
         from azure.mgmt.postgresqlflexibleservers import PostgreSQLManagementClient, models
         credentials = home.credentials
         base = credentials["api_url"].rstrip("/")
-        authority = ClientSecretCredential(
+        self.credential = ClientSecretCredential(
             credentials["tenant_id"], credentials["client_id"], credentials["client_secret"],
             authority=credentials["authority"].rstrip("/"), disable_instance_discovery=True,
             connection_verify=credentials["ca_path"])
         self.sdk = PostgreSQLManagementClient(
-            authority, credentials["subscription_id"], base_url=base,
+            self.credential, credentials["subscription_id"], base_url=base,
             credential_scopes=[base + "/.default"], polling_interval=1,
             connection_verify=credentials["ca_path"])
         self.models = models
@@ -233,9 +233,8 @@ class Client:
         raise AssertionError("it answers, but nothing here proves its effect")
 
 
-def run(home):
+def run(client):
     rows = Rows("Python SDK 2.0.0")
-    client = Client(home)
     steps, last = client.steps()
     for name, step in steps.items():
         rows.attempt(name, step, refusal_of)

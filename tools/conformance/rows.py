@@ -7,6 +7,10 @@ import traceback
 WORKS, NOT_BUILT, BROKEN = "works", "not built yet", "broken"
 
 
+class NotForUs(Exception):
+    """It cannot be tried here, for the reason that it says."""
+
+
 class Rows:
     """The outcome of every operation or command of one client, in the order they were tried."""
 
@@ -23,6 +27,8 @@ class Rows:
         a documented FeatureNotSupported, or None."""
         try:
             self.add(what, WORKS, action())
+        except NotForUs as reason:
+            self.add(what, "not for us", str(reason))
         except Exception as error:  # pylint: disable=broad-except
             refusal = refusal_of(error)
             if refusal:

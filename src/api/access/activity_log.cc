@@ -62,8 +62,10 @@ Parts parts_of(const std::string& id) {
     return parts;
 }
 
+/// az leaves out the zone; it is UTC then.
 Result<std::string> time_of(const FilterTerm& term) {
-    const auto time = parse_iso8601(term.value);
+    auto time = parse_iso8601(term.value);
+    if (!time.ok()) time = parse_iso8601(term.value + "Z");
     if (!time.ok())
         return Error{ErrorCode::invalid_argument,
                      fmt::format("'{}' is no time", term.value.substr(0, 64)), "$filter",

@@ -18,7 +18,6 @@ namespace {
 // {"tenant_id","subscription_id","client_id"}: what the first start made.
 constexpr std::string_view kIdentityKey = "/meta/identity";
 constexpr std::string_view kFirstSecretName = "bootstrap-credentials";
-constexpr std::size_t kSecretBytes = 30;
 constexpr std::size_t kSaltBytes = 16;
 
 using Json = RecordJson;
@@ -34,7 +33,7 @@ Status create(store::Store& store, const store::SecretBox& secrets, const Clock&
               IdSource& ids, const BootstrapOptions& options) {
     const Identity identity{ids.uuid(), ids.uuid(), ids.uuid()};
     const std::string now = format_iso8601(clock.wall());
-    const Secret secret(base64url_encode(ids.random_bytes(kSecretBytes)));
+    const Secret secret = new_client_secret(ids);
     HD_TRY(const std::string verifier, pg::scram_verifier(secret, ids.random_bytes(kSaltBytes)));
     const std::string sealed = seal_verifier(secrets, identity.client_id, Secret(verifier));
     HD_TRY(const SigningKeys::First key, SigningKeys::make_first(secrets, clock.wall(), ids));

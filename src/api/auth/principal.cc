@@ -18,9 +18,17 @@ constexpr std::string_view kNobodysVerifier =
     "SCRAM-SHA-256$4096:AAAAAAAAAAAAAAAAAAAAAA==$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
     "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
+constexpr std::size_t kSecretBytes = 30;
+
 std::string seal_name(std::string_view client_id) { return "principal:" + std::string(client_id); }
 
 }  // namespace
+
+Secret new_client_secret(IdSource& ids) {
+    std::string secret = base64url_encode(ids.random_bytes(kSecretBytes));
+    if (secret.front() == '-') secret.front() = '_';
+    return Secret(std::move(secret));
+}
 
 std::string seal_verifier(const store::SecretBox& secrets, std::string_view client_id,
                           const Secret& verifier) {

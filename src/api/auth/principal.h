@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/id.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "store/secret_box.h"
@@ -51,6 +52,8 @@ bool secret_fits(const std::optional<Principal>& principal, const Secret& secret
                  std::string_view now, const store::SecretBox& secrets);
 /// Whether who logged in with this credential may still be logged in.
 bool has_credential(const Principal& principal, std::string_view id, std::string_view now);
+/// Not with a hyphen at its beginning: a command line would take it for an option.
+Secret new_client_secret(IdSource& ids);
 std::string seal_verifier(const store::SecretBox& secrets, std::string_view client_id,
                           const Secret& verifier);
 

@@ -14,14 +14,15 @@ namespace howdah::api::deployments {
 
 /// As Azure has it, for one scope; the oldest that have ended give way.
 inline constexpr std::size_t kDeploymentsMax = 800;
-/// Not ended at one time, everywhere; nested ones count.
+/// Not ended at one time, everywhere: a new one is refused beyond; a nested one beyond the second.
 inline constexpr std::size_t kRunningMax = 64;
+inline constexpr std::size_t kRunningNestedMax = 512;
 inline constexpr std::int64_t kDepthMax = 5;
 inline constexpr std::size_t kNameBytesMax = 64;
 /// Of a record as it begins, and of the outputs that it gets: together less than a value of the
 /// store may have.
-inline constexpr std::size_t kRecordBytesMax = 3 << 20;
-inline constexpr std::size_t kOutputBytesMax = 512 << 10;
+inline constexpr std::size_t kRecordBytesMax = 1 << 20;
+inline constexpr std::size_t kOutputBytesMax = 256 << 10;
 
 /// What a deployment is called.
 struct Where {

@@ -98,6 +98,7 @@ model::Deployment record_of(const Call& call, const RequestBody& body, const Mat
     record.caller_name = call.caller.name;
     record.started_at = record.changed_at = call.now();
     record.depth = call.deployment_depth;
+    record.parent = call.parent_deployment;
     record.template_hash = template_hash(material.source);
     record.parameters = to_text(prepared.parsed.parameters());
     record.providers = to_text(providers_json(prepared.plan, call.context.location));
@@ -163,15 +164,29 @@ Status make_room(const Call& call, store::Transaction& txn) {
     return ok_status();
 }
 
+/// Nested ones do not wait for a place that the outer ones hold; they have a bound of their own.
 Status check_running(const Call& call) {
     HD_TRY(const auto running, call.context.store.list("/running-deployment"));
+    const bool is_nested = call.deployment_depth > 0;
     if (call.deployment_depth > kDepthMax)
         return Error{ErrorCode::invalid_template_deployment,
                      fmt::format("deployments are nested deeper than {}", kDepthMax)};
-    if (running.size() < kRunningMax) return ok_status();
-    return Error{ErrorCode::too_many_requests,
+    if (running.size() < (is_nested ? kRunningNestedMax : kRunningMax)) return ok_status();
+    return Error{is_nested ? ErrorCode::quota_exceeded : ErrorCode::too_many_requests,
                  fmt::format("{} deployments are running, which is the most", running.size()), "",
                  "wait until some have ended"};
+}
+
+/// A group that goes meanwhile takes all its deployments with it, this one too.
+Status expect_group(const Call& call, store::Transaction& txn) {
+    const Where where = where_of(call);
+    if (where.resource_group.empty()) return ok_status();
+    const auto id = model::ResourceId::group(where.subscription, where.resource_group);
+    HD_TRY(const auto entry, call.context.store.get(store::keys::group(id)));
+    if (!entry) return postgres::load_group(call, id).error();
+    HD_TRY(const auto group, model::from_json<model::ResourceGroup>(entry->value));
+    txn.expect(store::keys::group(id), group.deleting ? entry->modified + 1 : entry->modified);
+    return ok_status();
 }
 
 Error active(const model::Deployment& deployment) {
@@ -186,12 +201,17 @@ Error active(const model::Deployment& deployment) {
 }  // namespace
 
 Answer put_deployment(Call& call) {
+    HD_CHECK(check_running(call));
     HD_TRY(const Request request, read_request(call));
     const Where where = where_of(request.record);
     HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(where.key()));
     HD_TRY(const auto found, find_deployment(call.context.store, where));
-    if (found && !has_ended(found->record)) return active(found->record);
-    HD_CHECK(check_running(call));
+    if (found && !has_ended(found->record)) {
+        // howdahd was killed after the outer one had begun this one: it asks again.
+        if (!found->record.parent.empty() && found->record.parent == request.record.parent)
+            return with_status(call, 200, found->record);
+        return active(found->record);
+    }
     std::string text = model::to_json(request.record);
     if (text.size() > kRecordBytesMax)
         return Error{ErrorCode::too_large,
@@ -201,10 +221,15 @@ Answer put_deployment(Call& call) {
     store::Transaction txn;
     txn.expect(where.key(), found ? found->modified : 0);
     if (!found) HD_CHECK(make_room(call, txn));
+    HD_CHECK(expect_group(call, txn));
     txn.put(where.key(), std::move(text));
     txn.put(store::keys::deployment_template(where.scope(), where.name), std::move(sealed));
     txn.put(store::keys::running_deployment(where.scope(), where.name), "");
-    HD_CHECK(call.context.store.commit(txn));
+    const auto revision = call.context.store.commit(txn);
+    if (!revision.ok() && revision.error().code == ErrorCode::conflict)
+        return Error{ErrorCode::unavailable, "the resource group was changed at the same time", "",
+                     "send the request again"};
+    HD_CHECK(revision);
     return with_status(call, found ? 200 : 201, request.record);
 }
 
@@ -300,7 +325,7 @@ Answer validate_deployment(Call& call) {
 Answer forecast_deployment(Call& call) {
     HD_TRY(const Request request, read_request(call));
     HD_TRY(Json changes, what_if(call.services.inner, on_behalf_of(request.record),
-                                 request.prepared, request.body.ids_only));
+                                 request.prepared, request.body.ids_only, call.context.clock));
     return json_answer(
         200, {{"status", "Succeeded"},
               {"properties",

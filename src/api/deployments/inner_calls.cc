@@ -30,7 +30,8 @@ Error as_error(const http::Response& response) {
 OnBehalf on_behalf_of(const model::Deployment& deployment) {
     return {{deployment.caller_object_id, deployment.caller_app_id, deployment.caller_name},
             deployment.correlation_id,
-            deployment.depth + 1};
+            deployment.depth + 1,
+            deployment.operation_id};
 }
 
 std::string api_version_for(const templates::Plan& plan, const std::string& id) {

@@ -68,11 +68,13 @@ Result<RequestBody> read_request_body(const Call& call) {
     out.source = properties["template"];
     if (properties.contains("parameters") && !properties["parameters"].is_null())
         out.parameters = properties["parameters"];
+    // It deletes what the template does not have. That has to be told without a doubt, also of
+    // nested templates and while others deploy, before a single server is deleted.
+    if (out.mode == "Complete")
+        return Error{ErrorCode::not_supported,
+                     "the mode 'Complete' is not supported by this version of Howdah",
+                     "properties.mode", "use Incremental, and delete what is to go by itself"};
     const bool to_subscription = where_of(call).resource_group.empty();
-    if (to_subscription && out.mode == "Complete")
-        return Error{ErrorCode::invalid_argument,
-                     "a deployment to a subscription cannot have the mode 'Complete'",
-                     "properties.mode", "use Incremental"};
     if (to_subscription) {
         if (out.location.empty())
             return Error{ErrorCode::location_required,

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "api/deployments/inner_calls.h"
 #include "api/deployments/view.h"
@@ -25,14 +24,30 @@ constexpr std::string_view kRunning = "/running-deployment";
 constexpr Duration kRoundPause = std::chrono::milliseconds(100);
 constexpr Duration kIdlePause = std::chrono::seconds(5);
 constexpr std::size_t kPreparedMax = 16;
+// What a record may grow by while it runs: see kRecordBytesMax.
+constexpr std::size_t kStepErrorBytesMax = 2048;
+constexpr std::size_t kDetailsMax = 20;
+constexpr Duration kTurnMax = std::chrono::milliseconds(500);
 constexpr std::string_view kManagerVersion = "2021-04-01";
 
 bool passes(int status) { return status == 429 || status == 503 || status == 504; }
 
+/// The error of a step as it is kept: without secrets, and without its details if it is too long.
+std::string kept_error(const templates::Template& parsed, Json error) {
+    constexpr std::size_t kMessageBytesMax = 1024;
+    Error plain{ErrorCode::internal, error.value("message", "")};
+    plain = templates::without_secrets(parsed, std::move(plain));
+    error["message"] = plain.message.substr(0, kMessageBytesMax);
+    std::string text = to_text(error);
+    if (text.size() <= kStepErrorBytesMax) return text;
+    return to_text(
+        {{"code", error.value("code", "").substr(0, 128)}, {"message", error["message"]}});
+}
+
 Json failed_error(const model::Deployment& deployment) {
     Json details = Json::array();
     for (const model::DeploymentStep& each : deployment.steps) {
-        if (each.state != "Failed") continue;
+        if (each.state != "Failed" || details.size() >= kDetailsMax) continue;
         Json detail = Json::parse(each.error, nullptr, /*allow_exceptions=*/false);
         if (!detail.is_object()) continue;
         if (!detail.contains("target")) detail["target"] = each.id;
@@ -138,6 +153,14 @@ Result<std::shared_ptr<const Prepared>> Runner::prepared(const model::Deployment
         return Error{ErrorCode::corrupt, fmt::format("the template of {} is gone", where.id())};
     HD_TRY(const Material material, unseal_material(context_.secrets, deployment, entry->value));
     HD_TRY(auto made, prepare(material));
+    const auto& planned = made.plan.resources;
+    const bool agrees =
+        std::equal(planned.begin(), planned.end(), deployment.steps.begin(), deployment.steps.end(),
+                   [](const auto& plan, const auto& step) { return plan.id == step.id; });
+    if (!agrees)
+        return Error{ErrorCode::corrupt,
+                     fmt::format("{} was planned otherwise by an earlier version", where.id()), "",
+                     "deploy the template again"};
     if (prepared_.size() >= kPreparedMax) prepared_.erase(prepared_.begin());
     auto shared = std::make_shared<const Prepared>(std::move(made));
     prepared_[deployment.operation_id] = shared;
@@ -161,6 +184,7 @@ Status Runner::advance(const std::string& running_key) {
         begun.ok() && context_.clock.wall() - *begun >
                           std::chrono::duration_cast<std::chrono::milliseconds>(kTimeMax);
     if (has_ended(work.next)) return save(work);
+    if (work.next.cancelling || too_long) cancel_nested(work);
     if (work.next.cancelling) {
         work.next.state = "Canceled";
     } else if (too_long) {
@@ -178,24 +202,26 @@ Status Runner::advance(const std::string& running_key) {
     return save(work);
 }
 
+void Runner::cancel_nested(const Work& work) {
+    for (const model::DeploymentStep& each : work.next.steps)
+        if (each.state == "Running" && iequals(each.type, "Microsoft.Resources/deployments"))
+            (void)api_.send(work.who, "POST", each.id + "/cancel", std::string(kManagerVersion),
+                            "");
+}
+
 void Runner::progress(Work& work) {
     work.next.state = "Running";
-    const std::size_t planned = work.prepared->plan.resources.size();
     for (model::DeploymentStep& each : work.next.steps)
         if (each.state == "Running") follow(work, each);
     // What was settled may let the next one begin, which may be settled at once.
+    const Instant end = context_.clock.now() + kTurnMax;
     for (bool moved = true; moved && work.starts_left > 0;) {
         moved = false;
         for (std::size_t i = 0; i < work.next.steps.size() && work.starts_left > 0; ++i) {
             if (work.next.steps[i].state != "Pending") continue;
-            if (i >= planned) {
-                --work.starts_left;
-                send(work, work.next.steps[i], "DELETE",
-                     api_version_for(work.prepared->plan, work.next.steps[i].id), "");
-                moved = moved || work.next.steps[i].state != "Pending";
-            } else {
-                moved = start(work, i) || moved;
-            }
+            if (context_.clock.now() >= end) work.starts_left = 0;  // others have their turn
+            if (work.starts_left == 0) break;
+            moved = start(work, i) || moved;
         }
     }
     const bool may_go_on = work.any("Pending") && (!work.any("Failed") || work.starts_left == 0);
@@ -218,11 +244,13 @@ bool Runner::start(Work& work, std::size_t index) {
     const auto source = reference_source(api_, work.who, work.prepared->plan);
     const auto body =
         templates::complete(work.prepared->parsed, work.prepared->plan, index, source);
+    if (!body.ok() && passes(http_status(body.error().code)) && ++step.attempts < kAttemptsMax)
+        return false;
     if (!body.ok()) {
         step.state = "Failed";
         step.started_at = step.ended_at = now();
         step.http_status = http_status(body.error().code);
-        step.error = to_text(error_json(body.error()));
+        step.error = kept_error(work.prepared->parsed, error_json(body.error()));
         return true;
     }
     send(work, step, "PUT", resource.api_version, to_text(*body));
@@ -239,7 +267,7 @@ void Runner::send(Work& work, model::DeploymentStep& step, const std::string& me
     step.http_status = response.status;
     if (response.status >= 400) {
         step.state = "Failed";
-        step.error = to_text(error_of(response));
+        step.error = kept_error(work.prepared->parsed, error_of(response));
     } else {
         step.follow = follow_path(response, context_.base_url);
         step.state = step.follow.empty() ? "Succeeded" : "Running";
@@ -263,7 +291,7 @@ void Runner::follow(Work& work, model::DeploymentStep& step) {
     } else if (status == "Failed" || status == "Canceled") {
         step.state = "Failed";
         step.http_status = response.status < 400 ? 409 : response.status;
-        step.error = to_text(error_of(response));
+        step.error = kept_error(work.prepared->parsed, error_of(response));
     } else {
         return;
     }
@@ -273,7 +301,6 @@ void Runner::follow(Work& work, model::DeploymentStep& step) {
 /// Nothing runs and nothing can begin.
 void Runner::finish(Work& work) {
     if (work.any("Failed") || work.any("Pending")) return work.fail(failed_error(work.next));
-    if (work.next.mode == "Complete" && add_deletions(work)) return;
     const auto source = reference_source(api_, work.who, work.prepared->plan);
     const auto outputs = templates::outputs(work.prepared->parsed, work.prepared->plan, source);
     if (!outputs.ok()) return work.fail(error_json(outputs.error()));
@@ -284,52 +311,6 @@ void Runner::finish(Work& work) {
              {"message", fmt::format("The outputs are larger than {} bytes.", kOutputBytesMax)}});
     work.next.outputs = std::move(text);
     work.next.state = "Succeeded";
-}
-
-/// Ids, in lower case, of what a deployment has brought about or only reads, in its group.
-Status Runner::collect_kept(const model::Deployment& deployment, std::int64_t depth,
-                            std::set<std::string>& kept) {
-    for (const model::DeploymentStep& each : deployment.steps) {
-        if (each.state != "Succeeded" || each.deletes) continue;
-        kept.insert(to_lower(each.id));
-        const Where nested{deployment.subscription, deployment.resource_group, each.name};
-        if (depth >= kDepthMax || !iequals(nested.id(), each.id)) continue;
-        HD_TRY(const auto found, find_deployment(context_.store, nested));
-        if (found) HD_CHECK(collect_kept(found->record, depth + 1, kept));
-    }
-    return ok_status();
-}
-
-/// Mode Complete: what is in the group and in no template goes. True if there is something,
-/// or if that cannot be told.
-bool Runner::add_deletions(Work& work) {
-    const std::size_t planned = work.prepared->plan.resources.size();
-    if (work.next.steps.size() > planned) return false;
-    const http::Response response =
-        api_.send(work.who, "GET", where_of(work.next).scope() + "/resources",
-                  std::string(kManagerVersion), "");
-    const Json body = Json::parse(response.body, nullptr, /*allow_exceptions=*/false);
-    std::set<std::string> kept;
-    if (response.status != 200 || !body.is_object() || body.contains("nextLink") ||
-        !collect_kept(work.next, 0, kept).ok()) {
-        work.fail({{"code", "DeploymentFailed"},
-                   {"message",
-                    "The resources of the group could not be listed, or are more than one page: "
-                    "none of them was deleted."}});
-        return true;
-    }
-    for (const Json& each : body["value"]) {
-        const std::string id = each.value("id", "");
-        if (kept.contains(to_lower(id))) continue;
-        model::DeploymentStep step;
-        step.operation_id = context_.ids.uuid();
-        step.deletes = true;
-        step.id = id;
-        step.type = each.value("type", "");
-        step.name = each.value("name", "");
-        work.next.steps.push_back(std::move(step));
-    }
-    return work.next.steps.size() > planned;
 }
 
 /// Nobody needs them any more, and there may be passwords among them. The template stays for

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-#include <set>
 #include <stop_token>
 #include <string>
 
@@ -39,9 +38,7 @@ class Runner {
     void send(Work& work, model::DeploymentStep& step, const std::string& method,
               const std::string& api_version, std::string body);
     void finish(Work& work);
-    bool add_deletions(Work& work);
-    Status collect_kept(const model::Deployment& deployment, std::int64_t depth,
-                        std::set<std::string>& kept);
+    void cancel_nested(const Work& work);
     Status save(Work& work);
     Status forget_parameters(const Work& work, store::Transaction& txn);
     std::string now() const;

@@ -71,7 +71,7 @@ Json deployment_json(const model::Deployment& deployment) {
     if (deployment.state == "Succeeded") {
         Json resources = Json::array();
         for (const model::DeploymentStep& each : deployment.steps)
-            if (each.state == "Succeeded" && !each.deletes && !each.started_at.empty())
+            if (each.state == "Succeeded" && !each.started_at.empty())
                 resources.push_back({{"id", each.id}});
         properties["outputResources"] = std::move(resources);
     }
@@ -91,7 +91,7 @@ Json operation_status_json(const model::Deployment& deployment) {
 
 Json step_json(const model::Deployment& deployment, const model::DeploymentStep& step) {
     const std::string end = step.ended_at.empty() ? deployment.changed_at : step.ended_at;
-    Json properties = {{"provisioningOperation", step.deletes ? "Delete" : "Create"},
+    Json properties = {{"provisioningOperation", "Create"},
                        {"provisioningState", step.state},
                        {"timestamp", end},
                        {"duration", duration_between(step.started_at, end)},

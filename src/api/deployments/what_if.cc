@@ -65,8 +65,12 @@ Json with_head(const templates::PlannedResource& resource, const Json& body) {
 /// One forecast.
 class Forecast {
   public:
-    Forecast(InnerApi& api, OnBehalf who, bool ids_only)
-        : api_(api), who_(std::move(who)), ids_only_(ids_only) {}
+    Forecast(InnerApi& api, OnBehalf who, bool ids_only, const Clock& clock)
+        : api_(api),
+          who_(std::move(who)),
+          ids_only_(ids_only),
+          clock_(clock),
+          end_(clock.now() + kForecastMax) {}
 
     Status add(const Prepared& prepared, std::int64_t depth);
     Status add_others(const templates::Scope& scope);
@@ -81,16 +85,17 @@ class Forecast {
     InnerApi& api_;
     const OnBehalf who_;
     const bool ids_only_;
+    const Clock& clock_;
+    const Instant end_;
+    std::size_t looked_at_ = 0;
     Json changes_ = Json::array();
     std::set<std::string> planned_;  ///< ids in lower case; also of what is only read
 };
 
 void Forecast::add_change(const std::string& id, std::string_view type, const Json& before,
                           const Json& after, const Json& delta) {
-    Json change = {
-        {"resourceId", id},
-        {"changeType",
-         ids_only_ && type != "Ignore" && type != "Delete" ? "Deploy" : std::string(type)}};
+    Json change = {{"resourceId", id},
+                   {"changeType", ids_only_ && type != "Ignore" ? "Deploy" : std::string(type)}};
     if (!ids_only_) {
         if (!before.is_null()) change["before"] = before;
         if (!after.is_null()) change["after"] = after;
@@ -149,6 +154,13 @@ Status Forecast::add_nested(const Prepared& prepared, std::size_t index, std::in
 Status Forecast::add(const Prepared& prepared, std::int64_t depth) {
     for (std::size_t i = 0; i < prepared.plan.resources.size(); ++i) {
         const templates::PlannedResource& each = prepared.plan.resources[i];
+        if (++looked_at_ > templates::kResourcesMax)
+            return Error{
+                ErrorCode::invalid_template_deployment,
+                fmt::format("the templates have more than {} resources", templates::kResourcesMax)};
+        if (clock_.now() >= end_)
+            return Error{ErrorCode::invalid_template_deployment,
+                         "the templates take too long to be looked at"};
         if (each.condition) planned_.insert(to_lower(each.id));
         if (!each.condition || each.existing) continue;
         HD_CHECK(each.is_deployment ? add_nested(prepared, i, depth) : add_resource(prepared, i));
@@ -167,8 +179,7 @@ Status Forecast::add_others(const templates::Scope& scope) {
     for (const Json& each : body["value"]) {
         const std::string id = each.value("id", "");
         if (planned_.contains(to_lower(id))) continue;
-        add_change(id, scope.mode == "Complete" ? "Delete" : "Ignore", each, nullptr,
-                   Json::array());
+        add_change(id, "Ignore", each, nullptr, Json::array());
     }
     return ok_status();
 }
@@ -181,8 +192,9 @@ Json property_changes(const Json& before, const Json& after) {
     return out;
 }
 
-Result<Json> what_if(InnerApi& api, const OnBehalf& who, const Prepared& prepared, bool ids_only) {
-    Forecast forecast(api, who, ids_only);
+Result<Json> what_if(InnerApi& api, const OnBehalf& who, const Prepared& prepared, bool ids_only,
+                     const Clock& clock) {
+    Forecast forecast(api, who, ids_only, clock);
     HD_CHECK(forecast.add(prepared, 0));
     HD_CHECK(forecast.add_others(prepared.parsed.scope()));
     return forecast.take();

@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::size_t kNameBytesMax = 120;
 constexpr std::size_t kCredentialsMax = 10;
-constexpr std::size_t kSecretBytes = 30;
 constexpr std::size_t kSaltBytes = 16;
 // A client's clock may be ahead of ours.
 constexpr auto kClockSkew = std::chrono::minutes(5);
@@ -76,7 +75,8 @@ Json service_principal_json(const Principal& principal) {
             {"servicePrincipalNames", Json::array({principal.client_id})},
             {"createdDateTime", principal.created_at},
             {"keyCredentials", Json::array()},
-            {"passwordCredentials", Json::array()}};
+            // One record here: a secret of the application is one of its service principal.
+            {"passwordCredentials", credentials_json(principal)}};
 }
 
 Error object_not_found(const std::string& id) {
@@ -350,7 +350,7 @@ Answer add_password(Call& call) {
             fmt::format("the application has {} secrets, which is the most", kCredentialsMax), "",
             "remove one first"};
     IdSource& ids = call.context.ids;
-    const Secret secret(base64url_encode(ids.random_bytes(kSecretBytes)));
+    const Secret secret = new_client_secret(ids);
     HD_TRY(const std::string verifier, pg::scram_verifier(secret, ids.random_bytes(kSaltBytes)));
     Principal after = before;
     after.credentials.push_back(

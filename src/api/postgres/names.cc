@@ -16,6 +16,8 @@ namespace howdah::api::postgres {
 namespace {
 
 constexpr std::string_view kServerType = "Microsoft.DBforPostgreSQL/flexibleServers";
+constexpr std::string_view kVirtualEndpointType =
+    "Microsoft.DBforPostgreSQL/flexibleServers/virtualEndpoints";
 
 Answer check_name(Call& call) {
     HD_TRY(const Json json, parse_body(call.request.body));
@@ -27,6 +29,9 @@ Answer check_name(Call& call) {
     if (problem) return *problem;
     if (name.empty())
         return Error{ErrorCode::invalid_argument, "the field 'name' is required", "name"};
+    if (iequals(type, kVirtualEndpointType))
+        return Error{ErrorCode::not_supported,
+                     "virtual endpoints are not supported by this version of Howdah", "type"};
     if (!iequals(type, kServerType))
         return Error{ErrorCode::invalid_argument,
                      fmt::format("the type '{}' is not known", type.substr(0, 128)), "type",

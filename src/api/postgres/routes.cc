@@ -21,6 +21,8 @@ constexpr std::string_view kThreats = "threat protection settings are";
 constexpr std::string_view kBackups = "backups are";
 constexpr std::string_view kLongTerm = "long-term retention of backups is";
 constexpr std::string_view kMigrations = "migrations are";
+constexpr std::string_view kMaintenance = "maintenance events are";
+constexpr std::string_view kPrechecks = "checks before an upgrade are";
 constexpr std::string_view kEndpoints = "private endpoints are";
 constexpr std::string_view kTuning = "tuning options are";
 constexpr std::string_view kVirtual = "virtual endpoints are";
@@ -176,6 +178,21 @@ constexpr Route kRoutes[] = {
     {"GET", HD_F "/virtualendpoints", "virtualEndpoints", "listByServer", kV, nullptr, kVirtual},
     {"POST", HD_L "/checkVirtualNetworkSubnetUsage", "virtualNetworkSubnetUsage", "list", kV,
      nullptr, kNetworks},
+    // What the preview 2026-04-01 adds.
+    {"GET", HD_F "/maintenanceEvents", "maintenanceEvents", "list", kV, nullptr, kMaintenance},
+    {"GET", HD_F "/maintenanceEvents/{maintenanceEventId}", "maintenanceEvents", "get", kV, nullptr,
+     kMaintenance},
+    {"POST", HD_F "/maintenanceEvents/{maintenanceEventId}/applyNow", "maintenanceEvents",
+     "applyNow", kV, nullptr, kMaintenance},
+    {"POST", HD_F "/maintenanceEvents/{maintenanceEventId}/reschedule", "maintenanceEvents",
+     "reschedule", kV, nullptr, kMaintenance},
+    {"GET", HD_F "/majorVersionUpgradePrecheck", "majorVersionUpgradePrecheck", "list", kV, nullptr,
+     kPrechecks},
+    {"GET", HD_F "/majorVersionUpgradePrecheck/{precheckValidationId}",
+     "majorVersionUpgradePrecheck", "get", kV, nullptr, kPrechecks},
+    {"POST", HD_F "/startMajorVersionUpgradePrecheck", "servers",
+     "startMajorVersionUpgradePrecheck", kV, nullptr, kPrechecks},
+    {"POST", HD_F "/migrateNetwork", "servers", "migrateNetworkMode", kV, nullptr, kNetworks},
     // Not an operation of the SDKs' tables, but what follows the long-running ones.
     {"GET",
      HD_L "/azureAsyncOperation/{operationId}",

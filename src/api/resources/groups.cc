@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/access/access_store.h"
+#include "api/filter.h"
 #include "api/paging.h"
 #include "api/postgres/change.h"
 #include "api/postgres/server_body.h"
@@ -167,19 +168,19 @@ http::Response accepted(const Call& call, const std::string& operation_id) {
     return response;
 }
 
-/// "tagName eq 'a'" [and tagValue eq 'b'] are the filters of Azure that have a meaning here.
-Result<std::vector<std::string>> tag_filter(const Call& call) {
-    const std::string filter = call.request.query_value("$filter").value_or("");
-    if (trim(filter).empty()) return std::vector<std::string>();
-    return Error{ErrorCode::not_supported,
-                 fmt::format("the filter '{}' is not supported", filter.substr(0, 128)), "$filter",
-                 "list all resource groups"};
+Result<TagFilter> tag_filter(const Call& call) {
+    const std::string text = call.request.query_value("$filter").value_or("");
+    HD_TRY(const auto terms, parse_filter(text));
+    TagFilter filter;
+    for (const FilterTerm& term : terms)
+        if (!filter.take(term)) return unknown_filter(text, "tagName eq 'n' and tagValue eq 'v'");
+    return filter;
 }
 
 }  // namespace
 
 Answer list_groups(Call& call) {
-    HD_CHECK(tag_filter(call));
+    HD_TRY(const TagFilter filter, tag_filter(call));
     const model::ResourceId anything = model::ResourceId::group(call.subscription(), "x");
     std::string prefix = store::keys::group(anything);
     prefix.pop_back();
@@ -187,10 +188,11 @@ Answer list_groups(Call& call) {
     Json values = Json::array();
     for (const store::Entry& entry : page.entries) {
         HD_TRY(const auto group, model::from_json<model::ResourceGroup>(entry.value));
-        if (call.may_read("Microsoft.Resources/subscriptions/resourceGroups", group.id))
+        if (filter.fits(group.tags) &&
+            call.may_read("Microsoft.Resources/subscriptions/resourceGroups", group.id))
             values.push_back(group_json(group));
     }
-    return json_answer(200, list_body(std::move(values), page.next_link));
+    return json_answer(200, list_body(std::move(values), with_filter(call, page.next_link)));
 }
 
 Answer put_group(Call& call) { return change_group(call, /*is_put=*/true); }

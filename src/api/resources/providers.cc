@@ -11,7 +11,27 @@
 namespace howdah::api::resources {
 namespace {
 
-constexpr std::string_view kNamespaces[] = {"Microsoft.DBforPostgreSQL", "Microsoft.Resources"};
+struct Provider {
+    std::string_view ns;
+    const Versions* versions;
+    std::vector<std::string_view> types;
+};
+
+const std::vector<Provider>& providers() {
+    static const std::vector<Provider> all = {
+        {model::kPostgresNamespace, &kPostgresVersions, {}},
+        {"Microsoft.Resources",
+         &kResourceManagerVersions,
+         {"subscriptions", "subscriptions/locations", "resourceGroups",
+          "subscriptions/resourceGroups", "providers", "resources", "tenants",
+          "subscriptions/operationresults"}},
+        {"Microsoft.Authorization",
+         &kAuthorizationVersions,
+         {"roleAssignments", "roleDefinitions", "permissions", "locks"}},
+        {"Microsoft.Insights", &kInsightsVersions, {"eventtypes", "eventCategories"}},
+    };
+    return all;
+}
 
 /// Newest first, as clients take the first one.
 Json versions_json(const Versions& versions) {
@@ -48,44 +68,35 @@ std::set<std::string> types_of_postgres() {
     return types;
 }
 
-Json provider_json(const Call& call, std::string_view ns) {
+Json provider_json(const Call& call, const Provider& provider) {
     Json types = Json::array();
-    if (ns == model::kPostgresNamespace) {
+    if (provider.ns == model::kPostgresNamespace)
         for (const std::string& type : types_of_postgres())
             types.push_back(type_json(call, type, kPostgresVersions, type == "flexibleServers"));
-    } else {
-        for (const char* type : {"subscriptions", "subscriptions/locations", "resourceGroups",
-                                 "subscriptions/resourceGroups", "providers", "resources",
-                                 "tenants", "subscriptions/operationresults"})
-            types.push_back(type_json(call, type, kResourceManagerVersions, false));
-    }
-    return {{"id", fmt::format("/subscriptions/{}/providers/{}", call.subscription(), ns)},
-            {"namespace", ns},
+    for (const std::string_view type : provider.types)
+        types.push_back(type_json(call, std::string(type), *provider.versions, false));
+    return {{"id", fmt::format("/subscriptions/{}/providers/{}", call.subscription(), provider.ns)},
+            {"namespace", provider.ns},
             {"registrationPolicy", "RegistrationFree"},
             {"registrationState", "Registered"},
             {"resourceTypes", types}};
-}
-
-Result<std::string_view> known_namespace(const Call& call) {
-    const std::string& wanted = call.parameter("resourceProviderNamespace");
-    for (const std::string_view each : kNamespaces)
-        if (iequals(each, wanted)) return each;
-    return Error{ErrorCode::unknown_namespace,
-                 fmt::format("the resource namespace '{}' is invalid", wanted.substr(0, 128)),
-                 wanted.substr(0, 128)};
 }
 
 }  // namespace
 
 Answer list_providers(Call& call) {
     Json values = Json::array();
-    for (const std::string_view each : kNamespaces) values.push_back(provider_json(call, each));
+    for (const Provider& each : providers()) values.push_back(provider_json(call, each));
     return json_answer(200, list_body(std::move(values)));
 }
 
 Answer get_provider(Call& call) {
-    HD_TRY(const std::string_view ns, known_namespace(call));
-    return json_answer(200, provider_json(call, ns));
+    const std::string& wanted = call.parameter("resourceProviderNamespace");
+    for (const Provider& each : providers())
+        if (iequals(each.ns, wanted)) return json_answer(200, provider_json(call, each));
+    return Error{ErrorCode::unknown_namespace,
+                 fmt::format("the resource namespace '{}' is invalid", wanted.substr(0, 128)),
+                 wanted.substr(0, 128)};
 }
 
 Answer register_provider(Call& call) { return get_provider(call); }

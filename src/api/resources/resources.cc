@@ -7,7 +7,6 @@
 #include "api/postgres/view.h"
 #include "api/resources/handlers.h"
 #include "base/text.h"
-#include "http/client.h"
 #include "model/json.h"
 #include "store/keys.h"
 
@@ -22,6 +21,8 @@ struct Filter {
     std::string resource_group;
     std::string resource_type;
     std::string name;
+    std::string location;
+    TagFilter tag;
 };
 
 Result<Filter> read_filter(const Call& call) {
@@ -35,9 +36,12 @@ Result<Filter> read_filter(const Call& call) {
             filter.resource_type = term.value;
         else if (term.op == "eq" && term.name == "name")
             filter.name = term.value;
-        else
+        else if (term.op == "eq" && term.name == "location")
+            filter.location = term.value;
+        else if (!filter.tag.take(term))
             return unknown_filter(text,
-                                  "resourceGroup eq 'g', resourceType eq 't' and name eq 'n'");
+                                  "resourceGroup eq 'g', resourceType eq 't', location eq 'l', "
+                                  "tagName eq 'n' and name eq 'n'");
     }
     return filter;
 }
@@ -66,13 +70,12 @@ Answer list(Call& call, std::string_view group) {
     HD_TRY(const Page page, read_page(call, store::keys::servers_in(call.subscription(), where)));
     for (const store::Entry& entry : page.entries) {
         HD_TRY(const auto spec, model::from_json<model::ServerSpec>(entry.value));
-        const bool wanted = filter.name.empty() || iequals(filter.name, spec.name);
+        const bool wanted = (filter.name.empty() || iequals(filter.name, spec.name)) &&
+                            (filter.location.empty() || iequals(filter.location, spec.location)) &&
+                            filter.tag.fits(spec.tags);
         if (wanted && call.may_read(kServerType, spec.id)) values.push_back(resource_json(spec));
     }
-    std::string next = page.next_link;
-    if (const auto text = call.request.query_value("$filter"); text && !next.empty())
-        next += "&$filter=" + http::url_encode(*text);
-    return json_answer(200, list_body(std::move(values), next));
+    return json_answer(200, list_body(std::move(values), with_filter(call, page.next_link)));
 }
 
 }  // namespace

@@ -36,4 +36,8 @@ Error without_secrets(const State& state, Error error) {
     return error;
 }
 
+Error without_secrets(const Template& parsed, Error error) {
+    return without_secrets(parsed.state(), std::move(error));
+}
+
 }  // namespace howdah::api::templates

@@ -178,6 +178,10 @@ Result<Json> outputs(const Template& parsed, const Plan& plan, const ReferenceSo
 /// The body for a person or an answer: secure values are replaced by "*****".
 Json redacted(const PlannedResource& resource);
 
+/// The error without the values of secure parameters, for what others say of a template's
+/// resources.
+Error without_secrets(const Template& parsed, Error error);
+
 /// True if an expression may still be within the text: it begins with "[" and ends with "]".
 bool is_expression(std::string_view text);
 
