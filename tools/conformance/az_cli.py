@@ -72,9 +72,11 @@ class Az:
         self.az = az
         folder = os.path.join(home.folder, folder)
         os.makedirs(folder, exist_ok=True)
+        self.folder = folder  # its home, and where it downloads to
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8",
             "AZURE_CONFIG_DIR": folder, "REQUESTS_CA_BUNDLE": home.credentials["ca_path"],
+            "SSL_CERT_FILE": home.credentials["ca_path"],  # for what it downloads
             "AZURE_CORE_COLLECT_TELEMETRY": "no", "AZURE_CORE_ONLY_SHOW_ERRORS": "yes"}
         cloud = os.path.join(folder, "cloud.json")
         credentials = os.path.join(home.dir, "howdahd", "bootstrap-credentials.json")
@@ -90,7 +92,7 @@ class Az:
     def __call__(self, *arguments):
         """The command's JSON."""
         done = subprocess.run([self.az, *arguments, "-o", "json"], env=self.environment, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=180,
+                              cwd=self.folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=180,
                               check=False)
         if done.returncode != 0:
             raise AzFailed(done.stderr.strip()[-600:])
@@ -220,6 +222,27 @@ def steps_of(az, home):
         az.server("parameter", "set", *child, "-n", "work_mem", "-v", "7001")
         return seen_soon("psql: SHOW tells it", lambda: psql("show work_mem") == "7001kB")
 
+    def log_files():
+        return names(az.server("server-logs", "list", *child))
+
+    def list_logs():
+        az.server("parameter", "set", *child, "-n", "logfiles.download_enable", "-v", "on")
+        home.psql(NAME, "do $$ begin raise exception 'seen by az'; end $$", check=False)
+        return seen_soon("the server's log files, once downloads are on", log_files)
+
+    def download_logs():
+        def found():
+            az.server("server-logs", "download", *child, "-n", *log_files())
+            for name in log_files():
+                path = os.path.join(az.folder, os.path.basename(name))
+                if os.path.exists(path):
+                    with open(path, encoding="utf-8") as file:
+                        if "seen by az" in file.read():
+                            return True
+            return False
+
+        return seen_soon("an error of psql in a downloaded file", found)
+
     def remove_identity():
         az.server("identity", "remove", *child, "-n", "someone", "--yes")
         return seen("GET shows none", not (get().get("identity") or {}).get(
@@ -236,6 +259,7 @@ def steps_of(az, home):
     tuning = {"autonomous-tuning list-settings": lambda: seen(
         "none, as there is no such tuning",
         az.server("autonomous-tuning", "list-settings", *child) == [])} if is_new else {}
+    logs = {"server-logs list": list_logs, "server-logs download": download_logs} if is_new else {}
     return {
         "list-skus": lambda: seen("the editions of the machine", "Burstable" in json.dumps(
             az.server("list-skus", "-l", "local"))),
@@ -271,6 +295,7 @@ def steps_of(az, home):
         "replica list": lambda: seen("a list without replicas",
                                      az.server("replica", "list", *where) == []),
         **tuning,
+        **logs,
         "restart": restart,
         "stop": stop,
         "start": start,
@@ -330,8 +355,6 @@ def other_commands(az):
         "private-link-resource show": child,
         "replica create": ("-g", GROUP, "-n", "az-replica", "--source-server", source),
         "replica promote": (*where, "--yes"),
-        "server-logs download": (*child, "-n", "x"),
-        "server-logs list": child,
         "virtual-endpoint create": (*child, "-n", "x", "-t", "ReadWrite", "-m", "x"),
         "virtual-endpoint delete": (*child, "-n", "x", "--yes"),
         "virtual-endpoint list": child,

@@ -3,6 +3,7 @@ activity log, groups, resources, providers, accounts. Every effect is seen by an
 a GET, by what a new identity may do, or by what a lock forbids."""
 
 import json
+import os
 import uuid
 
 from az_cli import Az, AzFailed
@@ -192,6 +193,67 @@ class Neighbours:
                 "resource wait": lambda: seen("it returns", az(
                     "resource", "wait", "--ids", self.server_id, "--exists") is None),
                 "resource delete": delete}
+
+    # -- templates
+
+    def deployments(self):
+        az = self.az
+        path = os.path.join(az.folder, "template.json")
+        rule = self.server_id + "/firewallRules/deployed"
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({
+                "$schema": "https://schema.management.azure.com/schemas/2019-04-01/"
+                           "deploymentTemplate.json#",
+                "contentVersion": "1.0.0.0",
+                "parameters": {"address": {"type": "string"}},
+                "resources": [{
+                    "type": TYPE + "/firewallRules", "apiVersion": "2025-08-01",
+                    "name": NAME + "/deployed",
+                    "properties": {"startIpAddress": "[parameters('address')]",
+                                   "endIpAddress": "[parameters('address')]"}}],
+                "outputs": {"address": {"type": "string", "value": "[parameters('address')]"}},
+            }, file)
+        given = ("-g", GROUP, "-f", path, "-p", "address=192.0.2.7")
+        one = ("-g", GROUP, "-n", "d1")
+
+        def what_if():
+            found = az("deployment", "group", "what-if", "--no-pretty-print", *given)
+            return seen("it would create the rule, and has not", [
+                c["changeType"] for c in found["changes"]
+                if c["resourceId"].lower() == rule.lower()] == ["Create"]
+                and self.home.get(rule).status == 404)
+
+        def create():
+            made = az("deployment", "group", "create", *given, "-n", "d1")
+            return seen("the output, and GET shows the rule",
+                        made["properties"]["outputs"]["address"]["value"] == "192.0.2.7"
+                        and self.home.get(rule).json["properties"]["endIpAddress"] == "192.0.2.7")
+
+        def delete():
+            az("deployment", "group", "delete", *one)
+            return seen("it is no longer listed, and the rule is still there", "d1" not in [
+                d["name"] for d in az("deployment", "group", "list", "-g", GROUP)]
+                and self.home.get(rule).status == 200)
+
+        return {
+            "deployment group validate": lambda: seen("it is valid", az(
+                "deployment", "group", "validate", *given)["properties"][
+                    "provisioningState"] == "Succeeded" and self.home.get(rule).status == 404),
+            "deployment group what-if": what_if,
+            "deployment group create": create,
+            "deployment group show": lambda: seen("it has succeeded", az(
+                "deployment", "group", "show", *one)["properties"][
+                    "provisioningState"] == "Succeeded"),
+            "deployment group list": lambda: seen("it is listed", "d1" in [
+                d["name"] for d in az("deployment", "group", "list", "-g", GROUP)]),
+            "deployment operation group list": lambda: seen("the rule's", rule.lower() in [
+                o["properties"]["targetResource"]["id"].lower()
+                for o in az("deployment", "operation", "group", "list", *one)
+                if o["properties"].get("targetResource")]),
+            "deployment group export": lambda: seen("the template", az(
+                "deployment", "group", "export", *one)["contentVersion"] == "1.0.0.0"),
+            "deployment group delete": delete,
+        }
 
     # -- identities of programs
 
@@ -442,6 +504,7 @@ def run(az):
     rows = Rows(f"az {az.version()}, neighbours")
     neighbours = Neighbours(az)
     for steps in (neighbours.accounts(), neighbours.groups(), neighbours.resources(),
+                  neighbours.deployments(),
                   neighbours.identities(), neighbours.roles(), neighbours.locks(),
                   neighbours.activity(), neighbours.elsewhere(), neighbours.last()):
         for name, step in steps.items():
