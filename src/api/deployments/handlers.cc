@@ -69,12 +69,7 @@ Result<templates::Scope> scope_of(const Call& call, const RequestBody& body) {
     HD_TRY(const auto group,
            postgres::load_group(
                call, model::ResourceId::group(where.subscription, where.resource_group)));
-    if (group.deleting)
-        return Error{ErrorCode::group_being_deleted,
-                     fmt::format("the resource group '{}' is in deprovisioning state and cannot "
-                                 "perform this operation",
-                                 group.name),
-                     group.id, "wait until it is gone"};
+    if (group.deleting) return postgres::group_being_deleted(group);
     scope.resource_group = group.name;
     scope.resource_group_location = group.location;
     scope.resource_group_tags = group.tags;
@@ -185,7 +180,8 @@ Status expect_group(const Call& call, store::Transaction& txn) {
     HD_TRY(const auto entry, call.context.store.get(store::keys::group(id)));
     if (!entry) return postgres::load_group(call, id).error();
     HD_TRY(const auto group, model::from_json<model::ResourceGroup>(entry->value));
-    txn.expect(store::keys::group(id), group.deleting ? entry->modified + 1 : entry->modified);
+    if (group.deleting) return postgres::group_being_deleted(group);
+    txn.expect(store::keys::group(id), entry->modified);
     return ok_status();
 }
 

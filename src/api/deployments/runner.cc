@@ -35,9 +35,10 @@ bool passes(int status) { return status == 429 || status == 503 || status == 504
 /// The error of a step as it is kept: without secrets, and without its details if it is too long.
 std::string kept_error(const templates::Template& parsed, Json error) {
     constexpr std::size_t kMessageBytesMax = 1024;
-    Error plain{ErrorCode::internal, error.value("message", "")};
+    Error plain{ErrorCode::internal, error.value("message", ""), error.value("target", "")};
     plain = templates::without_secrets(parsed, std::move(plain));
     error["message"] = plain.message.substr(0, kMessageBytesMax);
+    if (error.contains("target")) error["target"] = plain.target;
     std::string text = to_text(error);
     if (text.size() <= kStepErrorBytesMax) return text;
     return to_text(
@@ -253,14 +254,14 @@ bool Runner::start(Work& work, std::size_t index) {
         step.error = kept_error(work.prepared->parsed, error_json(body.error()));
         return true;
     }
-    send(work, step, "PUT", resource.api_version, to_text(*body));
+    put(work, step, resource.api_version, to_text(*body));
     return step.state != "Pending";
 }
 
-void Runner::send(Work& work, model::DeploymentStep& step, const std::string& method,
-                  const std::string& api_version, std::string body) {
+void Runner::put(Work& work, model::DeploymentStep& step, const std::string& api_version,
+                 std::string body) {
     const http::Response response =
-        api_.send(work.who, method, step.id, api_version, std::move(body));
+        api_.send(work.who, "PUT", step.id, api_version, std::move(body));
     HD_FAILPOINT("howdahd.deployment.after_step");
     if (step.started_at.empty()) step.started_at = now();
     if (passes(response.status) && ++step.attempts < kAttemptsMax) return;

@@ -35,8 +35,8 @@ class Runner {
     void progress(Work& work);
     void follow(Work& work, model::DeploymentStep& step);
     bool start(Work& work, std::size_t index);
-    void send(Work& work, model::DeploymentStep& step, const std::string& method,
-              const std::string& api_version, std::string body);
+    void put(Work& work, model::DeploymentStep& step, const std::string& api_version,
+             std::string body);
     void finish(Work& work);
     void cancel_nested(const Work& work);
     Status save(Work& work);

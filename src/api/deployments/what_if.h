@@ -14,7 +14,7 @@ inline constexpr Duration kForecastMax = std::chrono::seconds(10);
 
 /// At most kResourcesMax over all levels. What a deployment would do:
 /// {"resourceId","changeType",...} for every resource of the template and its nested ones, and for
-/// what it would leave alone or delete. Reads as the caller.
+/// what it would leave alone. Reads as the caller.
 Result<Json> what_if(InnerApi& api, const OnBehalf& who, const Prepared& prepared, bool ids_only,
                      const Clock& clock);
 

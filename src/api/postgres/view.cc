@@ -114,6 +114,14 @@ Error child_not_found(const model::ResourceId& id) {
             id.to_string()};
 }
 
+Error group_being_deleted(const model::ResourceGroup& group) {
+    return {ErrorCode::group_being_deleted,
+            fmt::format("the resource group '{}' is in deprovisioning state and cannot perform "
+                        "this operation",
+                        group.name),
+            group.id, "wait until it is gone"};
+}
+
 Result<model::ResourceGroup> load_group(const Call& call, const model::ResourceId& id) {
     const auto group_id = model::ResourceId::group(id.subscription, id.resource_group);
     HD_TRY(const auto entry, call.context.store.get(store::keys::group(group_id)));

@@ -30,6 +30,8 @@ Error server_not_found(const model::ResourceId& id);
 Error child_not_found(const model::ResourceId& id);
 /// ErrorCode::resource_group_not_found unless there is such a group.
 Result<model::ResourceGroup> load_group(const Call& call, const model::ResourceId& id);
+/// What answers while the group is on its way out.
+Error group_being_deleted(const model::ResourceGroup& group);
 
 /// The status that belongs to this life of the server.
 std::optional<model::ServerStatus> status_of(const model::ServerSpec& spec,

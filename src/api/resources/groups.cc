@@ -68,14 +68,6 @@ Result<StoredGroup> find_group(const Call& call, const model::ResourceId& id) {
     return stored;
 }
 
-Error being_deleted(const model::ResourceGroup& group) {
-    return {ErrorCode::group_being_deleted,
-            fmt::format("the resource group '{}' is in deprovisioning state and cannot perform "
-                        "this operation",
-                        group.name),
-            group.id, "wait until it is gone"};
-}
-
 struct GroupBody {
     std::optional<std::string> location;
     std::optional<std::map<std::string, std::string>> tags;
@@ -120,7 +112,7 @@ Status apply(const Call& call, const GroupBody& body, bool is_put, StoredGroup& 
         group.name = name;
         group.location = call.context.location;
     } else {
-        if (group.deleting) return being_deleted(group);
+        if (group.deleting) return postgres::group_being_deleted(group);
         if (is_put && !body.location)
             HD_CHECK(postgres::check_location(call.context, body.location, kGroupType));
         if (body.location && !postgres::is_our_location(call.context, *body.location))
