@@ -68,7 +68,8 @@ struct Api::Impl final : InnerApi {
           router(all_routes()),
           offers(context.store, context.clock),
           activity(context),
-          services{turnstile, offers, *this},
+          known(context.store),
+          services{turnstile, known, offers, *this},
           deployments(context, *this) {}
 
     http::Response send(const OnBehalf& who, const std::string& method, const std::string& path,
@@ -89,6 +90,7 @@ struct Api::Impl final : InnerApi {
     Turnstile turnstile;
     postgres::OfferCache offers;
     Activity activity;
+    Known known;
     Services services;
     deployments::Runner deployments;
 };
@@ -104,8 +106,13 @@ Status Api::Impl::check_subscription(const Call& call) {
                          fmt::format("the provided subscription identifier '{}' is malformed or "
                                      "invalid",
                                      value.substr(0, 64))};
-        HD_TRY(const auto entry, context.store.get(store::keys::subscription(value)));
-        if (!entry)
+        const std::string key = store::keys::subscription(value);
+        HD_TRY(const auto there, known.subscriptions.get(
+                                     key, [&](const auto&) -> Result<std::shared_ptr<const bool>> {
+                                         HD_TRY(const auto entry, context.store.get(key));
+                                         return std::make_shared<const bool>(entry.has_value());
+                                     }));
+        if (!*there)
             return Error{ErrorCode::subscription_not_found,
                          fmt::format("the subscription '{}' could not be found", value)};
     }
@@ -226,6 +233,15 @@ void Api::run_deployments(const std::stop_token& stop) { impl_->deployments.run(
 Status Api::advance_deployments() {
     HD_CHECK(impl_->deployments.advance_all());
     return ok_status();
+}
+
+std::optional<http::Response> Api::handle_at_once(const http::Request& request) {
+    if (request.method != "GET") return std::nullopt;
+    const auto segments = path_segments(request.path);
+    if (!segments.ok()) return std::nullopt;
+    const auto match = impl_->router.match(request.method, *segments, "");
+    if (!match.ok() || match->route->pace != Pace::at_once) return std::nullopt;
+    return handle(request);
 }
 
 http::Response Api::handle(const http::Request& request) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 
@@ -49,6 +50,9 @@ class Api {
     Api& operator=(const Api&) = delete;
 
     http::Response handle(const http::Request& request);
+    /// The same, if the request is one that is answered without waiting for anything but a short
+    /// read of the store; else none, and nothing was done.
+    std::optional<http::Response> handle_at_once(const http::Request& request);
 
     /// Brings deployments of templates about until it is told to stop. One thread at a time.
     void run_deployments(const std::stop_token& stop);

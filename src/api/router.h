@@ -33,6 +33,11 @@ enum class Needs {
     login,  ///< whoever is logged in
 };
 
+enum class Pace {
+    may_wait,
+    at_once,  ///< reads a record or two and waits for nobody
+};
+
 /// One operation of the API.
 struct Route {
     std::string_view method;
@@ -46,6 +51,7 @@ struct Route {
     /// What is not there yet, if there is no handler: "are backups on demand".
     std::string_view missing = {};
     Needs needs = Needs::role;
+    Pace pace = Pace::may_wait;
 };
 
 /// All routes, in the order of the documentation.

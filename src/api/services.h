@@ -6,8 +6,11 @@
 #include <string>
 #include <string_view>
 
+#include "api/remembered.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "core/access/access.h"
+#include "store/store.h"
 
 namespace howdah::api {
 
@@ -48,12 +51,23 @@ class Turnstile {
 
 namespace postgres {
 class OfferCache;
-}
+struct ServerRecord;
+}  // namespace postgres
 class InnerApi;
+
+/// What nearly every request reads.
+struct Known {
+    explicit Known(store::Store& store) : subscriptions(store), access(store), servers(store) {}
+
+    Remembered<bool> subscriptions;              ///< whether there is one, by its key
+    Remembered<core::access::Access> access;     ///< by object id
+    Remembered<postgres::ServerRecord> servers;  ///< by key
+};
 
 /// What requests share. Thread-safe.
 struct Services {
     Turnstile& turnstile;
+    Known& known;
     postgres::OfferCache& offers;
     InnerApi& inner;
 };

@@ -26,6 +26,7 @@ namespace howdah::howdahd {
 namespace {
 
 constexpr int kReconcileThreads = 2;
+constexpr unsigned kApiNetworkThreads = 2;
 constexpr int kExitUsage = 2;
 /// How long the first report of this machine's agent is waited for before addresses are published.
 constexpr Duration kReadyMax = std::chrono::seconds(60);
@@ -65,27 +66,32 @@ std::string own_folder() {
     return problem ? "/usr/bin" : path.parent_path().string();
 }
 
-/// A handler that can be set after the server was started, because what it needs (the address)
-/// is known only then. Before that it answers 503.
-class LateHandler {
+/// A function that can be set after the server was started, because what it needs (the address) is
+/// known only then.
+template <typename Function>
+class Late {
   public:
-    void set(http::Handler handler) {
+    void set(Function function) {
         const std::lock_guard lock(mutex_);
-        handler_ = std::make_shared<const http::Handler>(std::move(handler));
+        function_ = std::make_shared<const Function>(std::move(function));
     }
-    void operator()(http::Request request, http::Responder responder) {
-        std::shared_ptr<const http::Handler> handler;
-        {
-            const std::lock_guard lock(mutex_);
-            handler = handler_;
-        }
-        if (handler) (*handler)(std::move(request), std::move(responder));
+    /// nullptr before that.
+    std::shared_ptr<const Function> get() const {
+        const std::lock_guard lock(mutex_);
+        return function_;
     }
 
   private:
-    std::mutex mutex_;
-    std::shared_ptr<const http::Handler> handler_;  ///< guarded by mutex_
+    mutable std::mutex mutex_;
+    std::shared_ptr<const Function> function_;  ///< guarded by mutex_
 };
+
+/// Answers 503 until it is set.
+http::Handler handler_of(const Late<http::Handler>& late) {
+    return [&late](http::Request request, http::Responder responder) {
+        if (const auto handler = late.get()) (*handler)(std::move(request), std::move(responder));
+    };
+}
 
 /// Starts a server on the wished port, else on the remembered one, else on any free one.
 Result<std::unique_ptr<http::Server>> start_server(http::ServerOptions options, bool must_have_port,
@@ -149,19 +155,27 @@ class Daemon {
         HD_TRY(const auto certificate,
                authorities_->control_plane.issue(control::howdahd_certificate(options_.address),
                                                  clock_.wall()));
-        http::ServerOptions api{.address = options_.address,
-                                .port = options_.api_port,
-                                .certificate_pem = certificate.certificate_pem,
-                                .key_pem = certificate.key_pem.reveal()};
+        http::ServerOptions api{
+            .address = options_.address,
+            .port = options_.api_port,
+            .certificate_pem = certificate.certificate_pem,
+            .key_pem = certificate.key_pem.reveal(),
+            .quick = [this](const http::Request& request) -> std::optional<http::Response> {
+                const auto quick = quick_handler_.get();
+                if (quick == nullptr) return std::nullopt;
+                return (*quick)(request);
+            },
+            .network_threads = kApiNetworkThreads};
         HD_TRY(api_server_, start_server(api, options_.api_port_chosen && options_.api_port != 0,
-                                         ports_.api, std::ref(api_handler_)));
+                                         ports_.api, handler_of(api_handler_)));
         http::ServerOptions link{.address = "127.0.0.1",
                                  .certificate_pem = certificate.certificate_pem,
                                  .key_pem = certificate.key_pem.reveal(),
                                  .client_ca_pem = authorities_->control_plane.certificate_pem(),
                                  .workers = 2,
                                  .body_bytes_max = 8 << 20};
-        HD_TRY(link_server_, start_server(link, false, ports_.agent_link, std::ref(link_handler_)));
+        HD_TRY(link_server_,
+               start_server(link, false, ports_.agent_link, handler_of(link_handler_)));
         if (ports_.agent_link != 0 && ports_.agent_link != link_server_->port())
             agent_is_stale_ = true;
         ports_.api = api_server_->port();
@@ -215,6 +229,8 @@ class Daemon {
             downloads_->handle(
                 request, [shared](http::Response response) { shared->send(std::move(response)); });
         });
+        quick_handler_.set(
+            [this](const http::Request& request) { return api_->handle_at_once(request); });
         link_handler_.set([this](http::Request request, http::Responder responder) {
             fleet_->handle(std::move(request), std::move(responder));
         });
@@ -341,8 +357,9 @@ class Daemon {
     std::optional<control::LogRelay> logs_;
     std::optional<control::Fleet> fleet_;
     std::optional<api::LogDownloads> downloads_;
-    LateHandler api_handler_;
-    LateHandler link_handler_;
+    Late<http::Handler> api_handler_;
+    Late<http::QuickHandler> quick_handler_;
+    Late<http::Handler> link_handler_;
     std::unique_ptr<http::Server> api_server_;
     std::unique_ptr<http::Server> link_server_;
     std::vector<std::jthread> threads_;

@@ -21,8 +21,10 @@ Connections::Connections(Limits limits)
 
 Connections::Connection* Connections::add(int fd, const std::string& address) {
     Connection* added = nullptr;
+    bool is_first = false;
     {
         const std::lock_guard lock(shared_.mutex);
+        is_first = shared_.all.empty();
         added = &shared_.all.emplace_back();
         added->fd = fd;
         added->address = address;
@@ -33,7 +35,7 @@ Connections::Connection* Connections::add(int fd, const std::string& address) {
         ++shared_.counts[address];
         make_room_locked(*added);
     }
-    shared_.changed.notify_all();
+    if (is_first) shared_.used.notify_all();
     return added;
 }
 
@@ -76,7 +78,7 @@ void Connections::remove(Connection* connection) {
         uncount_locked(*connection);
         shared_.all.erase(connection->self);
     }
-    shared_.changed.notify_all();
+    shared_.answered.notify_all();
 }
 
 void Connections::begin_request(Connection* connection) {
@@ -91,6 +93,8 @@ void Connections::expect_peer(Connection* connection) {
     const std::lock_guard lock(shared_.mutex);
     connection->since = clock_.now();
     connection->peer_is_due = true;
+    connection->had_request = true;
+    connection->is_idle = false;
 }
 
 void Connections::begin_answer(Connection* connection,
@@ -111,7 +115,7 @@ void Connections::end_answer(Connection* connection) {
         connection->had_request = true;
         connection->is_idle = true;
     }
-    shared_.changed.notify_all();
+    shared_.answered.notify_all();
 }
 
 void Connections::answer_all(const Response& response, Duration limit) {
@@ -123,7 +127,7 @@ void Connections::answer_all(const Response& response, Duration limit) {
     lock.unlock();
     for (const auto& each : pending) each->answer(response);
     lock.lock();
-    shared_.changed.wait_for(lock, limit, [this] {
+    shared_.answered.wait_for(lock, limit, [this] {
         return std::none_of(shared_.all.begin(), shared_.all.end(),
                             [](const Connection& each) { return each.pending != nullptr; });
     });
@@ -135,8 +139,8 @@ void Connections::cut_slow_peers(const std::stop_token& stop) {
                                  kTickMin, kTickMax);
     std::unique_lock lock(shared_.mutex);
     while (!stop.stop_requested()) {
-        shared_.changed.wait(lock, stop, [this] { return !shared_.all.empty(); });
-        shared_.changed.wait_for(lock, stop, tick, [] { return false; });
+        shared_.used.wait(lock, stop, [this] { return !shared_.all.empty(); });
+        shared_.used.wait_for(lock, stop, tick, [] { return false; });
         const Instant now = clock_.now();
         for (Connection& each : shared_.all) {
             const Duration patience = each.had_request ? limits_.patience : first;

@@ -61,7 +61,7 @@ class Connections {
     void remove(Connection* connection);
     /// The peer has begun to send a request.
     void begin_request(Connection* connection);
-    /// From now on the peer takes the answer.
+    /// The peer has sent a whole request, and from now on takes the answer.
     void expect_peer(Connection* connection);
     /// It is our turn: `pending` will be answered some time.
     void begin_answer(Connection* connection, std::shared_ptr<Responder::Pending> pending);
@@ -79,7 +79,9 @@ class Connections {
 
     struct Shared {
         std::mutex mutex;
-        std::condition_variable_any changed;
+        // Two, so that a request wakes nobody when there is nobody to wake.
+        std::condition_variable_any used;           ///< there is a connection, after there was none
+        std::condition_variable_any answered;       ///< a request or a connection has ended
         std::list<Connection> all;                  ///< oldest first
         std::size_t count = 0;                      ///< of those that are not cut
         std::map<std::string, std::size_t> counts;  ///< likewise, by address

@@ -24,9 +24,10 @@
 #include "http/worker_pool.h"
 
 // How a request goes: libmicrohttpd's network thread calls on_target (request line), then on_access
-// once for the header, once for each piece of the body and once at the end. There the connection is
-// suspended and the request goes to the worker pool. Responder::send resumes the connection from
-// whatever thread, and libmicrohttpd calls on_access again, which queues the answer.
+// once for the header, once for each piece of the body and once at the end. There the quick handler
+// may answer. Else the connection is suspended and the request goes to the worker pool.
+// Responder::send resumes the connection from whatever thread, and libmicrohttpd calls on_access
+// again, which queues the answer.
 
 namespace howdah::http {
 
@@ -246,6 +247,7 @@ class HttpsServer final : public Server {
     HttpsServer(const ServerOptions& options, Handler handler)
         : limits_{options.body_bytes_max, options.header_bytes_max},
           mutual_tls_(!options.client_ca_pem.empty()),
+          quick_(options.quick),
           handler_(std::move(handler)),
           connections_({.patience = options.idle_timeout,
                         .first_request = options.first_request_timeout,
@@ -283,6 +285,7 @@ class HttpsServer final : public Server {
 
     const Limits limits_;
     const bool mutual_tls_;
+    const QuickHandler quick_;
     const Handler handler_;
     Connections connections_;
     WorkerPool workers_;
@@ -425,6 +428,12 @@ MHD_Result HttpsServer::take_body(Exchange* exchange, std::string_view piece) co
 
 MHD_Result HttpsServer::dispatch(MHD_Connection* connection, Exchange* exchange) {
     if (stopping_) return queue_response(connection, going_away());
+    if (quick_ != nullptr) {
+        if (auto response = quick_(exchange->request)) {
+            connections_.expect_peer(state_of(connection));
+            return queue_response(connection, std::move(*response));
+        }
+    }
     exchange->pending = std::make_shared<Responder::Pending>(connection);
     connections_.begin_answer(state_of(connection), exchange->pending);
     // Before anybody can answer, because answering resumes the connection.
@@ -461,6 +470,9 @@ Status HttpsServer::listen(const ServerOptions& options) {
         more.push_back(
             {MHD_OPTION_HTTPS_MEM_TRUST, 0, const_cast<char*>(options.client_ca_pem.c_str())});
     }
+    // A pool of one would be refused.
+    if (options.network_threads > 1)
+        more.push_back({MHD_OPTION_THREAD_POOL_SIZE, options.network_threads, nullptr});
     more.push_back({MHD_OPTION_END, 0, nullptr});
     const unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS | MHD_USE_SUSPEND_RESUME |
                            MHD_USE_ERROR_LOG |
@@ -530,6 +542,7 @@ void Responder::send(Response response) {
 
 Result<std::unique_ptr<Server>> Server::start(const ServerOptions& options, Handler handler) {
     HD_ASSERT(options.workers > 0, "a server without workers");
+    HD_ASSERT(options.network_threads > 0, "a server without network threads");
     auto server = std::make_unique<HttpsServer>(options, std::move(handler));
     HD_CHECK(server->listen(options));
     return std::unique_ptr<Server>(std::move(server));

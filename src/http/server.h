@@ -65,6 +65,10 @@ class Responder {
 };
 
 using Handler = std::function<void(Request request, Responder responder)>;
+/// Answers a request in the network thread, which saves two changes of threads; or leaves it to the
+/// Handler (none). While it runs other connections wait, so it must wait for nobody. Several
+/// threads call it at the same time.
+using QuickHandler = std::function<std::optional<Response>(const Request& request)>;
 
 struct ServerOptions {
     std::string address = "127.0.0.1";
@@ -73,6 +77,8 @@ struct ServerOptions {
     std::string key_pem;
     /// Not empty: clients must show a certificate signed by one of these (mutual TLS).
     std::string client_ca_pem;
+    QuickHandler quick = nullptr;             ///< none: every request goes to the handler
+    unsigned network_threads = 1;             ///< that share the connections
     unsigned workers = 4;                     ///< threads that run handlers
     std::size_t body_bytes_max = 1 << 20;     ///< 413 beyond; never buffered beyond
     std::size_t header_bytes_max = 32 << 10;  ///< 431 beyond
@@ -87,8 +93,9 @@ struct ServerOptions {
     std::chrono::seconds first_request_timeout{5};
 };
 
-/// An HTTPS server (libmicrohttpd, TLS 1.2 and newer): one network thread; parked connections and
-/// long polls hold no thread; handlers run on a fixed pool. Thread-safe.
+/// An HTTPS server (libmicrohttpd, TLS 1.2 and newer): one network thread or a few, each with its
+/// own connections; parked connections and long polls hold no thread; handlers run on a fixed pool.
+/// Thread-safe.
 class Server {
   public:
     static Result<std::unique_ptr<Server>> start(const ServerOptions& options, Handler handler);

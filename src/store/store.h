@@ -101,6 +101,7 @@ class Store {
     /// Removing an absent key changes nothing; a transaction that changes nothing returns the
     /// revision as it is. not_found for a lease that has ended.
     virtual Result<Revision> commit(const Transaction& transaction) = 0;
+    /// Of the last change. Cheap enough to be asked before everything that was remembered is used.
     virtual Result<Revision> revision() = 0;
     /// Events with a revision greater than `after`.
     virtual Result<std::unique_ptr<Watch>> watch(std::string_view prefix, Revision after) = 0;

@@ -422,6 +422,44 @@ TEST(server_plan, what_succeeded_before_the_change_that_failed_stays) {
     EXPECT_EQ(world.view.spec->password_version, 2);
 }
 
+TEST(server_plan, a_change_that_a_later_one_contains_does_not_fail_before_it) {
+    World world;
+    world.create_and_run();
+    change_password(world);
+    world.decide();
+    const model::Action first = world.view.actions.at(0);
+    world.change("UpdateServer");
+    world.view.spec->parameters["work_mem"] = "7002";
+    world.view.results.push_back({first.id, kServer, "inc1", first.kind, first.generation,
+                                  failure(ErrorCode::invalid_argument)});
+    world.decide();
+    EXPECT_FALSE(world.ended.contains("op2")) << "it may yet be made, as the next one has it in it";
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+    EXPECT_EQ(world.ended.at("op3").status, "Succeeded");
+    EXPECT_EQ(world.view.spec->sealed_verifier, "v1:other");
+}
+
+TEST(server_plan, changes_that_fail_together_are_all_taken_back_and_say_so) {
+    World world;
+    world.create_and_run();
+    const auto before = world.view.spec->parameters;
+    world.change("UpdateServer");
+    world.view.spec->parameters["work_mem"] = "a lot";
+    change_password(world);
+    world.decide();
+    world.finish(failure(ErrorCode::invalid_argument));
+    world.decide();
+    for (const char* each : {"op2", "op3"}) {
+        EXPECT_EQ(world.ended.at(each).status, "Failed");
+        EXPECT_NE(world.ended.at(each).failure->hint.find("2 changes were made together"),
+                  std::string::npos);
+    }
+    EXPECT_EQ(world.view.spec->parameters, before);
+    EXPECT_EQ(world.view.spec->sealed_verifier, "v1:sealed");
+}
+
 TEST(server_plan, taking_back_that_fails_itself_is_not_taken_back_again) {
     World world;
     world.create_and_run();

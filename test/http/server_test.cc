@@ -5,6 +5,7 @@
 #include <atomic>
 #include <latch>
 #include <thread>
+#include <tuple>
 
 #include "http/site.h"
 
@@ -72,6 +73,65 @@ TEST_F(ServerTest, an_answer_is_json_unless_it_says_otherwise) {
     const std::string answer = exchange("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
     EXPECT_TRUE(has_status(answer, "204")) << answer;
     EXPECT_NE(answer.find("application/json"), std::string::npos);
+}
+
+TEST_F(ServerTest, a_quick_handler_answers_and_leaves_the_rest_to_the_handler) {
+    options.network_threads = 2;
+    options.quick = [](const Request& request) -> std::optional<Response> {
+        if (request.path != "/quick") return std::nullopt;
+        return Response{.status = 203, .body = "quick " + request.body};
+    };
+    start_echo();
+    const auto connection = peer();
+    for (int i = 0; i < 3; ++i) {
+        connection->send("POST /quick HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+        const std::string quick = connection->receive_answer();
+        EXPECT_TRUE(has_status(quick, "203") && quick.ends_with("quick ab")) << quick;
+        connection->send("POST /slow HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+        const std::string slow = connection->receive_answer();
+        EXPECT_TRUE(has_status(slow, "200") && slow.ends_with("|2:ab")) << slow;
+    }
+}
+
+TEST_F(ServerTest, quick_answers_go_on_while_every_worker_is_busy) {
+    options.workers = 1;
+    options.quick = [](const Request& request) -> std::optional<Response> {
+        if (request.path != "/quick") return std::nullopt;
+        return Response{.status = 203};
+    };
+    std::latch go_on(1);
+    std::latch busy(1);
+    start([&](Request, Responder responder) {
+        busy.count_down();
+        go_on.wait();
+        responder.send({.status = 200});
+    });
+    const auto waiting = peer();
+    waiting->send("GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+    busy.wait();
+    EXPECT_TRUE(has_status(exchange("GET /quick HTTP/1.1\r\nHost: h\r\n\r\n"), "203"));
+    go_on.count_down();
+    EXPECT_TRUE(has_status(waiting->receive_answer(), "200"));
+}
+
+TEST_F(ServerTest, several_network_threads_serve_many_connections_and_stop_while_they_are_busy) {
+    options.network_threads = 3;
+    options.quick = [](const Request& request) -> std::optional<Response> {
+        if (request.path != "/quick") return std::nullopt;
+        return Response{.status = 203};
+    };
+    start([this](Request, Responder responder) { parking.park(std::move(responder)); });
+    std::vector<std::unique_ptr<TlsPeer>> peers;
+    for (int i = 0; i < 12; ++i) {
+        peers.push_back(peer());
+        ASSERT_NE(peers.back(), nullptr);
+        peers.back()->send("GET /quick HTTP/1.1\r\nHost: h\r\n\r\n");
+        EXPECT_TRUE(has_status(peers.back()->receive_answer(), "203")) << i;
+        peers.back()->send("GET /parked HTTP/1.1\r\nHost: h\r\n\r\n");
+    }
+    ASSERT_TRUE(parking.wait_for(peers.size()));
+    server.reset();
+    for (const auto& each : peers) EXPECT_TRUE(has_status(each->receive_answer(), "503"));
 }
 
 /// Letters that are made while they are read; breaks off at `broken_at`.
@@ -406,16 +466,20 @@ TEST_F(ServerTest, a_thousand_idle_connections_disturb_nobody) {
 }
 
 /// One place too few, of an address or in all.
-class FullHouse : public ServerTest, public testing::WithParamInterface<bool> {
+class FullHouse : public ServerTest,
+                  public testing::WithParamInterface<std::tuple<bool, unsigned>> {
   protected:
     static constexpr unsigned kPlaces = 5;
     FullHouse() {
-        (GetParam() ? options.connections_per_address_max : options.connections_max) = kPlaces;
+        const auto [by_address, threads] = GetParam();
+        (by_address ? options.connections_per_address_max : options.connections_max) = kPlaces;
+        options.network_threads = threads;
     }
     static constexpr const char* kGet = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
 };
 
-INSTANTIATE_TEST_SUITE_P(ServerTest, FullHouse, testing::Bool());
+INSTANTIATE_TEST_SUITE_P(ServerTest, FullHouse,
+                         testing::Combine(testing::Bool(), testing::Values(1U, 2U)));
 
 TEST_P(FullHouse, those_who_say_nothing_give_way_the_oldest_first) {
     start_echo();

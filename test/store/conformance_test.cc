@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <random>
@@ -102,6 +103,22 @@ TEST_P(store, all_changes_of_a_transaction_happen_at_one_revision) {
     EXPECT_EQ(modified_of(*store_, "/a"), 2);
     EXPECT_EQ(modified_of(*store_, "/b"), 2);
     EXPECT_EQ(modified_of(*store_, "/gone"), 0);
+}
+
+TEST_P(store, the_revision_is_never_behind_what_was_committed) {
+    std::atomic<Revision> committed = 0;
+    std::atomic<int> behind = 0;
+    std::jthread reader([&](const std::stop_token& stop) {
+        while (!stop.stop_requested()) {
+            const Revision at_least = committed;
+            if (store_->revision().value() < at_least) ++behind;
+        }
+    });
+    for (int i = 0; i < 200; ++i) committed = put(*store_, "/a", std::to_string(i));
+    reader.request_stop();
+    reader.join();
+    EXPECT_EQ(behind, 0);
+    EXPECT_EQ(store_->revision().value(), 200);
 }
 
 TEST_P(store, what_changes_nothing_has_no_revision) {

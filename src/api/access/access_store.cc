@@ -79,7 +79,13 @@ Result<Access> access_of(store::Store& store, std::string_view object_id) {
 }
 
 Status authorize(Call& call) {
-    HD_TRY(call.access, access_of(call.context.store, call.caller.object_id));
+    HD_TRY(const auto access,
+           call.services.known.access.get(
+               call.caller.object_id, [&](const auto&) -> Result<std::shared_ptr<const Access>> {
+                   HD_TRY(Access read, access_of(call.context.store, call.caller.object_id));
+                   return std::make_shared<const Access>(std::move(read));
+               }));
+    call.access = *access;
     const Requirement& required = call.requirement;
     switch (call.route->needs) {
         case Needs::login:

@@ -8,8 +8,8 @@
 #include "core/access/access.h"
 #include "store/store.h"
 
-/// Roles, assignments and locks as the store has them. Read anew for every request, so that what
-/// is taken away is gone at once. Stateless; thread-safe.
+/// Roles, assignments and locks as the store has them. Read anew when anything in the store has
+/// changed, so that what is taken away is gone at once. Stateless; thread-safe.
 namespace howdah::api {
 
 /// As Azure has them, for one subscription; here for all.

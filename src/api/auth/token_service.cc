@@ -339,6 +339,15 @@ Result<http::Claims> TokenService::verify(std::string_view token, const http::Re
     return Error{ErrorCode::unauthenticated, "the access token is invalid"};
 }
 
+Result<std::shared_ptr<const std::optional<Principal>>> TokenService::known_principal(
+    const std::string& client_id) {
+    using Shared = std::shared_ptr<const std::optional<Principal>>;
+    return principals_.get(client_id, [&](const auto&) -> Result<Shared> {
+        HD_TRY(auto read, find_principal(context_.store, client_id));
+        return std::make_shared<const std::optional<Principal>>(std::move(read));
+    });
+}
+
 Result<Caller> TokenService::authenticate(const http::Request& request) {
     const std::string_view header = request.header("authorization");
     if (header.empty())
@@ -358,7 +367,8 @@ Result<Caller> TokenService::authenticate(const http::Request& request) {
                                  "tenant '{}' associated with this subscription",
                                  context_.tenant_id)};
     }
-    HD_TRY(const auto principal, find_principal(context_.store, claims->app_id));
+    HD_TRY(const auto known, known_principal(claims->app_id));
+    const std::optional<Principal>& principal = *known;
     if (!principal || principal->object_id != claims->subject) {
         note_refusal(request, "its principal is not there");
         return Error{ErrorCode::unauthenticated, "the access token is invalid"};

@@ -7,9 +7,11 @@
 #include "api/api.h"
 #include "api/auth/device_logins.h"
 #include "api/auth/failure_limit.h"
+#include "api/auth/principal.h"
 #include "api/auth/sessions.h"
 #include "api/auth/verified_tokens.h"
 #include "api/call.h"
+#include "api/remembered.h"
 
 namespace howdah::api {
 
@@ -28,7 +30,8 @@ class TokenService {
           failures_(context.clock),
           noted_(context.clock),
           logins_(context.clock, context.ids),
-          sessions_(context.store, context.secrets, context.clock, context.ids) {}
+          sessions_(context.store, context.secrets, context.clock, context.ids),
+          principals_(context.store) {}
 
     /// The answer, if the path belongs to the authority; these paths need no token.
     std::optional<http::Response> answer(const http::Request& request,
@@ -61,6 +64,8 @@ class TokenService {
     http::Response unknown_tenant(std::string_view error, std::string_view tenant) const;
     http::Response unavailable() const;
     http::Response unknown_resource(const Error& error) const;
+    Result<std::shared_ptr<const std::optional<Principal>>> known_principal(
+        const std::string& client_id);
     Result<http::Claims> verify(std::string_view token, const http::Request& request);
     /// Whether a refusal of this kind, from this address, is still worth a line in the log.
     bool may_note(std::string_view kind, const http::Request& request);
@@ -82,6 +87,7 @@ class TokenService {
     DeviceLogins logins_;
     Sessions sessions_;
     VerifiedTokens verified_;
+    Remembered<std::optional<Principal>> principals_;  ///< by client id
 };
 
 /// GET /metadata/endpoints, in the three shapes that clients ask for.

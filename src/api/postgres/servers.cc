@@ -163,9 +163,9 @@ Answer put_server(Call& call) {
 }
 
 Answer get_server(Call& call) {
-    HD_TRY(const ServerRecord server, load_server(call, server_id(call)));
+    HD_TRY(const auto server, find_server(call, server_id(call)));
     HD_TRY(const auto offer, call.services.offers.recent());
-    return json_answer(200, server_json(call, server, *offer));
+    return json_answer(200, server_json(call, *server, *offer));
 }
 
 Answer patch_server(Call& call) {

@@ -138,21 +138,42 @@ std::optional<model::ServerStatus> status_of(const model::ServerSpec& spec,
     return status;
 }
 
-Result<ServerRecord> load_server(const Call& call, const model::ResourceId& id) {
-    HD_TRY(const auto entry, call.context.store.get(store::keys::server(id)));
+namespace {
+
+Result<SharedServer> read_server(const Call& call, const model::ResourceId& id,
+                                 const SharedServer& previous) {
+    store::Store& store = call.context.store;
+    HD_TRY(const auto entry, store.get(store::keys::server(id)));
     if (!entry) {
         HD_CHECK(load_group(call, id));
         return server_not_found(id);
     }
-    ServerRecord server;
-    HD_TRY(server.spec, model::from_json<model::ServerSpec>(entry->value));
-    server.modified = entry->modified;
-    HD_TRY(const auto status, call.context.store.get(store::keys::status(id.key())));
+    HD_TRY(const auto status, store.get(store::keys::status(id.key())));
+    const store::Revision status_modified = status ? status->modified : 0;
+    if (previous != nullptr && previous->modified == entry->modified &&
+        previous->status_modified == status_modified)
+        return previous;
+    auto server = std::make_shared<ServerRecord>();
+    HD_TRY(server->spec, model::from_json<model::ServerSpec>(entry->value));
+    server->modified = entry->modified;
+    server->status_modified = status_modified;
     if (status) {
         HD_TRY(model::ServerStatus record, model::from_json<model::ServerStatus>(status->value));
-        server.status = status_of(server.spec, std::move(record));
+        server->status = status_of(server->spec, std::move(record));
     }
-    return server;
+    return SharedServer(std::move(server));
+}
+
+}  // namespace
+
+Result<ServerRecord> load_server(const Call& call, const model::ResourceId& id) {
+    HD_TRY(const auto server, find_server(call, id));
+    return *server;
+}
+
+Result<SharedServer> find_server(const Call& call, const model::ResourceId& id) {
+    return call.services.known.servers.get(
+        id.key(), [&](const SharedServer& previous) { return read_server(call, id, previous); });
 }
 
 std::string state_of(const ServerRecord& server) {

@@ -18,12 +18,16 @@ struct ServerRecord {
     store::Revision modified = 0;
     /// Of this life of the server; none if control has not written one yet.
     std::optional<model::ServerStatus> status;
+    store::Revision status_modified = 0;  ///< 0: there is none
 };
+using SharedServer = std::shared_ptr<const ServerRecord>;
 
 /// The id of the server that the path names.
 model::ResourceId server_id(const Call& call);
 
 /// Errors: resource_group_not_found, not_found (in Azure's words).
+Result<SharedServer> find_server(const Call& call, const model::ResourceId& id);
+/// The same, to be changed.
 Result<ServerRecord> load_server(const Call& call, const model::ResourceId& id);
 Error server_not_found(const model::ResourceId& id);
 /// What answers for a child that is not there.

@@ -13,7 +13,7 @@ constexpr const Versions* kV = &kResourceManagerVersions;
 constexpr Route kRoutes[] = {
     {"GET", "/tenants", "tenants", "list", kV, list_tenants, {}, Needs::login},
     {"GET", "/subscriptions", "subscriptions", "list", kV, list_subscriptions, {}, Needs::login},
-    {"GET", HD_S, "subscriptions", "get", kV, get_subscription, {}, Needs::any_role},
+    {"GET", HD_S, "subscriptions", "get", kV, get_subscription, {}, Needs::any_role, Pace::at_once},
     {"GET",
      HD_S "/locations",
      "subscriptions",
@@ -41,7 +41,7 @@ constexpr Route kRoutes[] = {
      Needs::any_role},
     {"GET", HD_S "/resourceGroups", "resourceGroups", "list", kV, list_groups, {}, Needs::any_role},
     {"PUT", HD_G, "resourceGroups", "createOrUpdate", kV, put_group},
-    {"GET", HD_G, "resourceGroups", "get", kV, get_group},
+    {"GET", HD_G, "resourceGroups", "get", kV, get_group, {}, Needs::role, Pace::at_once},
     {"HEAD", HD_G, "resourceGroups", "checkExistence", kV, head_group},
     {"PATCH", HD_G, "resourceGroups", "update", kV, patch_group},
     {"DELETE", HD_G, "resourceGroups", "delete", kV, delete_group},

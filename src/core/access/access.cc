@@ -96,15 +96,17 @@ std::span<const model::RoleDefinition> built_in_roles() {
 }
 
 bool Access::allows(std::string_view action, std::string_view scope) const {
+    if (grants_ == nullptr) return false;
     const std::string key = scope_key(scope);
-    return std::any_of(grants_.begin(), grants_.end(), [&](const Grant& grant) {
+    return std::any_of(grants_->begin(), grants_->end(), [&](const Grant& grant) {
         return is_within(key, grant.scope) && role_allows(grant.role, action);
     });
 }
 
 bool Access::touches(std::string_view scope) const {
+    if (grants_ == nullptr) return false;
     const std::string key = scope_key(scope);
-    return std::any_of(grants_.begin(), grants_.end(), [&](const Grant& grant) {
+    return std::any_of(grants_->begin(), grants_->end(), [&](const Grant& grant) {
         return is_within(key, grant.scope) || is_within(grant.scope, key);
     });
 }

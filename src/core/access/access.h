@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,18 +34,19 @@ struct Grant {
     model::RoleDefinition role;
 };
 
-/// What one principal may do. A value.
+/// What one principal may do. A value that is cheap to copy.
 class Access {
   public:
     Access() = default;  ///< nothing
-    explicit Access(std::vector<Grant> grants) : grants_(std::move(grants)) {}
+    explicit Access(std::vector<Grant> grants)
+        : grants_(std::make_shared<const std::vector<Grant>>(std::move(grants))) {}
 
     bool allows(std::string_view action, std::string_view scope) const;
     /// True if a grant is at, above or below the scope: such a principal may know that it exists.
     bool touches(std::string_view scope) const;
 
   private:
-    std::vector<Grant> grants_;
+    std::shared_ptr<const std::vector<Grant>> grants_;  ///< nullptr: none
 };
 
 /// The locks that forbid the action. Deleting is forbidden by any lock at, above or below the

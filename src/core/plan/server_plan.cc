@@ -126,6 +126,7 @@ class Planner {
     void fail_database(Operation& operation, Failure failure);
     std::optional<Action> database_action(const Operation& operation) const;
     // Operations.
+    Failure shared_failure() const;
     void end_operations();
     void end(Operation& operation, const char* status, std::optional<Failure> failure = {});
     void show_progress(Operation& operation, std::string text);
@@ -228,9 +229,12 @@ void Planner::take_failure(const ActionResult& result) {
         std::any_of(view_.actions.begin(), view_.actions.end(),
                     [&](const Action& each) { return each.id == result.action_id; });
     const bool is_renewal = result.generation <= status_.observed_generation;
+    // A later change has everything in it that this one had, so what becomes of that one counts
+    // for both: what fails now may yet be made.
+    if (!is_renewal && result.generation < spec_.generation) return;
     if (!may_pass(*result.failure)) return fail_generation(result.generation, *result.failure);
     // A late word about an attempt that was given up, or is repeated already.
-    if (!is_current || (!is_renewal && result.generation < spec_.generation)) return;
+    if (!is_current) return;
     const std::int64_t retries =
         status_.retry_generation == result.generation ? status_.retries : 0;
     if (retries >= kRetriesMax) return fail_generation(result.generation, *result.failure);
@@ -558,8 +562,26 @@ std::string Planner::server_progress() const {
     return fmt::format("bringing PostgreSQL {} to the wanted state", spec_.version);
 }
 
+/// Of the change that failed, for everybody whose request was part of it.
+Failure Planner::shared_failure() const {
+    Failure failure = status_.failure.value_or(Failure{});
+    const auto shares =
+        std::count_if(operations_.begin(), operations_.end(), [&](const auto& each) {
+            return each.end_time.empty() && !is_database_operation(each) &&
+                   each.kind != "DeleteServer" && each.generation > status_.observed_generation &&
+                   each.generation <= status_.failed_generation;
+        });
+    if (shares > 1)
+        failure.hint = fmt::format(
+            "{} changes were made together and none of them is in force; send again those that are "
+            "not to blame",
+            shares);
+    return failure;
+}
+
 void Planner::end_operations() {
     const std::string progress = server_progress();
+    const Failure failure = shared_failure();
     for (std::size_t i = 0; i < operations_.size(); ++i) {
         Operation& each = operations_[i];
         if (each.end_time.empty() && !each.incarnation.empty() &&
@@ -571,7 +593,7 @@ void Planner::end_operations() {
             if (!is_deletion && each.generation <= status_.observed_generation)
                 end(each, "Succeeded");
             else if (each.generation <= status_.failed_generation)
-                end(each, "Failed", status_.failure);
+                end(each, "Failed", failure);
             else
                 show_progress(each, progress);
         }

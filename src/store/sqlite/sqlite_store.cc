@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 #include <string.h>
 
+#include <atomic>
 #include <cerrno>
 #include <mutex>
 #include <set>
@@ -23,6 +24,7 @@ constexpr std::int64_t kSequencePerRevision = 1024;
 /// Old history is removed once every so many revisions, in the transaction of a commit.
 constexpr Revision kCompactEvery = 256;
 constexpr std::int64_t kPageBytes = 4096;
+constexpr Revision kUnknown = -1;
 /// Beyond this size the check at opening takes too long; damage then shows at the first read.
 constexpr std::int64_t kCheckedAtOpenBytesMax = 64 << 20;
 
@@ -123,6 +125,7 @@ class SqliteStore final : public Store, private HistorySource {
         : options_(options),
           writer_(std::move(writer)),
           reader_(std::move(reader)),
+          newest_(revision),
           leases_(clock),
           hub_(*this, revision) {}
 
@@ -151,6 +154,8 @@ class SqliteStore final : public Store, private HistorySource {
     // REQUIRES of all below: writer_mutex_.
     Status check_conditions(const Transaction& transaction);
     Result<Applied> apply(const std::vector<Transaction::Change>& changes);
+    /// Commits and tells the watchers.
+    Status finish(WriteTransaction& sqlite, const Applied& applied);
     Result<std::optional<Revision>> write(const Transaction::Change& change, Revision revision);
     Result<bool> remove_some_keys_of(LeaseId lease);
     Status end_lease(LeaseId lease);
@@ -163,6 +168,8 @@ class SqliteStore final : public Store, private HistorySource {
     Writer writer_;
     std::mutex reader_mutex_;
     Reader reader_;
+    /// Of the last commit, so that asking for it costs nothing; changes with writer_mutex_ held.
+    std::atomic<Revision> newest_;
     LeaseBook leases_;
     WatchHub hub_;
 };
@@ -266,15 +273,25 @@ Result<Revision> SqliteStore::commit(const Transaction& transaction) {
     HD_CHECK(check_conditions(transaction));
     HD_TRY(const Applied applied, apply(transaction.changes()));
     if (applied.keys.empty()) return applied.revision;
-    HD_CHECK(sqlite.commit());
-    hub_.publish(applied.revision, applied.keys);
+    HD_CHECK(finish(sqlite, applied));
     return applied.revision;
 }
 
 Result<Revision> SqliteStore::revision() {
     HD_CHECK(remove_due());
+    const Revision known = newest_;
+    if (known != kUnknown) return known;
     const std::lock_guard lock(reader_mutex_);
     return read_revision(reader_.newest);
+}
+
+Status SqliteStore::finish(WriteTransaction& sqlite, const Applied& applied) {
+    const Status done = sqlite.commit();
+    // What failed may have happened all the same: only the file knows then.
+    newest_ = done.ok() ? applied.revision : kUnknown;
+    HD_CHECK(done);
+    hub_.publish(applied.revision, applied.keys);
+    return ok_status();
 }
 
 Result<std::unique_ptr<Watch>> SqliteStore::watch(std::string_view prefix, Revision after) {
@@ -380,8 +397,7 @@ Result<bool> SqliteStore::remove_some_keys_of(LeaseId lease) {
     const bool is_last = removal.changes().size() < kTransactionChangesMax;
     HD_TRY(const Applied applied, apply(removal.changes()));
     if (is_last) HD_CHECK(writer_.remove_lease.bind(1, lease).run());
-    HD_CHECK(sqlite.commit());
-    if (!applied.keys.empty()) hub_.publish(applied.revision, applied.keys);
+    HD_CHECK(applied.keys.empty() ? sqlite.commit() : finish(sqlite, applied));
     return !is_last;
 }
 
