@@ -320,8 +320,8 @@ TEST(layers, a_wrong_include_is_found) {
 
 TEST(layers, every_test_folder_is_of_a_module_or_a_known_kind) {
     const Table table = read_table();
-    const std::set<std::string> kinds = {"layers", "integration", "e2e",
-                                         "fuzz",   "bench",       "terraform"};
+    const std::set<std::string> kinds = {"layers", "integration", "e2e",      "fuzz",
+                                         "bench",  "sim",         "terraform"};
     for (const auto& entry : fs::directory_iterator(HOWDAH_SOURCE_DIR "/test")) {
         const std::string name = entry.path().filename();
         if (!entry.is_directory()) continue;

@@ -1,0 +1,339 @@
+#include "core/ha/ha.h"
+
+#include <algorithm>
+#include <array>
+
+namespace howdah::core::ha {
+namespace {
+
+// ---------------------------------------------------------------------------------------------
+// What the rules ask
+
+bool leads(const View& v) { return v.record && v.record->primary == v.self; }
+bool is_in_set(const View& v) { return v.record && v.record->sync_set.contains(v.self); }
+bool is_alone(const View& v) { return v.record->sync_set.empty(); }
+bool is_primary(const View& v) { return v.postgres == Postgres::primary; }
+bool is_standby(const View& v) { return v.postgres == Postgres::standby; }
+bool is_stopped(const View& v) { return v.postgres == Postgres::stopped; }
+
+const Peer* find_peer(const View& v, const MemberId& id) {
+    const auto found = std::find_if(v.peers.begin(), v.peers.end(),
+                                    [&](const Peer& each) { return each.id == id; });
+    return found == v.peers.end() ? nullptr : &*found;
+}
+
+/// The lease, or the word of every member that could be promoted: while the store is away the
+/// members themselves can say that nobody takes over.
+bool has_authority(const View& v) {
+    if (v.lease_holds) return true;
+    return std::all_of(v.record->sync_set.begin(), v.record->sync_set.end(),
+                       [&](const MemberId& each) {
+                           const Peer* peer = find_peer(v, each);
+                           return peer != nullptr && peer->has_promised;
+                       });
+}
+
+/// A running primary whose record was read just now and who may change it.
+bool may_change(const View& v) {
+    return leads(v) && is_primary(v) && v.store_answers && v.lease_holds;
+}
+
+bool waits_for_all(const View& v) {
+    return v.waits_for && std::includes(v.waits_for->begin(), v.waits_for->end(),
+                                        v.record->sync_set.begin(), v.record->sync_set.end());
+}
+
+/// The member that PostgreSQL waits for already and that is to join the sync_set.
+const Peer* growing(const View& v) {
+    if (!v.waits_for) return nullptr;
+    for (const MemberId& each : *v.waits_for) {
+        const Peer* peer = v.record->sync_set.contains(each) ? nullptr : find_peer(v, each);
+        if (peer != nullptr && peer->is_streaming && v.record->wants_standby) return peer;
+    }
+    return nullptr;
+}
+
+/// A member of the sync_set that holds every commit up.
+std::optional<MemberId> lost_standby(const View& v) {
+    for (const MemberId& each : v.record->sync_set) {
+        const Peer* peer = find_peer(v, each);
+        if (peer == nullptr || !peer->is_streaming || !v.record->wants_standby) return each;
+    }
+    return std::nullopt;
+}
+
+const Peer* candidate(const View& v) {
+    const Peer* best = nullptr;
+    for (const MemberId& each : v.record->sync_set) {
+        const Peer* peer = find_peer(v, each);
+        if (peer == nullptr || !peer->is_alive) continue;
+        if (best == nullptr || v.record->successor == each) best = peer;
+    }
+    return best;
+}
+
+const Peer* new_standby(const View& v) {
+    if (!v.record->wants_standby || !v.waits_for) return nullptr;
+    for (const Peer& each : v.peers)
+        if (each.is_streaming && !v.waits_for->contains(each.id)) return &each;
+    return nullptr;
+}
+
+/// Others than those of the sync_set, and nobody who is about to join it.
+bool waits_for_strangers(const View& v) {
+    if (!v.waits_for || growing(v) != nullptr) return false;
+    return !std::includes(v.record->sync_set.begin(), v.record->sync_set.end(),
+                          v.waits_for->begin(), v.waits_for->end());
+}
+
+bool primary_is_alive(const View& v) {
+    const Peer* primary = find_peer(v, v.record->primary);
+    return primary != nullptr && primary->is_alive;
+}
+
+/// There is a primary to learn from.
+bool can_follow(const View& v) { return !leads(v) && v.store_answers && primary_is_alive(v); }
+
+// ---------------------------------------------------------------------------------------------
+// The table. The first row that holds is what happens, so a row that waits guards those below it.
+
+using enum Section;
+
+constexpr std::array kRules = {
+    // Fence: an instance that must not go on as primary.
+    Rule{"F1", fence, [](const View& v) { return is_primary(v) && v.record && !leads(v); },
+         Action::stop_now, "the record names another primary", true},
+    Rule{"F2", fence,
+         [](const View& v) {
+             return is_primary(v) && leads(v) && !is_alone(v) && !has_authority(v);
+         },
+         Action::stop_now, "neither the lease nor promises hold, so a standby may have taken over",
+         true},
+    Rule{"F3", fence,
+         [](const View& v) {
+             return is_primary(v) && leads(v) && v.is_hung && v.store_answers &&
+                    candidate(v) != nullptr;
+         },
+         Action::stop_now, "PostgreSQL does not answer, and a standby can go on"},
+    Rule{"F4", fence, [](const View& v) { return v.postgres == Postgres::starting; }, Action::wait,
+         "PostgreSQL starts"},
+    Rule{"F5", fence, [](const View& v) { return !v.record.has_value(); }, Action::wait,
+         "the record was never read"},
+
+    // Lead: the record names this member.
+    Rule{"L1", lead, [](const View& v) { return leads(v) && v.store_answers && v.change_in_doubt; },
+         Action::touch, "an own change may still happen, and must not be built upon", true},
+    Rule{"L2", lead,
+         [](const View& v) {
+             return is_stopped(v) && leads(v) && v.store_answers && candidate(v) != nullptr;
+         },
+         Action::hand_over, "the primary is down, and a member of the sync_set has every commit"},
+    Rule{"L3", lead,
+         [](const View& v) {
+             return is_stopped(v) && leads(v) && v.store_answers && v.own_term != v.record->term;
+         },
+         Action::start_standby, "only a promotion leaves the timeline of the primary before", true},
+    Rule{"L4", lead, [](const View& v) { return is_stopped(v) && leads(v) && v.store_answers; },
+         Action::start_primary, "nobody else can go on"},
+    Rule{"L5", lead, [](const View& v) { return is_stopped(v) && leads(v) && !is_alone(v); },
+         Action::wait, "the store does not answer, and a standby may have been promoted"},
+    Rule{"L6", lead,
+         [](const View& v) { return is_stopped(v) && leads(v) && v.own_term == v.record->term; },
+         Action::start_primary, "nobody else can ever have been promoted"},
+    Rule{"L7", lead, [](const View& v) { return is_standby(v) && leads(v) && v.receives; },
+         Action::cut, "the old primary could still be acknowledged through the stream"},
+    Rule{"L8", lead, [](const View& v) { return is_standby(v) && leads(v); }, Action::promote,
+         "no other member can be acknowledged any more"},
+    Rule{"L9", lead, [](const View& v) { return is_primary(v) && leads(v) && !waits_for_all(v); },
+         Action::set_sync, "commits must wait for every member of the sync_set"},
+    Rule{"L10", lead, [](const View& v) { return may_change(v) && !v.record->is_noted(); },
+         Action::note_timeline, "a former primary must learn where this timeline began", true},
+    Rule{"L11", lead, [](const View& v) { return may_change(v) && lost_standby(v).has_value(); },
+         Action::shrink, "a standby is lost, and commits wait for it"},
+    Rule{"L12", lead, [](const View& v) { return may_change(v) && waits_for_strangers(v); },
+         Action::set_sync, "the store says that commits need not wait for it any more"},
+    Rule{"L13", lead,
+         [](const View& v) {
+             return may_change(v) && growing(v) != nullptr && !growing(v)->has_caught_up;
+         },
+         Action::wait, "a commit from before PostgreSQL waited may not be on the new standby",
+         true},
+    Rule{"L14", lead, [](const View& v) { return may_change(v) && growing(v) != nullptr; },
+         Action::grow, "the new standby has every commit, and PostgreSQL waits for it"},
+    Rule{"L15", lead, [](const View& v) { return may_change(v) && new_standby(v) != nullptr; },
+         Action::set_sync, "a standby streams and is to join the sync_set"},
+    Rule{"L16", lead,
+         [](const View& v) {
+             return may_change(v) && v.record->successor &&
+                    !v.record->sync_set.contains(*v.record->successor);
+         },
+         Action::forget_successor, "the successor cannot take over"},
+    Rule{"L17", lead,
+         [](const View& v) { return may_change(v) && v.record->successor.has_value(); },
+         Action::stop_clean, "a switchover is asked for"},
+    Rule{"L18", lead, [](const View& v) { return leads(v); }, Action::wait, "all is well"},
+
+    // Follow: another member is the primary.
+    Rule{"W1", follow,
+         [](const View& v) {
+             return !is_in_set(v) && can_follow(v) &&
+                    (v.postgres == Postgres::absent || v.history == History::unknown);
+         },
+         Action::clone, "the directory has no place in the record's history", true},
+    Rule{"W2", follow,
+         [](const View& v) {
+             return !is_in_set(v) && can_follow(v) && v.history == History::diverged;
+         },
+         Action::rewind, "the directory has WAL of its own behind a switch", true},
+    Rule{"W3", follow,
+         [](const View& v) { return is_stopped(v) && (is_in_set(v) || can_follow(v)); },
+         Action::start_standby, "the primary needs a standby, or a successor"},
+    Rule{"W4", follow,
+         [](const View& v) {
+             return is_standby(v) && can_follow(v) && v.follows != v.record->primary;
+         },
+         Action::follow, "another member is the primary now"},
+
+    // Succeed: a standby beside a primary that may be gone.
+    Rule{"S1", succeed, [](const View& v) { return is_standby(v) && !is_in_set(v); }, Action::wait,
+         "only a member of the sync_set has every acknowledged commit", true},
+    Rule{"S2", succeed, [](const View& v) { return is_standby(v) && !v.store_answers; },
+         Action::wait, "without the store nobody can take over"},
+    Rule{"S3", succeed, [](const View& v) { return is_standby(v) && primary_is_alive(v); },
+         Action::wait, "the primary renews its lease", true},
+    Rule{"S4", succeed, [](const View& v) { return is_standby(v) && v.has_promised; }, Action::wait,
+         "the primary was promised that nobody takes over", true},
+    Rule{"S5", succeed, [](const View& v) { return is_standby(v) && v.replay_is_paused; },
+         Action::wait, "it would not come up while replay is paused"},
+    Rule{"S6", succeed, [](const View& v) { return is_standby(v); }, Action::take_over,
+         "the primary's lease ran out"},
+    Rule{"S7", succeed, [](const View&) { return true; }, Action::wait,
+         "there is no primary to learn from"},
+};
+
+Members names_for(const View& v) {
+    Members names = v.record->sync_set;
+    if (waits_for_strangers(v)) return names;
+    if (v.waits_for) names.insert(v.waits_for->begin(), v.waits_for->end());
+    if (const Peer* joining = may_change(v) ? new_standby(v) : nullptr) names.insert(joining->id);
+    return names;
+}
+
+std::optional<MemberId> peer_for(const View& v, Action action) {
+    const auto id_of = [](const Peer* peer) {
+        return peer == nullptr ? std::optional<MemberId>() : std::optional(peer->id);
+    };
+    switch (action) {
+        case Action::grow:
+            return id_of(growing(v));
+        case Action::shrink:
+            return lost_standby(v);
+        case Action::hand_over:
+            return id_of(candidate(v));
+        default:
+            return std::nullopt;
+    }
+}
+
+}  // namespace
+
+std::span<const Rule> rules() { return kRules; }
+
+Decision decide(const View& view, std::span<const Rule> table) {
+    for (const Rule& rule : table) {
+        if (!rule.holds(view)) continue;
+        Decision decision{&rule, rule.action};
+        decision.peer = peer_for(view, rule.action);
+        if (rule.action == Action::set_sync) decision.names = names_for(view);
+        if (rule.action == Action::start_primary) decision.names = view.record->sync_set;
+        return decision;
+    }
+    return {};
+}
+
+bool may_serve(const View& v) {
+    return leads(v) && is_primary(v) && !v.is_hung && v.record->is_noted() &&
+           !v.record->successor && waits_for_all(v) && (is_alone(v) || has_authority(v)) &&
+           (is_alone(v) || !v.recovery_is_exposed);
+}
+
+namespace {
+
+/// How many switches both have.
+std::size_t common_switches(const Timelines& own, const Timelines& noted) {
+    std::size_t same = 0;
+    while (same < own.size() && same < noted.size() && own[same] == noted[same]) ++same;
+    return same;
+}
+
+}  // namespace
+
+Lsn common_end(const Timelines& own, Lsn end, const Timelines& noted) {
+    const std::size_t same = common_switches(own, noted);
+    if (same < own.size()) end = std::min(end, own[same].at);
+    if (same < noted.size()) end = std::min(end, noted[same].at);
+    return end;
+}
+
+History history_of(const Timelines& own, Lsn end, const Timelines& noted) {
+    if (common_switches(own, noted) < own.size()) return History::unknown;
+    return common_end(own, end, noted) < end ? History::diverged : History::fits;
+}
+
+std::string_view to_string(Action action) {
+    switch (action) {
+        case Action::wait:
+            return "wait";
+        case Action::stop_now:
+            return "stop_now";
+        case Action::stop_clean:
+            return "stop_clean";
+        case Action::start_primary:
+            return "start_primary";
+        case Action::start_standby:
+            return "start_standby";
+        case Action::follow:
+            return "follow";
+        case Action::cut:
+            return "cut";
+        case Action::promote:
+            return "promote";
+        case Action::set_sync:
+            return "set_sync";
+        case Action::grow:
+            return "grow";
+        case Action::shrink:
+            return "shrink";
+        case Action::hand_over:
+            return "hand_over";
+        case Action::take_over:
+            return "take_over";
+        case Action::note_timeline:
+            return "note_timeline";
+        case Action::touch:
+            return "touch";
+        case Action::forget_successor:
+            return "forget_successor";
+        case Action::rewind:
+            return "rewind";
+        case Action::clone:
+            return "clone";
+    }
+    return "?";
+}
+
+std::string_view to_string(Section section) {
+    switch (section) {
+        case fence:
+            return "fence";
+        case lead:
+            return "lead";
+        case follow:
+            return "follow";
+        case succeed:
+            return "succeed";
+    }
+    return "?";
+}
+
+}  // namespace howdah::core::ha
