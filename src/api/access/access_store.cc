@@ -52,6 +52,14 @@ Result<std::optional<model::RoleDefinition>> find_role(store::Store& store, std:
     return std::optional(std::move(role));
 }
 
+bool is_assignable_at(const model::RoleDefinition& role, std::string_view scope) {
+    const std::string key = core::access::scope_key(scope);
+    return std::any_of(role.assignable_scopes.begin(), role.assignable_scopes.end(),
+                       [&](const std::string& each) {
+                           return core::access::is_within(key, core::access::scope_key(each));
+                       });
+}
+
 Result<std::vector<model::RoleDefinition>> custom_roles(store::Store& store) {
     return all_below<model::RoleDefinition>(store, "/role/", kRolesMax);
 }

@@ -17,11 +17,17 @@ inline constexpr std::size_t kAssignmentsMax = 4000;
 inline constexpr std::size_t kRolesMax = 5000;
 inline constexpr std::size_t kLocksMax = 1000;
 
+/// Roles, assignments and the identities that have them depend on one another: who changes one of
+/// them passes here, so that what was checked still holds when it is written.
+inline constexpr std::string_view kAccessTurnstile = "/access";
+
 /// What somebody may do by all assignments. Those of roles that are gone count for nothing.
 Result<core::access::Access> access_of(store::Store& store, std::string_view object_id);
 
 /// The built-in role or the customer's; none if there is none.
 Result<std::optional<model::RoleDefinition>> find_role(store::Store& store, std::string_view id);
+/// Whether one of its assignable scopes is at or above the scope.
+bool is_assignable_at(const model::RoleDefinition& role, std::string_view scope);
 Result<std::vector<model::RoleDefinition>> custom_roles(store::Store& store);
 Result<std::vector<model::RoleAssignment>> all_assignments(store::Store& store);
 Result<std::vector<model::ManagementLock>> locks_in(store::Store& store,

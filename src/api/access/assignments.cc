@@ -110,13 +110,7 @@ Status check_parties(const Call& call, RoleAssignment& assignment) {
                      fmt::format("the specified role definition with ID '{}' does not exist",
                                  assignment.role_id),
                      "properties.roleDefinitionId"};
-    const std::string scope = core::access::scope_key(assignment.scope);
-    const bool assignable =
-        std::any_of(role->assignable_scopes.begin(), role->assignable_scopes.end(),
-                    [&](const std::string& each) {
-                        return core::access::is_within(scope, core::access::scope_key(each));
-                    });
-    if (!assignable)
+    if (!is_assignable_at(*role, assignment.scope))
         return Error{ErrorCode::invalid_argument,
                      fmt::format("the role '{}' cannot be assigned at scope '{}'", role->name,
                                  assignment.scope),
@@ -204,8 +198,8 @@ Answer put_assignment(Call& call) {
                      "roleAssignmentName"};
     HD_TRY(RoleAssignment assignment, read_assignment(call));
     HD_TRY(assignment.scope, existing_scope(call, call.parameter("scope")));
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
     HD_CHECK(check_parties(call, assignment));
-    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter("/assignment"));
     HD_TRY(const auto all, all_assignments(call.context.store));
     const std::string scope = core::access::scope_key(assignment.scope);
     for (const RoleAssignment& each : all) {
@@ -241,7 +235,7 @@ Answer put_assignment(Call& call) {
 }
 
 Answer delete_assignment(Call& call) {
-    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter("/assignment"));
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
     HD_TRY(const auto assignment, find(call));
     if (!assignment) return empty_answer(204);
     HD_CHECK(check_not_last_owner(call, *assignment));
