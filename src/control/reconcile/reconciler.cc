@@ -15,6 +15,7 @@ namespace {
 constexpr std::string_view kSweep = "sweep";
 constexpr Duration kFeedTimeout = std::chrono::seconds(5);
 constexpr Duration kGoneSweepEvery = std::chrono::hours(1);
+constexpr Duration kActivityTrimEvery = std::chrono::hours(1);
 
 /// "/server/a/b" with family "/server" -> "/a/b"; empty if it is of another family.
 std::string id_after(std::string_view key, std::string_view family) {
@@ -164,7 +165,14 @@ Result<StepOutcome> Reconciler::sweep() {
         next_gone_sweep_ = clock_.now() + kGoneSweepEvery;
     }
     HD_TRY(const std::size_t events, operations_.sweep_activity());
-    const bool has_more = removed == Operations::kSweepMax || events == Operations::kSweepMax;
+    bool has_more = removed == Operations::kSweepMax || events == Operations::kSweepMax;
+    if (clock_.now() >= next_activity_trim_) {
+        HD_TRY(const std::size_t trimmed, operations_.trim_activity());
+        if (trimmed == Operations::kTrimMax)
+            has_more = true;
+        else
+            next_activity_trim_ = clock_.now() + kActivityTrimEvery;
+    }
     return StepOutcome{has_more ? Duration::zero() : kSweepEvery, false};
 }
 
