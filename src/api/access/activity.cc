@@ -47,7 +47,7 @@ model::ActivityEvent Activity::event_of(const Call& call, std::string status) co
     event.correlation_id = call.correlation_id;
     event.operation_name = call.requirement.action;
     event.operation_id = call.request_id;
-    event.resource_id = call.request.path.substr(0, kTextBytesMax);
+    event.resource_id = call.requirement.resource.substr(0, kTextBytesMax);
     event.caller = call.caller.app_id;
     event.caller_object_id = call.caller.object_id;
     event.status = std::move(status);
