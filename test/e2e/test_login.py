@@ -502,6 +502,45 @@ class Rotation(Case):
                 home.stop()
 
 
+class Recovery(Case):
+    """Needs a home of its own, which is started again with another option."""
+
+    def test_who_is_locked_out_comes_back_from_the_machine_itself(self):
+        home = started_home()
+        try:
+            old = {**home.credentials}
+            SECRETS.add(old["client_secret"])
+            path = os.path.join(home.dir, "howdahd", "bootstrap-credentials.json")
+            os.unlink(path)
+            home.kill("howdahd")
+            home.process.wait(20)
+            plain, command = home.command, home.command()
+            home.command = lambda: [*command, "--reset-administrator"]
+            home.ensure_howdahd()
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            new = {**home.credentials}
+            SECRETS.add(new["client_secret"])
+            self.assertEqual(new["client_id"], old["client_id"])
+            self.assertNotEqual(new["client_secret"], old["client_secret"])
+            home.token(fresh=True)
+            self.assertEqual(home.call("GET", home.group_path(),
+                                       version=howdah_client.RESOURCES_VERSION).status, 200)
+            refused = home.token_request({"grant_type": "client_credentials",
+                                          "client_id": old["client_id"],
+                                          "client_secret": old["client_secret"]})
+            self.assertEqual(refused.status, 401, repr(refused))
+            home.kill("howdahd")
+            home.process.wait(20)
+            home.command = plain
+            home.ensure_howdahd()
+            self.assertEqual(home.credentials["client_secret"], new["client_secret"])
+            home.token(fresh=True)
+            with open(home.log_path, encoding="utf-8", errors="replace") as file:
+                self.assertNotIn(new["client_secret"], file.read())
+        finally:
+            home.stop()
+
+
 class TheLogs(Case):
     """The last class: what all tests before left in the logs."""
 

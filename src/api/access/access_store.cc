@@ -166,10 +166,8 @@ Status forget_assignments(store::Store& store, std::string_view scope) {
     return ok_status();
 }
 
-Status give_first_owner(store::Store& store, std::string_view object_id, std::string_view app_id,
-                        std::string_view now, IdSource& ids) {
-    HD_TRY(const auto done, store.get(kFirstOwnerKey));
-    if (done) return ok_status();
+model::RoleAssignment owner_assignment(std::string_view object_id, std::string_view app_id,
+                                       std::string_view now, IdSource& ids) {
     model::RoleAssignment assignment;
     assignment.id = ids.uuid();
     assignment.scope = "/";
@@ -178,6 +176,14 @@ Status give_first_owner(store::Store& store, std::string_view object_id, std::st
     assignment.principal_type = "ServicePrincipal";
     assignment.created_by = assignment.updated_by = app_id;
     assignment.created_on = assignment.updated_on = now;
+    return assignment;
+}
+
+Status give_first_owner(store::Store& store, std::string_view object_id, std::string_view app_id,
+                        std::string_view now, IdSource& ids) {
+    HD_TRY(const auto done, store.get(kFirstOwnerKey));
+    if (done) return ok_status();
+    const model::RoleAssignment assignment = owner_assignment(object_id, app_id, now, ids);
     store::Transaction txn;
     txn.expect_absent(std::string(kFirstOwnerKey));
     txn.put(std::string(kFirstOwnerKey), assignment.id);

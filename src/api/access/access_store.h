@@ -47,8 +47,10 @@ Result<std::string> existing_scope(const Call& call, std::string_view text);
 /// nothing is at this scope, so that nobody can assign a role there.
 Status forget_assignments(store::Store& store, std::string_view scope);
 
-/// The assignment that makes `object_id` the owner of everything, from the first start on. Adds
-/// nothing if it was ever made.
+/// The assignment that makes `object_id` the owner of everything.
+model::RoleAssignment owner_assignment(std::string_view object_id, std::string_view app_id,
+                                       std::string_view now, IdSource& ids);
+/// That assignment, from the first start on. Adds nothing if it was ever made.
 Status give_first_owner(store::Store& store, std::string_view object_id, std::string_view app_id,
                         std::string_view now, IdSource& ids);
 

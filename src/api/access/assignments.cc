@@ -5,6 +5,7 @@
 
 #include "api/access/access_store.h"
 #include "api/access/handlers.h"
+#include "api/access/owners.h"
 #include "api/auth/principal.h"
 #include "api/filter.h"
 #include "api/paging.h"
@@ -127,20 +128,6 @@ Status check_parties(const Call& call, RoleAssignment& assignment) {
     return ok_status();
 }
 
-/// The one who owns everything cannot lose that: nobody could give it back.
-Status check_not_last_owner(const Call& call, const RoleAssignment& gone) {
-    if (gone.scope != "/" || gone.role_id != core::access::kOwnerRole) return ok_status();
-    HD_TRY(const auto all, all_assignments(call.context.store));
-    const auto owners = std::count_if(all.begin(), all.end(), [](const RoleAssignment& each) {
-        return each.scope == "/" && each.role_id == core::access::kOwnerRole;
-    });
-    if (owners > 1) return ok_status();
-    return Error{ErrorCode::invalid_state,
-                 "the last owner of everything cannot be removed, as nobody could give the role "
-                 "back",
-                 gone.id, "assign the role Owner at the scope / to somebody else first"};
-}
-
 struct Filter {
     bool at_scope = false;  ///< none below
     std::string principal;
@@ -238,7 +225,8 @@ Answer delete_assignment(Call& call) {
     HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
     HD_TRY(const auto assignment, find(call));
     if (!assignment) return empty_answer(204);
-    HD_CHECK(check_not_last_owner(call, *assignment));
+    if (assignment->scope == "/" && assignment->role_id == core::access::kOwnerRole)
+        HD_CHECK(check_owner_remains(call, {.assignment_id = assignment->id}));
     store::Transaction txn;
     txn.remove(store::keys::assignment(assignment->principal_id, assignment->id));
     HD_CHECK(call.context.store.commit(txn));

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/access/access_store.h"
+#include "api/access/owners.h"
 #include "api/auth/principal.h"
 #include "api/directory/handlers.h"
 #include "api/filter.h"
@@ -231,31 +232,18 @@ Result<PasswordBody> read_password_body(const Call& call) {
     return out;
 }
 
-/// Nobody could manage anything without the last owner.
-Status check_not_last_owner(const Call& call, const Principal& principal) {
-    HD_TRY(const auto all, all_assignments(call.context.store));
-    const auto owns = [](const model::RoleAssignment& each) {
-        return each.scope == "/" && each.role_id == core::access::kOwnerRole;
-    };
-    const bool other = std::any_of(all.begin(), all.end(), [&](const auto& each) {
-        return owns(each) && each.principal_id != principal.object_id;
-    });
-    const bool is_owner = std::any_of(all.begin(), all.end(), [&](const auto& each) {
-        return owns(each) && each.principal_id == principal.object_id;
-    });
-    if (other || !is_owner) return ok_status();
-    return Error{ErrorCode::invalid_state, "the last owner of everything cannot be deleted",
-                 principal.client_id,
-                 "assign the role Owner at the scope / to somebody else first"};
+/// Whoever changes an identity passes here.
+Result<Turnstile::Pass> enter(const Call& call) {
+    return call.services.turnstile.enter(kAccessTurnstile);
 }
 
-/// With everything it may do, in transactions of a bounded size; the identity goes first.
-Status remove(const Call& call, const Principal& principal) {
-    HD_CHECK(check_not_last_owner(call, principal));
+/// With everything it may do, in transactions of a bounded size. The identity goes last, so that a
+/// deletion that was cut short can be asked for again.
+Answer remove(Call& call) {
+    HD_TRY(const Turnstile::Pass pass, enter(call));
+    HD_TRY(const Principal principal, find(call));
+    HD_CHECK(check_owner_remains(call, {.principal = &principal}));
     store::Store& store = call.context.store;
-    store::Transaction txn;
-    txn.remove(store::keys::principal(principal.client_id));
-    HD_CHECK(store.commit(txn));
     for (const std::string& prefix : {store::keys::assignments_of(principal.object_id),
                                       store::keys::sessions_of(principal.client_id)}) {
         for (;;) {
@@ -266,7 +254,10 @@ Status remove(const Call& call, const Principal& principal) {
             HD_CHECK(store.commit(some));
         }
     }
-    return ok_status();
+    store::Transaction txn;
+    txn.remove(store::keys::principal(principal.client_id));
+    HD_CHECK(store.commit(txn));
+    return empty_answer(204);
 }
 
 }  // namespace
@@ -287,10 +278,12 @@ Answer get_service_principal(Call& call) {
 
 Answer create_application(Call& call) {
     HD_TRY(const std::string name, read_display_name(call));
+    HD_TRY(const Turnstile::Pass pass, enter(call));
     HD_TRY(const auto all, all_principals(call.context.store));
-    if (all.size() >= kPrincipalsMax)
+    // One place is kept for the administrator, see reset_administrator.
+    if (all.size() >= kPrincipalsMax - 1)
         return Error{ErrorCode::quota_exceeded,
-                     fmt::format("there are {} applications, which is the most", kPrincipalsMax)};
+                     fmt::format("there are {} applications, which is the most", all.size())};
     Principal principal;
     principal.client_id = call.context.ids.uuid();
     principal.object_id = call.context.ids.uuid();
@@ -306,11 +299,7 @@ Answer create_application(Call& call) {
     return json_answer(201, application_json(principal));
 }
 
-Answer delete_application(Call& call) {
-    HD_TRY(const Principal principal, find(call));
-    HD_CHECK(remove(call, principal));
-    return empty_answer(204);
-}
+Answer delete_application(Call& call) { return remove(call); }
 
 Answer create_service_principal(Call& call) {
     HD_TRY(const Json json, parse_body(call.request.body));
@@ -323,6 +312,7 @@ Answer create_service_principal(Call& call) {
     if (!enabled)
         return Error{ErrorCode::not_supported, "service principals cannot be disabled",
                      "accountEnabled", "delete it, or take its roles away"};
+    HD_TRY(const Turnstile::Pass pass, enter(call));
     HD_TRY(const auto before, find_principal(call.context.store, app_id));
     if (!before) return object_not_found(app_id);
     if (!before->application_only)
@@ -335,15 +325,12 @@ Answer create_service_principal(Call& call) {
 }
 
 /// One record here, so the application goes with it.
-Answer delete_service_principal(Call& call) {
-    HD_TRY(const Principal principal, find(call));
-    HD_CHECK(remove(call, principal));
-    return empty_answer(204);
-}
+Answer delete_service_principal(Call& call) { return remove(call); }
 
 Answer add_password(Call& call) {
-    HD_TRY(const Principal before, find(call));
     HD_TRY(const PasswordBody body, read_password_body(call));
+    HD_TRY(const Turnstile::Pass pass, enter(call));
+    HD_TRY(const Principal before, find(call));
     if (before.credentials.size() >= kCredentialsMax)
         return Error{
             ErrorCode::quota_exceeded,
@@ -368,19 +355,21 @@ Answer add_password(Call& call) {
 }
 
 Answer remove_password(Call& call) {
-    HD_TRY(const Principal before, find(call));
     HD_TRY(const Json json, parse_body(call.request.body));
     Reader::Problem problem;
     Reader body(json, "", problem);
     const std::string id = body.text("keyId").value_or("");
     body.finish();
     if (problem) return *problem;
+    HD_TRY(const Turnstile::Pass pass, enter(call));
+    HD_TRY(const Principal before, find(call));
     Principal after = before;
     std::erase_if(after.credentials, [&](const auto& each) { return iequals(each.id, id); });
     if (after.credentials.size() == before.credentials.size())
         return Error{ErrorCode::invalid_request,
                      fmt::format("no password credential found with keyId '{}'", id.substr(0, 64)),
                      "keyId"};
+    HD_CHECK(check_owner_remains(call, {.principal = &before, .credential_id = to_lower(id)}));
     HD_CHECK(save(call, before, after));
     return empty_answer(204);
 }
