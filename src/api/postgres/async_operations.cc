@@ -46,9 +46,11 @@ Json failure_json(const model::Operation& operation) {
     return body;
 }
 
-/// Answers the GET of what the operation was about.
+/// Answers the GET of what the operation was about. Who began it sees how it ended, but what it
+/// was about only with the right to read it.
 Answer show_resource(Call& call, const model::Operation& operation) {
     HD_TRY(const auto id, model::ResourceId::parse(operation.resource_id));
+    if (!call.may_read(id.type(), operation.resource_id)) return empty_answer(204);
     call.parameters.emplace_back("resourceGroupName", id.resource_group);
     if (id.segments.empty()) return empty_answer(200);
     call.parameters.emplace_back("serverName", id.segments.front().name);
