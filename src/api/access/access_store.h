@@ -42,6 +42,10 @@ Status check_locks(const Call& call);
 /// A scope in a path or a body, without a slash at its end; "/" for all. Errors: invalid_argument
 /// for what is no scope, subscription_not_found, resource_group_not_found, not_found.
 Result<std::string> existing_scope(const Call& call, std::string_view text);
+/// The same for something that is to stand there: refuses also groups and servers that are being
+/// deleted (group_being_deleted, conflict), and makes the transaction expect that they stay as they
+/// are. So nothing is added behind the back of what removes it with them.
+Result<std::string> lasting_scope(const Call& call, std::string_view text, store::Transaction& txn);
 
 /// A new life of a name begins without the rights that others had in the one before. REQUIRES:
 /// nothing is at this scope, so that nobody can assign a role there.

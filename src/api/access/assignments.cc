@@ -9,6 +9,7 @@
 #include "api/auth/principal.h"
 #include "api/filter.h"
 #include "api/paging.h"
+#include "api/retry.h"
 #include "base/id.h"
 #include "base/text.h"
 #include "model/json.h"
@@ -177,15 +178,12 @@ Answer get_assignment(Call& call) {
                  fmt::format("the role assignment '{}' is not found", name), name};
 }
 
-Answer put_assignment(Call& call) {
-    const std::string id = to_lower(call.parameter("roleAssignmentName"));
-    if (!is_uuid(id))
-        return Error{ErrorCode::invalid_argument,
-                     fmt::format("the role assignment ID '{}' is not a UUID", id.substr(0, 64)),
-                     "roleAssignmentName"};
-    HD_TRY(RoleAssignment assignment, read_assignment(call));
-    HD_TRY(assignment.scope, existing_scope(call, call.parameter("scope")));
-    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
+namespace {
+
+Answer try_put(const Call& call, const std::string& id, RoleAssignment assignment,
+               bool& overtaken) {
+    store::Transaction txn;
+    HD_TRY(assignment.scope, lasting_scope(call, call.parameter("scope"), txn));
     HD_CHECK(check_parties(call, assignment));
     HD_TRY(const auto all, all_assignments(call.context.store));
     const std::string scope = core::access::scope_key(assignment.scope);
@@ -214,11 +212,24 @@ Answer put_assignment(Call& call) {
     assignment.created_by = assignment.updated_by = call.caller.app_id;
     assignment.created_on = assignment.updated_on = call.now();
     const std::string key = store::keys::assignment(assignment.principal_id, id);
-    store::Transaction txn;
     txn.expect_absent(key);
     txn.put(key, model::to_json(assignment));
-    HD_CHECK(call.context.store.commit(txn));
+    HD_CHECK(commit_unless_overtaken(call.context.store, txn, overtaken));
     return json_answer(201, assignment_json(assignment));
+}
+
+}  // namespace
+
+Answer put_assignment(Call& call) {
+    const std::string id = to_lower(call.parameter("roleAssignmentName"));
+    if (!is_uuid(id))
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("the role assignment ID '{}' is not a UUID", id.substr(0, 64)),
+                     "roleAssignmentName"};
+    HD_TRY(const RoleAssignment assignment, read_assignment(call));
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
+    return until_not_overtaken(
+        "the scope", [&](bool& overtaken) { return try_put(call, id, assignment, overtaken); });
 }
 
 Answer delete_assignment(Call& call) {
