@@ -6,6 +6,7 @@
 #include "api/access/handlers.h"
 #include "api/filter.h"
 #include "api/paging.h"
+#include "api/retry.h"
 #include "base/id.h"
 #include "base/text.h"
 #include "model/json.h"
@@ -211,23 +212,14 @@ Answer get_role(Call& call) {
     return json_answer(200, role_json(call, *role));
 }
 
-Answer put_role(Call& call) {
-    const std::string id = to_lower(call.parameter("roleDefinitionId"));
-    if (!is_uuid(id))
-        return Error{ErrorCode::invalid_argument,
-                     fmt::format("the role definition ID '{}' is not a UUID", id.substr(0, 64)),
-                     "roleDefinitionId"};
-    HD_TRY(RoleDefinition role, read_role(call));
-    for (std::string& scope : role.assignable_scopes) {
-        HD_TRY(scope, existing_scope(call, scope));
-    }
-    HD_CHECK(check_may_define(call, role));
-    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
+namespace {
+
+Answer try_put(const Call& call, RoleDefinition role, bool& overtaken) {
     store::Store& store = call.context.store;
-    HD_TRY(const auto before, find_role(store, id));
+    HD_TRY(const auto entry, store.get(store::keys::role(role.id)));
+    HD_TRY(const auto before, find_role(store, role.id));
     if (before && is_built_in(*before))
-        return Error{ErrorCode::invalid_argument, "a built-in role cannot be changed", id};
-    role.id = id;
+        return Error{ErrorCode::invalid_argument, "a built-in role cannot be changed", role.id};
     if (before) {
         HD_CHECK(check_may_define(call, *before));
         HD_CHECK(check_keeps_assignments(call, role));
@@ -241,12 +233,30 @@ Answer put_role(Call& call) {
     role.updated_on = call.now();
     role.created_by = before ? before->created_by : role.updated_by;
     role.created_on = before ? before->created_on : role.updated_on;
-    HD_TRY(const auto entry, store.get(store::keys::role(id)));
     store::Transaction txn;
-    txn.expect(store::keys::role(id), entry ? entry->modified : 0);
-    txn.put(store::keys::role(id), model::to_json(role));
-    HD_CHECK(store.commit(txn));
+    txn.expect(store::keys::role(role.id), entry ? entry->modified : 0);
+    txn.put(store::keys::role(role.id), model::to_json(role));
+    HD_CHECK(commit_unless_overtaken(store, txn, overtaken));
     return json_answer(201, role_json(call, role));
+}
+
+}  // namespace
+
+Answer put_role(Call& call) {
+    const std::string id = to_lower(call.parameter("roleDefinitionId"));
+    if (!is_uuid(id))
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("the role definition ID '{}' is not a UUID", id.substr(0, 64)),
+                     "roleDefinitionId"};
+    HD_TRY(RoleDefinition role, read_role(call));
+    role.id = id;
+    for (std::string& scope : role.assignable_scopes) {
+        HD_TRY(scope, existing_scope(call, scope));
+    }
+    HD_CHECK(check_may_define(call, role));
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
+    return until_not_overtaken(fmt::format("the role '{}'", id),
+                               [&](bool& overtaken) { return try_put(call, role, overtaken); });
 }
 
 Answer delete_role(Call& call) {

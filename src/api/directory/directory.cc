@@ -1,6 +1,6 @@
 #include <fmt/core.h>
 
-#include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "api/access/access_store.h"
@@ -8,6 +8,7 @@
 #include "api/auth/principal.h"
 #include "api/directory/handlers.h"
 #include "api/filter.h"
+#include "api/retry.h"
 #include "base/id.h"
 #include "base/text.h"
 #include "pg/scram.h"
@@ -99,19 +100,23 @@ Result<Principal> find(const Call& call) {
     return std::move(*principal);
 }
 
-/// Replaces the record that was read as `before`.
-Status save(const Call& call, const Principal& before, const Principal& after) {
+/// Reads the identity, applies and writes; again when somebody else was faster. `apply` may run
+/// several times. REQUIRES: kAccessTurnstile is passed.
+Result<Principal> change(const Call& call, const std::string& client_id,
+                         const std::function<Status(Principal&)>& apply) {
     store::Store& store = call.context.store;
-    const std::string key = store::keys::principal(after.client_id);
-    HD_TRY(const auto entry, store.get(key));
-    if (!entry || entry->value != principal_to_text(before))
-        return Error{ErrorCode::conflict, "the application was changed at the same time",
-                     after.client_id, "send the request again"};
-    store::Transaction txn;
-    txn.expect(key, entry->modified);
-    txn.put(key, principal_to_text(after));
-    HD_CHECK(store.commit(txn));
-    return ok_status();
+    const std::string key = store::keys::principal(client_id);
+    return until_not_overtaken("the application", [&](bool& overtaken) -> Result<Principal> {
+        HD_TRY(const auto entry, store.get(key));
+        if (!entry) return object_not_found(client_id);
+        HD_TRY(Principal principal, principal_from_text(entry->value));
+        HD_CHECK(apply(principal));
+        store::Transaction txn;
+        txn.expect(key, entry->modified);
+        txn.put(key, principal_to_text(principal));
+        HD_CHECK(commit_unless_overtaken(store, txn, overtaken));
+        return principal;
+    });
 }
 
 struct Wanted {
@@ -312,16 +317,17 @@ Answer create_service_principal(Call& call) {
     if (!enabled)
         return Error{ErrorCode::not_supported, "service principals cannot be disabled",
                      "accountEnabled", "delete it, or take its roles away"};
+    if (!is_uuid(app_id)) return object_not_found(app_id);
     HD_TRY(const Turnstile::Pass pass, enter(call));
-    HD_TRY(const auto before, find_principal(call.context.store, app_id));
-    if (!before) return object_not_found(app_id);
-    if (!before->application_only)
-        return Error{ErrorCode::conflict,
-                     fmt::format("the service principal of '{}' exists already", app_id), "appId"};
-    Principal after = *before;
-    after.application_only = false;
-    HD_CHECK(save(call, *before, after));
-    return json_answer(201, service_principal_json(after));
+    HD_TRY(const Principal made, change(call, app_id, [&](Principal& principal) -> Status {
+               if (!principal.application_only)
+                   return Error{ErrorCode::conflict,
+                                fmt::format("the service principal of '{}' exists already", app_id),
+                                "appId"};
+               principal.application_only = false;
+               return ok_status();
+           }));
+    return json_answer(201, service_principal_json(made));
 }
 
 /// One record here, so the application goes with it.
@@ -329,22 +335,24 @@ Answer delete_service_principal(Call& call) { return remove(call); }
 
 Answer add_password(Call& call) {
     HD_TRY(const PasswordBody body, read_password_body(call));
-    HD_TRY(const Turnstile::Pass pass, enter(call));
-    HD_TRY(const Principal before, find(call));
-    if (before.credentials.size() >= kCredentialsMax)
-        return Error{
-            ErrorCode::quota_exceeded,
-            fmt::format("the application has {} secrets, which is the most", kCredentialsMax), "",
-            "remove one first"};
     IdSource& ids = call.context.ids;
     const Secret secret = new_client_secret(ids);
     HD_TRY(const std::string verifier, pg::scram_verifier(secret, ids.random_bytes(kSaltBytes)));
-    Principal after = before;
-    after.credentials.push_back(
-        {ids.uuid(), seal_verifier(call.context.secrets, before.client_id, Secret(verifier)),
-         body.begin, body.end, body.display_name});
-    HD_CHECK(save(call, before, after));
-    Answer answer = json_answer(200, {{"keyId", after.credentials.back().id},
+    HD_TRY(const Turnstile::Pass pass, enter(call));
+    HD_TRY(const Principal found, find(call));
+    const Principal::Credential added{
+        ids.uuid(), seal_verifier(call.context.secrets, found.client_id, Secret(verifier)),
+        body.begin, body.end, body.display_name};
+    HD_CHECK(change(call, found.client_id, [&](Principal& principal) -> Status {
+        if (principal.credentials.size() >= kCredentialsMax)
+            return Error{
+                ErrorCode::quota_exceeded,
+                fmt::format("the application has {} secrets, which is the most", kCredentialsMax),
+                "", "remove one first"};
+        principal.credentials.push_back(added);
+        return ok_status();
+    }));
+    Answer answer = json_answer(200, {{"keyId", added.id},
                                       {"displayName", body.display_name},
                                       {"startDateTime", body.begin},
                                       {"endDateTime", body.end},
@@ -358,19 +366,21 @@ Answer remove_password(Call& call) {
     HD_TRY(const Json json, parse_body(call.request.body));
     Reader::Problem problem;
     Reader body(json, "", problem);
-    const std::string id = body.text("keyId").value_or("");
+    const std::string id = to_lower(body.text("keyId").value_or(""));
     body.finish();
     if (problem) return *problem;
     HD_TRY(const Turnstile::Pass pass, enter(call));
-    HD_TRY(const Principal before, find(call));
-    Principal after = before;
-    std::erase_if(after.credentials, [&](const auto& each) { return iequals(each.id, id); });
-    if (after.credentials.size() == before.credentials.size())
-        return Error{ErrorCode::invalid_request,
-                     fmt::format("no password credential found with keyId '{}'", id.substr(0, 64)),
-                     "keyId"};
-    HD_CHECK(check_owner_remains(call, {.principal = &before, .credential_id = to_lower(id)}));
-    HD_CHECK(save(call, before, after));
+    HD_TRY(const Principal found, find(call));
+    HD_CHECK(change(call, found.client_id, [&](Principal& principal) -> Status {
+        const Principal before = principal;
+        std::erase_if(principal.credentials, [&](const auto& each) { return each.id == id; });
+        if (principal.credentials.size() == before.credentials.size())
+            return Error{
+                ErrorCode::invalid_request,
+                fmt::format("no password credential found with keyId '{}'", id.substr(0, 64)),
+                "keyId"};
+        return check_owner_remains(call, {.principal = &before, .credential_id = id});
+    }));
     return empty_answer(204);
 }
 
