@@ -99,11 +99,12 @@ TEST(simulation, what_was_assigned_and_locked_goes_with_what_it_was_at) {
     const auto server = [&](const std::string& name) {
         return group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/" + name;
     };
+    store.commit(store::Transaction().put("/group" + to_lower(group) + "2", "{}")).value();
     std::set<std::string> assigned;
     std::set<std::string> locked;
     int number = 0;
     for (const std::string& scope :
-         {std::string("/"), std::string("/subscriptions/sub"), group + "2", group + "2/x"})
+         {std::string("/"), std::string("/subscriptions/sub"), group + "2"})
         assigned.insert(put_assignment(store, scope, ++number));
     locked.insert(put_lock(store, "/subscriptions/sub"));
     locked.insert(put_lock(store, group + "2"));
@@ -129,6 +130,28 @@ TEST(simulation, what_was_assigned_and_locked_goes_with_what_it_was_at) {
     ASSERT_TRUE(world.settle()) << world.unfinished();
     EXPECT_EQ(keys_below(store, "/assignment/"), outside);
     EXPECT_EQ(keys_below(store, "/lock/"), locked_outside);
+}
+
+TEST(simulation, what_older_versions_left_at_what_is_gone_goes_too) {
+    Simulation world(6);
+    store::Store& store = *world.durable;
+    world.create_group();
+    ASSERT_TRUE(world.create_server("pg0"));
+    const std::string group = "/subscriptions/sub/resourceGroups/Rg";
+    const std::string server = group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg";
+    const std::set<std::string> kept = {
+        put_assignment(store, "/", 1), put_assignment(store, "/subscriptions/sub", 2),
+        put_assignment(store, group, 3), put_assignment(store, server + "0/databases/postgres", 4)};
+    put_assignment(store, group + "9", 5);
+    put_assignment(store, server + "9", 6);
+    const std::set<std::string> locked = {put_lock(store, "/subscriptions/sub"),
+                                          put_lock(store, server + "0")};
+    put_lock(store, group + "9");
+    put_lock(store, server + "9/databases/x");
+    world.clock.advance(std::chrono::hours(1));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(keys_below(store, "/assignment/"), kept);
+    EXPECT_EQ(keys_below(store, "/lock/"), locked);
 }
 
 TEST(simulation, a_group_whose_servers_cannot_be_deleted_stays_and_says_why) {
@@ -194,9 +217,6 @@ int live_through(Simulation& world, int dying_commit, bool after) {
     world.create_group();
     const std::string group = "/subscriptions/sub/resourceGroups/Rg";
     put_assignment(*world.durable, group, 1);
-    for (int i = 2; i < 5; ++i)
-        put_assignment(*world.durable,
-                       group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg0", i);
     put_lock(*world.durable, group);
     world.store.die_at(dying_commit, after);
     const auto insist = [&](const std::function<bool()>& request) {
@@ -211,6 +231,9 @@ int live_through(Simulation& world, int dying_commit, bool after) {
     const auto settle = [&] { world.run_until_idle(6); };
     insist([&] { return world.create_server("pg0"); });
     settle();
+    for (int i = 2; i < 5; ++i)
+        put_assignment(*world.durable,
+                       group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg0", i);
     insist([&] { return world.change_server("pg0", "RestartServer"); });
     insist([&] { return world.change_database("pg0", "app", true); });
     settle();

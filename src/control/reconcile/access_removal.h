@@ -15,4 +15,8 @@ namespace howdah::control {
 /// to be deleted, in the same transaction (api/access), so that none is added behind its back.
 Status remove_access(store::Store& store, std::string_view scope);
 
+/// The same for what was left at groups and servers that were gone before that was done. From time
+/// to time; reads every assignment and lock.
+Status sweep_access(store::Store& store);
+
 }  // namespace howdah::control

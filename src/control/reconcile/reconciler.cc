@@ -4,6 +4,7 @@
 #include <condition_variable>
 
 #include "base/log.h"
+#include "control/reconcile/access_removal.h"
 #include "control/reconcile/records.h"
 #include "store/keys.h"
 
@@ -162,6 +163,7 @@ Result<StepOutcome> Reconciler::sweep() {
     HD_TRY(const std::size_t removed, operations_.sweep());
     if (clock_.now() >= next_gone_sweep_) {
         HD_CHECK(sweep_gone());
+        HD_CHECK(sweep_access(store_));
         next_gone_sweep_ = clock_.now() + kGoneSweepEvery;
     }
     HD_TRY(const std::size_t events, operations_.sweep_activity());
