@@ -92,4 +92,11 @@ Result<Bootstrap> bootstrap(store::Store& store, const store::SecretBox& secrets
                             const BootstrapOptions& options = {});
 Status bootstrap_delivered(store::Store& store);
 
+/// The way back when nobody can log in any more: the administrator of the first start, made again
+/// if it was deleted, is Owner of everything and has one new secret; its others end. The next
+/// bootstrap() gives the secret, in this or another run. For who may read the store's key anyway.
+/// REQUIRES: as bootstrap(), which was called before.
+Status reset_administrator(store::Store& store, const store::SecretBox& secrets, const Clock& clock,
+                           IdSource& ids, const BootstrapOptions& options = {});
+
 }  // namespace howdah::api

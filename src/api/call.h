@@ -41,6 +41,7 @@ struct Call {
     std::string request_id = {};
     std::string correlation_id = {};
     std::string client_request_id = {};
+    bool has_activity = false;  ///< the activity log says that the change began
 
     /// REQUIRES: the route's pattern has {name}.
     const std::string& parameter(std::string_view name) const;

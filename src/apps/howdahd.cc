@@ -51,6 +51,7 @@ struct Options {
     std::int64_t first_port = 20000;
     std::int64_t last_port = 29999;
     bool replace_token_keys = false;
+    bool reset_administrator = false;
     std::string log_level = "info";
 };
 
@@ -186,6 +187,12 @@ class Daemon {
 
     Status start_api() {
         HD_TRY(auto made, api::bootstrap(*store_, *secrets_, clock_, ids_));
+        if (options_.reset_administrator) {
+            HD_CHECK(api::reset_administrator(*store_, *secrets_, clock_, ids_));
+            log::warn("the administrator has a new secret and owns everything again",
+                      {{"client", made.client_id}});
+            HD_TRY(made, api::bootstrap(*store_, *secrets_, clock_, ids_));
+        }
         if (made.client_secret) {
             HD_CHECK(publish_credentials(home_, {.tenant_id = made.tenant_id,
                                                  .subscription_id = made.subscription_id,
@@ -400,6 +407,8 @@ int run(int argc, char** argv) {
         ->check(CLI::Range(1, 65535));
     app.add_flag("--replace-token-keys", options.replace_token_keys,
                  "at this start, replace the keys of tokens: all access tokens are void");
+    app.add_flag("--reset-administrator", options.reset_administrator,
+                 "at this start, give the administrator a new secret and the role Owner again");
     app.add_option("--log-level", options.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
     try {

@@ -80,6 +80,9 @@ std::string activity_at(std::string_view time) {
 std::string activity(std::string_view time, std::string_view event_id) {
     return activity_at(time) + "/" + to_lower(event_id);
 }
+std::string refusal(std::string_view time, std::string_view event_id) {
+    return "/refusal/" + std::string(time) + "/" + to_lower(event_id);
+}
 std::string deployments_in(std::string_view scope) { return with_id("/deployment", scope) + "|"; }
 std::string deployment(std::string_view scope, std::string_view name) {
     return deployments_in(scope) + to_lower(name);

@@ -29,6 +29,8 @@
 ///   /assignment/{principal}/{assignment id}         model::RoleAssignment
 ///   /lock/{scope}|{name}                            model::ManagementLock
 ///   /activity/{inverted time}/{event id}            model::ActivityEvent, newest first
+///   /refusal/{time}/{event id}                      ""  of the activity log: what was refused for
+///                                                   want of a role, oldest first
 ///   /deployment/{scope}|{name}                      model::Deployment
 ///   /running-deployment/{scope}|{name}              ""  those that have not ended
 ///   /deployment-template/{scope}|{name}             sealed: template, parameters and scope
@@ -72,6 +74,7 @@ std::string assignment(std::string_view principal_id, std::string_view assignmen
 std::string assignments_of(std::string_view principal_id);  ///< prefix
 std::string lock(std::string_view scope, std::string_view name);
 std::string activity(std::string_view time, std::string_view event_id);
+std::string refusal(std::string_view time, std::string_view event_id);
 /// Less than the key of every event at or before `time`, greater than that of every later one.
 std::string activity_at(std::string_view time);
 

@@ -132,6 +132,45 @@ TEST_F(operations, are_kept_for_a_day_after_their_end) {
     EXPECT_TRUE(store_->list("/ended/").value().empty());
 }
 
+TEST_F(operations, beyond_its_bound_the_activity_log_loses_refusals_first) {
+    const auto put = [&](const std::string& time, const std::string& id, bool is_refusal) {
+        store::Transaction transaction;
+        transaction.put(keys::activity(time, id), "{}");
+        if (is_refusal) transaction.put(keys::refusal(time, id), "");
+        ASSERT_TRUE(store_->commit(transaction).ok());
+    };
+    for (int i = 0; i < 200; ++i) {
+        put(fmt::format("2026-01-01T00:{:02}:{:02}.000Z", i / 60, i % 60), "e", false);
+        put(fmt::format("2026-01-02T00:{:02}:{:02}.000Z", i / 60, i % 60), "r", true);
+    }
+    EXPECT_EQ(operations_.trim_activity(400).value(), 0U);
+    EXPECT_EQ(operations_.trim_activity(250).value(), 150U);
+    EXPECT_EQ(store_->list("/refusal/").value().size(), 50U);
+    EXPECT_FALSE(store_->get(keys::activity("2026-01-02T00:02:29.000Z", "r")).value());
+    EXPECT_TRUE(store_->get(keys::activity("2026-01-02T00:02:30.000Z", "r")).value());
+    EXPECT_EQ(operations_.trim_activity(150).value(), 100U);
+    EXPECT_TRUE(store_->list("/refusal/").value().empty());
+    EXPECT_EQ(store_->list("/activity/").value().size(), 150U);
+    EXPECT_FALSE(store_->get(keys::activity("2026-01-01T00:00:49.000Z", "e")).value());
+    EXPECT_TRUE(store_->get(keys::activity("2026-01-01T00:00:50.000Z", "e")).value());
+}
+
+TEST_F(operations, old_refusals_go_with_their_events) {
+    const auto age = std::chrono::duration_cast<std::chrono::milliseconds>(
+        Operations::kActivityRetention + std::chrono::hours(1));
+    const std::string old = format_iso8601(clock_.wall() - age);
+    const std::string now = format_iso8601(clock_.wall());
+    for (const std::string& time : {old, now}) {
+        store::Transaction transaction;
+        transaction.put(keys::activity(time, "x"), "{}").put(keys::refusal(time, "x"), "");
+        ASSERT_TRUE(store_->commit(transaction).ok());
+    }
+    EXPECT_EQ(operations_.sweep_activity().value(), 1U);
+    EXPECT_EQ(store_->list("/activity/").value().size(), 1U);
+    ASSERT_EQ(store_->list("/refusal/").value().size(), 1U);
+    EXPECT_EQ(store_->list("/refusal/").value()[0].key, keys::refusal(now, "x"));
+}
+
 // ---------------------------------------------------------------------------------------------
 // With threads, a store on disk and the real certificate authority
 

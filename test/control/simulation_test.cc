@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <set>
+
+#include "base/text.h"
 #include "control/reconcile/records.h"
 #include "model/json.h"
 #include "simulation_support.h"
@@ -61,6 +64,94 @@ TEST(simulation, deleting_a_group_deletes_its_servers_first) {
     EXPECT_TRUE(world.durable->list("/server/").value().empty());
     EXPECT_TRUE(world.durable->list("/group/").value().empty());
     for (const FakeAgent& each : world.agents) EXPECT_TRUE(each.instances.empty());
+}
+
+std::string put_assignment(store::Store& store, const std::string& scope, int number) {
+    model::RoleAssignment assignment;
+    assignment.id = fmt::format("assignment-{}", number);
+    assignment.scope = scope;
+    assignment.principal_id = "somebody";
+    const std::string key = store::keys::assignment("somebody", assignment.id);
+    store.commit(store::Transaction().put(key, model::to_json(assignment))).value();
+    return key;
+}
+
+std::string put_lock(store::Store& store, const std::string& scope) {
+    const std::string key = store::keys::lock(to_lower(scope), "Stay");
+    store.commit(store::Transaction().put(key, "{}")).value();
+    return key;
+}
+
+std::set<std::string> keys_below(store::Store& store, const std::string& prefix) {
+    std::set<std::string> keys;
+    for (const auto& entry : entries_of(store.list(prefix))) keys.insert(entry.key);
+    return keys;
+}
+
+TEST(simulation, what_was_assigned_and_locked_goes_with_what_it_was_at) {
+    Simulation world(5);
+    store::Store& store = *world.durable;
+    world.create_group();
+    for (const char* name : {"pg0", "pg1"}) ASSERT_TRUE(world.create_server(name));
+    ASSERT_TRUE(world.change_database("pg0", "app", true));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    const std::string group = "/subscriptions/sub/resourceGroups/Rg";
+    const auto server = [&](const std::string& name) {
+        return group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/" + name;
+    };
+    store.commit(store::Transaction().put("/group" + to_lower(group) + "2", "{}")).value();
+    std::set<std::string> assigned;
+    std::set<std::string> locked;
+    int number = 0;
+    for (const std::string& scope :
+         {std::string("/"), std::string("/subscriptions/sub"), group + "2"})
+        assigned.insert(put_assignment(store, scope, ++number));
+    locked.insert(put_lock(store, "/subscriptions/sub"));
+    locked.insert(put_lock(store, group + "2"));
+    const auto outside = assigned;
+    const auto locked_outside = locked;
+    for (const std::string& scope : {group, server("pg1"), server("pg1") + "/databases/postgres"})
+        assigned.insert(put_assignment(store, scope, ++number));
+    locked.insert(put_lock(store, group));
+    locked.insert(put_lock(store, server("pg1")));
+    put_assignment(store, server("pg0") + "/databases/APP", ++number);
+    for (int i = 0; i < 300; ++i) put_assignment(store, server("PG0"), 1000 + i);
+    put_lock(store, server("pg0"));
+    put_lock(store, server("pg0") + "/firewallRules/x");
+
+    ASSERT_TRUE(world.change_database("pg0", "app", false));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(keys_below(store, "/assignment/").size(), assigned.size() + 300);
+    ASSERT_TRUE(world.delete_server("pg0"));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(keys_below(store, "/assignment/"), assigned);
+    EXPECT_EQ(keys_below(store, "/lock/"), locked);
+    ASSERT_TRUE(world.delete_group());
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(keys_below(store, "/assignment/"), outside);
+    EXPECT_EQ(keys_below(store, "/lock/"), locked_outside);
+}
+
+TEST(simulation, what_older_versions_left_at_what_is_gone_goes_too) {
+    Simulation world(6);
+    store::Store& store = *world.durable;
+    world.create_group();
+    ASSERT_TRUE(world.create_server("pg0"));
+    const std::string group = "/subscriptions/sub/resourceGroups/Rg";
+    const std::string server = group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg";
+    const std::set<std::string> kept = {
+        put_assignment(store, "/", 1), put_assignment(store, "/subscriptions/sub", 2),
+        put_assignment(store, group, 3), put_assignment(store, server + "0/databases/postgres", 4)};
+    put_assignment(store, group + "9", 5);
+    put_assignment(store, server + "9", 6);
+    const std::set<std::string> locked = {put_lock(store, "/subscriptions/sub"),
+                                          put_lock(store, server + "0")};
+    put_lock(store, group + "9");
+    put_lock(store, server + "9/databases/x");
+    world.clock.advance(std::chrono::hours(1));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(keys_below(store, "/assignment/"), kept);
+    EXPECT_EQ(keys_below(store, "/lock/"), locked);
 }
 
 TEST(simulation, a_group_whose_servers_cannot_be_deleted_stays_and_says_why) {
@@ -124,6 +215,9 @@ TEST(simulation, a_port_that_somebody_else_takes_meanwhile_is_left_to_him) {
 /// A fixed story; returns how often the control plane died in it.
 int live_through(Simulation& world, int dying_commit, bool after) {
     world.create_group();
+    const std::string group = "/subscriptions/sub/resourceGroups/Rg";
+    put_assignment(*world.durable, group, 1);
+    put_lock(*world.durable, group);
     world.store.die_at(dying_commit, after);
     const auto insist = [&](const std::function<bool()>& request) {
         // A client whose connection broke looks and asks again; here it just asks again, and a
@@ -137,6 +231,9 @@ int live_through(Simulation& world, int dying_commit, bool after) {
     const auto settle = [&] { world.run_until_idle(6); };
     insist([&] { return world.create_server("pg0"); });
     settle();
+    for (int i = 2; i < 5; ++i)
+        put_assignment(*world.durable,
+                       group + "/providers/Microsoft.DBforPostgreSQL/flexibleServers/pg0", i);
     insist([&] { return world.change_server("pg0", "RestartServer"); });
     insist([&] { return world.change_database("pg0", "app", true); });
     settle();
@@ -163,6 +260,8 @@ TEST(simulation, death_at_any_commit_is_only_a_retry) {
             ASSERT_EQ(world.check(), "") << world.unfinished();
             EXPECT_TRUE(world.durable->list("/server/").value().empty());
             EXPECT_TRUE(world.durable->list("/group/").value().empty());
+            EXPECT_TRUE(world.durable->list("/assignment/").value().empty());
+            EXPECT_TRUE(world.durable->list("/lock/").value().empty());
             for (const FakeAgent& each : world.agents) EXPECT_TRUE(each.instances.empty());
             if (deaths == 0) break;  // the story has fewer commits than n
         }

@@ -389,6 +389,31 @@ class BadTokens(Case):
         self.assertIn(known.json["error_description"].split(" Trace")[0], bodies)
 
 
+    def test_a_secret_in_the_field_of_the_client_is_no_line_in_the_log(self):
+        credentials, refused = HOME.credentials, []
+        secret = keep_secret(f"Swapped-{uuid.uuid4()}")
+        keep_secret(secret.lower())
+        for client in (secret, credentials["client_secret"]):
+            refused.append(HOME.token_request({
+                "grant_type": "client_credentials", "client_id": client,
+                "client_secret": credentials["client_id"]}))
+            for grant in (GRANT, "refresh_token"):
+                refused.append(HOME.token_request({
+                    "grant_type": grant, "client_id": client, "device_code": client,
+                    "refresh_token": client}))
+            refused.append(post(f"/{credentials['tenant_id']}/oauth2/v2.0/devicecode",
+                                {"client_id": client, "scope": "openid"}))
+        self.assertEqual({each.status for each in refused} - {400, 401}, set(), refused)
+        begun = post(f"/{credentials['tenant_id']}/oauth2/v2.0/devicecode",
+                     {"client_id": AZ, "scope": "openid"})
+        self.assertEqual(begun.status, 200, repr(begun))
+        keep_secret(begun.json["device_code"])
+        browser = Browser(HOME)
+        self.assertNotEqual(browser.log_in(begun.json["user_code"], secret,
+                                           credentials["client_id"]), 200)
+        SECRETS.add(credentials["client_secret"].lower())
+
+
 SHIM = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -502,6 +527,45 @@ class Rotation(Case):
                 home.stop()
 
 
+class Recovery(Case):
+    """Needs a home of its own, which is started again with another option."""
+
+    def test_who_is_locked_out_comes_back_from_the_machine_itself(self):
+        home = started_home()
+        try:
+            old = {**home.credentials}
+            SECRETS.add(old["client_secret"])
+            path = os.path.join(home.dir, "howdahd", "bootstrap-credentials.json")
+            os.unlink(path)
+            home.kill("howdahd")
+            home.process.wait(20)
+            plain, command = home.command, home.command()
+            home.command = lambda: [*command, "--reset-administrator"]
+            home.ensure_howdahd()
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            new = {**home.credentials}
+            SECRETS.add(new["client_secret"])
+            self.assertEqual(new["client_id"], old["client_id"])
+            self.assertNotEqual(new["client_secret"], old["client_secret"])
+            home.token(fresh=True)
+            self.assertEqual(home.call("GET", home.group_path(),
+                                       version=howdah_client.RESOURCES_VERSION).status, 200)
+            refused = home.token_request({"grant_type": "client_credentials",
+                                          "client_id": old["client_id"],
+                                          "client_secret": old["client_secret"]})
+            self.assertEqual(refused.status, 401, repr(refused))
+            home.kill("howdahd")
+            home.process.wait(20)
+            home.command = plain
+            home.ensure_howdahd()
+            self.assertEqual(home.credentials["client_secret"], new["client_secret"])
+            home.token(fresh=True)
+            with open(home.log_path, encoding="utf-8", errors="replace") as file:
+                self.assertNotIn(new["client_secret"], file.read())
+        finally:
+            home.stop()
+
+
 class TheLogs(Case):
     """The last class: what all tests before left in the logs."""
 
@@ -529,6 +593,8 @@ class TheLogs(Case):
         for event in ("token refused", "login refused", "login by device code begins",
                       "login by device code approved", "logged in", "refresh token refused"):
             self.assertIn(event, seen)
+        clients = {e["client"] for e in events if e["event"] == "login refused"}
+        self.assertIn("(no UUID)", clients, "the swap of id and secret was seen")
         refused = [e for e in events if e["event"] == "token refused"]
         self.assertTrue(all(e["address"] == "127.0.0.1" for e in refused))
 

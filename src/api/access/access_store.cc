@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/postgres/handlers.h"
 #include "api/postgres/view.h"
 #include "api/router.h"
 #include "base/id.h"
@@ -50,6 +51,14 @@ Result<std::optional<model::RoleDefinition>> find_role(store::Store& store, std:
     if (!entry) return std::optional<model::RoleDefinition>();
     HD_TRY(auto role, model::from_json<model::RoleDefinition>(entry->value));
     return std::optional(std::move(role));
+}
+
+bool is_assignable_at(const model::RoleDefinition& role, std::string_view scope) {
+    const std::string key = core::access::scope_key(scope);
+    return std::any_of(role.assignable_scopes.begin(), role.assignable_scopes.end(),
+                       [&](const std::string& each) {
+                           return core::access::is_within(key, core::access::scope_key(each));
+                       });
 }
 
 Result<std::vector<model::RoleDefinition>> custom_roles(store::Store& store) {
@@ -126,7 +135,38 @@ Status check_locks(const Call& call) {
                              call.requirement.scope, deletes ? "delete" : "write", scopes)};
 }
 
-Result<std::string> existing_scope(const Call& call, std::string_view text) {
+namespace {
+
+/// The group is there. With a transaction: it stays, and stays as it is until that is committed.
+Status check_group(const Call& call, const model::ResourceId& id, store::Transaction* txn) {
+    const std::string key =
+        store::keys::group(model::ResourceId::group(id.subscription, id.resource_group));
+    // Read first, so that the revision is not newer than the record that is looked at.
+    HD_TRY(const auto entry, call.context.store.get(key));
+    HD_TRY(const model::ResourceGroup group, postgres::load_group(call, id));
+    if (txn == nullptr) return ok_status();
+    if (group.deleting) return postgres::group_being_deleted(group);
+    txn->expect(key, entry ? entry->modified : 0);
+    return ok_status();
+}
+
+/// The same for the server, and for what the id names in it.
+Status check_server(const Call& call, const model::ResourceId& id, store::Transaction* txn) {
+    if (txn != nullptr && iequals(id.segments.front().type, "flexibleServers")) {
+        model::ResourceId server = id;
+        server.segments.resize(1);
+        HD_TRY(const postgres::ServerRecord record, postgres::load_server(call, server));
+        if (record.spec.deleting)
+            return Error{ErrorCode::conflict,
+                         fmt::format("the server '{}' is being deleted", record.spec.name),
+                         record.spec.id, "wait until it is gone"};
+        txn->expect(store::keys::server(server), record.modified);
+    }
+    const Answer there = postgres::get_by_id(call, id);
+    return there.ok() ? ok_status() : Status(there.error());
+}
+
+Result<std::string> scope_of(const Call& call, std::string_view text, store::Transaction* txn) {
     while (text.ends_with('/')) text.remove_suffix(1);
     if (text.empty()) return std::string("/");
     const auto id = model::ResourceId::parse(text);
@@ -134,22 +174,25 @@ Result<std::string> existing_scope(const Call& call, std::string_view text) {
         return Error{ErrorCode::invalid_argument,
                      fmt::format("'{}' is no scope", text.substr(0, 256)), "scope",
                      "use / or the id of a subscription, a resource group or a resource"};
-    store::Store& store = call.context.store;
-    HD_TRY(const auto subscription, store.get(store::keys::subscription(id->subscription)));
+    HD_TRY(const auto subscription,
+           call.context.store.get(store::keys::subscription(id->subscription)));
     if (!subscription)
         return Error{ErrorCode::subscription_not_found,
                      fmt::format("the subscription '{}' could not be found", id->subscription)};
-    if (!id->resource_group.empty())
-        HD_CHECK(postgres::load_group(
-            call, model::ResourceId::group(id->subscription, id->resource_group)));
-    if (!id->segments.empty()) {
-        model::ResourceId server = *id;
-        server.segments.resize(1);
-        if (!iequals(server.type(), "Microsoft.DBforPostgreSQL/flexibleServers"))
-            return postgres::server_not_found(*id);
-        HD_CHECK(postgres::load_server(call, server));
-    }
-    return std::string(text);
+    if (!id->resource_group.empty()) HD_CHECK(check_group(call, *id, txn));
+    if (!id->segments.empty()) HD_CHECK(check_server(call, *id, txn));
+    return id->to_string();
+}
+
+}  // namespace
+
+Result<std::string> existing_scope(const Call& call, std::string_view text) {
+    return scope_of(call, text, nullptr);
+}
+
+Result<std::string> lasting_scope(const Call& call, std::string_view text,
+                                  store::Transaction& txn) {
+    return scope_of(call, text, &txn);
 }
 
 Status forget_assignments(store::Store& store, std::string_view scope) {
@@ -164,10 +207,8 @@ Status forget_assignments(store::Store& store, std::string_view scope) {
     return ok_status();
 }
 
-Status give_first_owner(store::Store& store, std::string_view object_id, std::string_view app_id,
-                        std::string_view now, IdSource& ids) {
-    HD_TRY(const auto done, store.get(kFirstOwnerKey));
-    if (done) return ok_status();
+model::RoleAssignment owner_assignment(std::string_view object_id, std::string_view app_id,
+                                       std::string_view now, IdSource& ids) {
     model::RoleAssignment assignment;
     assignment.id = ids.uuid();
     assignment.scope = "/";
@@ -176,6 +217,14 @@ Status give_first_owner(store::Store& store, std::string_view object_id, std::st
     assignment.principal_type = "ServicePrincipal";
     assignment.created_by = assignment.updated_by = app_id;
     assignment.created_on = assignment.updated_on = now;
+    return assignment;
+}
+
+Status give_first_owner(store::Store& store, std::string_view object_id, std::string_view app_id,
+                        std::string_view now, IdSource& ids) {
+    HD_TRY(const auto done, store.get(kFirstOwnerKey));
+    if (done) return ok_status();
+    const model::RoleAssignment assignment = owner_assignment(object_id, app_id, now, ids);
     store::Transaction txn;
     txn.expect_absent(std::string(kFirstOwnerKey));
     txn.put(std::string(kFirstOwnerKey), assignment.id);

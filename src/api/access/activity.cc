@@ -1,5 +1,7 @@
 #include "api/access/activity.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -37,19 +39,6 @@ bool is_change(const Call& call) {
     return method != "GET" && method != "HEAD" && call.route->needs == Needs::role;
 }
 
-bool Activity::is_within_bound() {
-    const std::string hour = format_iso8601(context_.clock.wall()).substr(0, 13);
-    const std::lock_guard lock(mutex_);
-    if (hour != hour_) {
-        hour_ = hour;
-        written_ = 0;
-    }
-    if (++written_ == kEventsPerHourMax + 1)
-        log::warn("the activity log takes no more events in this hour",
-                  {{"events", kEventsPerHourMax}});
-    return written_ <= kEventsPerHourMax;
-}
-
 model::ActivityEvent Activity::event_of(const Call& call, std::string status) const {
     model::ActivityEvent event;
     event.id = context_.ids.uuid();
@@ -58,7 +47,7 @@ model::ActivityEvent Activity::event_of(const Call& call, std::string status) co
     event.correlation_id = call.correlation_id;
     event.operation_name = call.requirement.action;
     event.operation_id = call.request_id;
-    event.resource_id = call.request.path.substr(0, kTextBytesMax);
+    event.resource_id = call.requirement.resource.substr(0, kTextBytesMax);
     event.caller = call.caller.app_id;
     event.caller_object_id = call.caller.object_id;
     event.status = std::move(status);
@@ -68,18 +57,30 @@ model::ActivityEvent Activity::event_of(const Call& call, std::string status) co
     return event;
 }
 
-Status Activity::write(const model::ActivityEvent& event) {
-    if (!is_within_bound()) return ok_status();
+Status Activity::write(const model::ActivityEvent& event, bool is_refusal) {
     store::Transaction txn;
     txn.put(store::keys::activity(event.time, event.id), model::to_json(event));
+    if (is_refusal) txn.put(store::keys::refusal(event.time, event.id), "");
     HD_CHECK(context_.store.commit(txn));
     return ok_status();
 }
 
-Status Activity::begin(const Call& call) { return write(event_of(call, "Started")); }
+Status Activity::begin(Call& call) {
+    if (!budget_.take_change(call.caller.object_id))
+        return Error{
+            ErrorCode::too_many_requests,
+            fmt::format("the client '{}' has made too many changes at once", call.caller.app_id),
+            "",
+            fmt::format("make at most {} changes a second", ActivityBudget::kChanges.per_second)};
+    HD_CHECK(write(event_of(call, "Started"), /*is_refusal=*/false));
+    call.has_activity = true;
+    return ok_status();
+}
 
 void Activity::end(const Call& call, const http::Response& response, std::string_view code,
                    std::string_view message) {
+    const bool is_refusal = !call.has_activity;
+    if (is_refusal && !budget_.take_refusal(call.caller.object_id)) return;
     const bool failed = response.status >= 400;
     const bool later = response.status == 202;
     model::ActivityEvent event = event_of(call, failed  ? "Failed"
@@ -89,7 +90,7 @@ void Activity::end(const Call& call, const http::Response& response, std::string
     event.http_status = response.status;
     event.error_code = code;
     event.message = message.substr(0, kTextBytesMax);
-    const Status written = write(event);
+    const Status written = write(event, is_refusal);
     if (!written.ok())
         log::error(
             "an event of the activity log could not be written",

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <mutex>
 #include <string>
 #include <string_view>
 
+#include "api/access/activity_budget.h"
 #include "api/call.h"
 
 namespace howdah::api {
@@ -11,29 +11,26 @@ namespace howdah::api {
 /// Writes the activity log: who changed what, when, and how it ended. What was begun is written
 /// before it is done, so that no change is without a line, whatever is killed. Thread-safe.
 ///
-/// Bound: kEventsPerHourMax; beyond it changes go on and only the log of howdahd has them.
-/// Operations::sweep ends what is too old.
+/// Bounds: those of ActivityBudget for each principal. A change beyond its bound is refused; only
+/// what was refused for want of a role may have no line. Operations::sweep_activity and
+/// trim_activity end what is too old and too much.
 class Activity {
   public:
-    static constexpr int kEventsPerHourMax = 20'000;
+    explicit Activity(const ApiContext& context) : context_(context), budget_(context.clock) {}
 
-    explicit Activity(const ApiContext& context) : context_(context) {}
-
-    /// A change that is allowed begins. The change must not happen if this fails.
-    Status begin(const Call& call);
+    /// A change that is allowed begins. The change must not happen if this fails:
+    /// ErrorCode::too_many_requests, or an error of the store.
+    Status begin(Call& call);
     /// It was answered. Failing to write is logged only: the change has happened.
     void end(const Call& call, const http::Response& response, std::string_view code,
              std::string_view message);
 
   private:
-    bool is_within_bound();
-    Status write(const model::ActivityEvent& event);
+    Status write(const model::ActivityEvent& event, bool is_refusal);
     model::ActivityEvent event_of(const Call& call, std::string status) const;
 
     const ApiContext& context_;
-    std::mutex mutex_;
-    std::string hour_;  ///< guarded by mutex_
-    int written_ = 0;   ///< in this hour; guarded by mutex_
+    ActivityBudget budget_;
 };
 
 /// True for what changes something, and so belongs in the activity log.

@@ -5,9 +5,11 @@
 
 #include "api/access/access_store.h"
 #include "api/access/handlers.h"
+#include "api/access/owners.h"
 #include "api/auth/principal.h"
 #include "api/filter.h"
 #include "api/paging.h"
+#include "api/retry.h"
 #include "base/id.h"
 #include "base/text.h"
 #include "model/json.h"
@@ -110,13 +112,7 @@ Status check_parties(const Call& call, RoleAssignment& assignment) {
                      fmt::format("the specified role definition with ID '{}' does not exist",
                                  assignment.role_id),
                      "properties.roleDefinitionId"};
-    const std::string scope = core::access::scope_key(assignment.scope);
-    const bool assignable =
-        std::any_of(role->assignable_scopes.begin(), role->assignable_scopes.end(),
-                    [&](const std::string& each) {
-                        return core::access::is_within(scope, core::access::scope_key(each));
-                    });
-    if (!assignable)
+    if (!is_assignable_at(*role, assignment.scope))
         return Error{ErrorCode::invalid_argument,
                      fmt::format("the role '{}' cannot be assigned at scope '{}'", role->name,
                                  assignment.scope),
@@ -131,20 +127,6 @@ Status check_parties(const Call& call, RoleAssignment& assignment) {
                      "properties.principalId"};
     assignment.principal_type = "ServicePrincipal";
     return ok_status();
-}
-
-/// The one who owns everything cannot lose that: nobody could give it back.
-Status check_not_last_owner(const Call& call, const RoleAssignment& gone) {
-    if (gone.scope != "/" || gone.role_id != core::access::kOwnerRole) return ok_status();
-    HD_TRY(const auto all, all_assignments(call.context.store));
-    const auto owners = std::count_if(all.begin(), all.end(), [](const RoleAssignment& each) {
-        return each.scope == "/" && each.role_id == core::access::kOwnerRole;
-    });
-    if (owners > 1) return ok_status();
-    return Error{ErrorCode::invalid_state,
-                 "the last owner of everything cannot be removed, as nobody could give the role "
-                 "back",
-                 gone.id, "assign the role Owner at the scope / to somebody else first"};
 }
 
 struct Filter {
@@ -196,16 +178,13 @@ Answer get_assignment(Call& call) {
                  fmt::format("the role assignment '{}' is not found", name), name};
 }
 
-Answer put_assignment(Call& call) {
-    const std::string id = to_lower(call.parameter("roleAssignmentName"));
-    if (!is_uuid(id))
-        return Error{ErrorCode::invalid_argument,
-                     fmt::format("the role assignment ID '{}' is not a UUID", id.substr(0, 64)),
-                     "roleAssignmentName"};
-    HD_TRY(RoleAssignment assignment, read_assignment(call));
-    HD_TRY(assignment.scope, existing_scope(call, call.parameter("scope")));
+namespace {
+
+Answer try_put(const Call& call, const std::string& id, RoleAssignment assignment,
+               bool& overtaken) {
+    store::Transaction txn;
+    HD_TRY(assignment.scope, lasting_scope(call, call.parameter("scope"), txn));
     HD_CHECK(check_parties(call, assignment));
-    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter("/assignment"));
     HD_TRY(const auto all, all_assignments(call.context.store));
     const std::string scope = core::access::scope_key(assignment.scope);
     for (const RoleAssignment& each : all) {
@@ -233,18 +212,32 @@ Answer put_assignment(Call& call) {
     assignment.created_by = assignment.updated_by = call.caller.app_id;
     assignment.created_on = assignment.updated_on = call.now();
     const std::string key = store::keys::assignment(assignment.principal_id, id);
-    store::Transaction txn;
     txn.expect_absent(key);
     txn.put(key, model::to_json(assignment));
-    HD_CHECK(call.context.store.commit(txn));
+    HD_CHECK(commit_unless_overtaken(call.context.store, txn, overtaken));
     return json_answer(201, assignment_json(assignment));
 }
 
+}  // namespace
+
+Answer put_assignment(Call& call) {
+    const std::string id = to_lower(call.parameter("roleAssignmentName"));
+    if (!is_uuid(id))
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("the role assignment ID '{}' is not a UUID", id.substr(0, 64)),
+                     "roleAssignmentName"};
+    HD_TRY(const RoleAssignment assignment, read_assignment(call));
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
+    return until_not_overtaken(
+        "the scope", [&](bool& overtaken) { return try_put(call, id, assignment, overtaken); });
+}
+
 Answer delete_assignment(Call& call) {
-    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter("/assignment"));
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
     HD_TRY(const auto assignment, find(call));
     if (!assignment) return empty_answer(204);
-    HD_CHECK(check_not_last_owner(call, *assignment));
+    if (assignment->scope == "/" && assignment->role_id == core::access::kOwnerRole)
+        HD_CHECK(check_owner_remains(call, {.assignment_id = assignment->id}));
     store::Transaction txn;
     txn.remove(store::keys::assignment(assignment->principal_id, assignment->id));
     HD_CHECK(call.context.store.commit(txn));

@@ -6,6 +6,7 @@
 #include "api/access/handlers.h"
 #include "api/filter.h"
 #include "api/paging.h"
+#include "api/retry.h"
 #include "base/text.h"
 #include "model/json.h"
 #include "store/keys.h"
@@ -124,25 +125,35 @@ Answer get_lock(Call& call) {
     return json_answer(200, lock_json(lock));
 }
 
-Answer put_lock(Call& call) {
-    HD_CHECK(check_lock_name(call.parameter("lockName")));
-    HD_TRY(model::ManagementLock lock, read_lock(call));
-    HD_TRY(lock.scope, existing_scope(call, call.parameter("scope")));
+namespace {
+
+Answer try_put(const Call& call, model::ManagementLock lock, bool& overtaken) {
+    store::Transaction txn;
+    HD_TRY(lock.scope, lasting_scope(call, call.parameter("scope"), txn));
     if (lock.scope == "/")
         return Error{ErrorCode::invalid_argument, "a lock cannot be put on all subscriptions",
                      "scope", "put it on a subscription, a resource group or a resource"};
-    lock.name = call.parameter("lockName");
     HD_TRY(const auto locks, locks_in(call.context.store, call.subscription()));
     HD_TRY(const auto entry, find(call));
     if (!entry && locks.size() >= kLocksMax)
         return Error{ErrorCode::quota_exceeded,
                      fmt::format("the subscription has {} locks, which is the most", kLocksMax)};
-    store::Transaction txn;
     const std::string key = store::keys::lock(core::access::scope_key(lock.scope), lock.name);
     txn.expect(key, entry ? entry->modified : 0);
     txn.put(key, model::to_json(lock));
-    HD_CHECK(call.context.store.commit(txn));
+    HD_CHECK(commit_unless_overtaken(call.context.store, txn, overtaken));
     return json_answer(entry ? 200 : 201, lock_json(lock));
+}
+
+}  // namespace
+
+Answer put_lock(Call& call) {
+    HD_CHECK(check_lock_name(call.parameter("lockName")));
+    HD_TRY(model::ManagementLock lock, read_lock(call));
+    lock.name = call.parameter("lockName");
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter("/lock"));
+    return until_not_overtaken(fmt::format("the lock '{}'", lock.name),
+                               [&](bool& overtaken) { return try_put(call, lock, overtaken); });
 }
 
 Answer delete_lock(Call& call) {

@@ -45,7 +45,8 @@ Requirement requirement_of(const Route& route, const std::vector<std::string>& s
         // Microsoft Graph: what is in the directory stands above all subscriptions.
         const bool creates = route.method == "POST" && pattern.size() == 2;
         const std::string_view verb = creates ? "write" : verb_of(route.method);
-        return {fmt::format("Microsoft.Graph{}/{}", types_of(pattern, 1), verb), "/"};
+        return {fmt::format("Microsoft.Graph{}/{}", types_of(pattern, 1), verb), "/",
+                path_of(segments, segments.size())};
     }
     const auto last = std::find(pattern.rbegin(), pattern.rend(), "providers");
     const auto at = static_cast<std::size_t>(pattern.rend() - last);  // behind "providers"
@@ -61,6 +62,8 @@ Requirement requirement_of(const Route& route, const std::vector<std::string>& s
     std::size_t scope = named ? pattern.size() : pattern.size() - 1;
     if (of_provider && scope == types) scope = at - 1;
     requirement.scope = path_of(segments, scope);
+    requirement.resource =
+        route.method == "POST" ? requirement.scope : path_of(segments, segments.size());
     requirement.action += "/";
     requirement.action += verb_of(route.method);
     return requirement;

@@ -11,6 +11,9 @@ struct Route;
 struct Requirement {
     std::string action;  ///< "Microsoft.DBforPostgreSQL/flexibleServers/restart/action"
     std::string scope;   ///< "/", or the id of the resource, or for a list that of its parent
+    /// What the activity log names: the id without empty segments; for a POST that of the resource
+    /// that something is done to. For identities the whole path.
+    std::string resource = {};
 };
 
 /// By the route's pattern and the segments that it matched. Azure's names: the types of the path

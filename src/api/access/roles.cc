@@ -6,6 +6,7 @@
 #include "api/access/handlers.h"
 #include "api/filter.h"
 #include "api/paging.h"
+#include "api/retry.h"
 #include "base/id.h"
 #include "base/text.h"
 #include "model/json.h"
@@ -134,10 +135,10 @@ Result<RoleDefinition> read_role(const Call& call) {
     return role;
 }
 
-/// Who defines a role must have the right to at each scope where it may be assigned.
-Status check_scopes(const Call& call, RoleDefinition& role) {
-    for (std::string& scope : role.assignable_scopes) {
-        HD_TRY(scope, existing_scope(call, scope));
+/// Who defines, changes or deletes a role must have the right to at each scope where it may be
+/// assigned.
+Status check_may_define(const Call& call, const RoleDefinition& role) {
+    for (const std::string& scope : role.assignable_scopes)
         if (!call.access.allows(call.requirement.action, scope))
             return Error{ErrorCode::permission_denied,
                          fmt::format("the client '{}' with object id '{}' does not have "
@@ -145,7 +146,33 @@ Status check_scopes(const Call& call, RoleDefinition& role) {
                                      call.caller.app_id, call.caller.object_id,
                                      call.requirement.action, scope),
                          "properties.assignableScopes"};
-    }
+    return ok_status();
+}
+
+/// Assignments do not ask anew whether their role may be assigned where they are.
+Status check_keeps_assignments(const Call& call, const RoleDefinition& role) {
+    HD_TRY(const auto assignments, all_assignments(call.context.store));
+    for (const model::RoleAssignment& each : assignments)
+        if (each.role_id == role.id && !is_assignable_at(role, each.scope))
+            return Error{ErrorCode::role_in_use,
+                         fmt::format("the role '{}' is assigned at the scope '{}', which its new "
+                                     "assignableScopes leave out",
+                                     role.name, each.scope),
+                         "properties.assignableScopes", "delete its role assignments there first"};
+    return ok_status();
+}
+
+/// Nobody else has a role of this name.
+Status check_name_is_free(const std::vector<RoleDefinition>& custom, const RoleDefinition& role) {
+    std::vector<RoleDefinition> all = custom;
+    all.insert(all.end(), core::access::built_in_roles().begin(),
+               core::access::built_in_roles().end());
+    for (const RoleDefinition& each : all)
+        if (each.id != role.id && iequals(each.name, role.name))
+            return Error{
+                ErrorCode::role_exists,
+                fmt::format("a role definition named '{}' exists already: {}", role.name, each.id),
+                "properties.roleName"};
     return ok_status();
 }
 
@@ -185,6 +212,36 @@ Answer get_role(Call& call) {
     return json_answer(200, role_json(call, *role));
 }
 
+namespace {
+
+Answer try_put(const Call& call, RoleDefinition role, bool& overtaken) {
+    store::Store& store = call.context.store;
+    HD_TRY(const auto entry, store.get(store::keys::role(role.id)));
+    HD_TRY(const auto before, find_role(store, role.id));
+    if (before && is_built_in(*before))
+        return Error{ErrorCode::invalid_argument, "a built-in role cannot be changed", role.id};
+    if (before) {
+        HD_CHECK(check_may_define(call, *before));
+        HD_CHECK(check_keeps_assignments(call, role));
+    }
+    HD_TRY(const auto others, custom_roles(store));
+    HD_CHECK(check_name_is_free(others, role));
+    if (!before && others.size() >= kRolesMax)
+        return Error{ErrorCode::quota_exceeded,
+                     fmt::format("there are {} roles, which is the most", kRolesMax)};
+    role.updated_by = call.caller.app_id;
+    role.updated_on = call.now();
+    role.created_by = before ? before->created_by : role.updated_by;
+    role.created_on = before ? before->created_on : role.updated_on;
+    store::Transaction txn;
+    txn.expect(store::keys::role(role.id), entry ? entry->modified : 0);
+    txn.put(store::keys::role(role.id), model::to_json(role));
+    HD_CHECK(commit_unless_overtaken(store, txn, overtaken));
+    return json_answer(201, role_json(call, role));
+}
+
+}  // namespace
+
 Answer put_role(Call& call) {
     const std::string id = to_lower(call.parameter("roleDefinitionId"));
     if (!is_uuid(id))
@@ -192,44 +249,23 @@ Answer put_role(Call& call) {
                      fmt::format("the role definition ID '{}' is not a UUID", id.substr(0, 64)),
                      "roleDefinitionId"};
     HD_TRY(RoleDefinition role, read_role(call));
-    HD_CHECK(check_scopes(call, role));
-    store::Store& store = call.context.store;
-    HD_TRY(const auto before, find_role(store, id));
-    if (before && is_built_in(*before))
-        return Error{ErrorCode::invalid_argument, "a built-in role cannot be changed", id};
-    HD_TRY(const auto others, custom_roles(store));
-    std::vector<RoleDefinition> all = others;
-    all.insert(all.end(), core::access::built_in_roles().begin(),
-               core::access::built_in_roles().end());
-    for (const RoleDefinition& each : all)
-        if (each.id != id && iequals(each.name, role.name))
-            return Error{
-                ErrorCode::role_exists,
-                fmt::format("a role definition named '{}' exists already: {}", role.name, each.id),
-                "properties.roleName"};
-    if (!before && others.size() >= kRolesMax)
-        return Error{ErrorCode::quota_exceeded,
-                     fmt::format("there are {} roles, which is the most", kRolesMax)};
     role.id = id;
-    role.updated_by = call.caller.app_id;
-    role.updated_on = call.now();
-    role.created_by = before ? before->created_by : role.updated_by;
-    role.created_on = before ? before->created_on : role.updated_on;
-    HD_TRY(const auto entry, store.get(store::keys::role(id)));
-    store::Transaction txn;
-    txn.expect(store::keys::role(id), entry ? entry->modified : 0);
-    txn.put(store::keys::role(id), model::to_json(role));
-    HD_CHECK(store.commit(txn));
-    return json_answer(201, role_json(call, role));
+    for (std::string& scope : role.assignable_scopes) {
+        HD_TRY(scope, existing_scope(call, scope));
+    }
+    HD_CHECK(check_may_define(call, role));
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
+    return until_not_overtaken(fmt::format("the role '{}'", id),
+                               [&](bool& overtaken) { return try_put(call, role, overtaken); });
 }
 
 Answer delete_role(Call& call) {
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(kAccessTurnstile));
     HD_TRY(const auto role, find_role(call.context.store, call.parameter("roleDefinitionId")));
     if (!role) return empty_answer(204);
     if (is_built_in(*role))
         return Error{ErrorCode::invalid_argument, "a built-in role cannot be deleted", role->id};
-    RoleDefinition scopes = *role;
-    HD_CHECK(check_scopes(call, scopes));
+    HD_CHECK(check_may_define(call, *role));
     HD_TRY(const auto assignments, all_assignments(call.context.store));
     for (const model::RoleAssignment& each : assignments)
         if (each.role_id == role->id)

@@ -164,7 +164,7 @@ http::Response TokenService::refreshed_token(const http::Request& request, const
     if (!used.ok() && used.error().code != ErrorCode::unauthenticated) return unavailable();
     if (!used.ok()) {
         if (may_note("refresh", request))
-            log::warn("refresh token refused", {{"app", grant.client_id.substr(0, 64)},
+            log::warn("refresh token refused", {{"app", loggable_client(grant.client_id)},
                                                 {"address", request.client_address}});
         return refuse(400, "invalid_grant", 70008,
                       "the provided authorization code or refresh token has expired or is not "

@@ -25,6 +25,9 @@ struct TokenService::Grant {
     bool is_first_version() const { return !resource.empty() && scope.empty(); }
 };
 
+/// A client id as it may stand in a log: people put the secret into the wrong field.
+inline std::string loggable_client(const std::string& id) { return is_uuid(id) ? id : "(no UUID)"; }
+
 /// The outcome of a client id with its secret.
 struct TokenService::Proof {
     Duration wait{};  ///< too many were wrong: nothing was tried

@@ -197,7 +197,7 @@ TokenService::Proof TokenService::prove(const http::Request& request, const std:
     if (credential.empty()) {
         failures_.record_failure(who);
         log::warn("login refused",
-                  {{"client", client_id.substr(0, 64)}, {"address", request.client_address}});
+                  {{"client", loggable_client(client_id)}, {"address", request.client_address}});
         return proof;
     }
     failures_.record_success(who);

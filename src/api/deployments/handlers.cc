@@ -13,6 +13,7 @@
 #include "api/filter.h"
 #include "api/paging.h"
 #include "api/postgres/view.h"
+#include "api/retry.h"
 #include "api/templates/lenient_json.h"
 #include "base/text.h"
 #include "model/json.h"
@@ -196,37 +197,51 @@ Error active(const model::Deployment& deployment) {
 
 }  // namespace
 
-Answer put_deployment(Call& call) {
-    HD_CHECK(check_running(call));
-    HD_TRY(const Request request, read_request(call));
-    const Where where = where_of(request.record);
-    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(where.key()));
+namespace {
+
+/// The texts of a deployment's records.
+struct Records {
+    std::string deployment;
+    std::string sealed;
+};
+
+Answer try_put(const Call& call, const model::Deployment& record, const Records& records,
+               bool& overtaken) {
+    const Where where = where_of(record);
     HD_TRY(const auto found, find_deployment(call.context.store, where));
     if (found && !has_ended(found->record)) {
         // howdahd was killed after the outer one had begun this one: it asks again.
-        if (!found->record.parent.empty() && found->record.parent == request.record.parent)
+        if (!found->record.parent.empty() && found->record.parent == record.parent)
             return with_status(call, 200, found->record);
         return active(found->record);
     }
-    std::string text = model::to_json(request.record);
-    if (text.size() > kRecordBytesMax)
-        return Error{ErrorCode::too_large,
-                     fmt::format("the deployment takes more than {} bytes", kRecordBytesMax), "",
-                     "make several deployments of it"};
-    HD_TRY(auto sealed, seal_material(call.context.secrets, request.record, request.material));
     store::Transaction txn;
     txn.expect(where.key(), found ? found->modified : 0);
     if (!found) HD_CHECK(make_room(call, txn));
     HD_CHECK(expect_group(call, txn));
-    txn.put(where.key(), std::move(text));
-    txn.put(store::keys::deployment_template(where.scope(), where.name), std::move(sealed));
+    txn.put(where.key(), records.deployment);
+    txn.put(store::keys::deployment_template(where.scope(), where.name), records.sealed);
     txn.put(store::keys::running_deployment(where.scope(), where.name), "");
-    const auto revision = call.context.store.commit(txn);
-    if (!revision.ok() && revision.error().code == ErrorCode::conflict)
-        return Error{ErrorCode::unavailable, "the resource group was changed at the same time", "",
-                     "send the request again"};
-    HD_CHECK(revision);
-    return with_status(call, found ? 200 : 201, request.record);
+    HD_CHECK(commit_unless_overtaken(call.context.store, txn, overtaken));
+    return with_status(call, found ? 200 : 201, record);
+}
+
+}  // namespace
+
+Answer put_deployment(Call& call) {
+    HD_CHECK(check_running(call));
+    HD_TRY(const Request request, read_request(call));
+    Records records{model::to_json(request.record), ""};
+    if (records.deployment.size() > kRecordBytesMax)
+        return Error{ErrorCode::too_large,
+                     fmt::format("the deployment takes more than {} bytes", kRecordBytesMax), "",
+                     "make several deployments of it"};
+    HD_TRY(records.sealed, seal_material(call.context.secrets, request.record, request.material));
+    const Where where = where_of(request.record);
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(where.key()));
+    return until_not_overtaken(
+        fmt::format("the deployment '{}'", where.name),
+        [&](bool& overtaken) { return try_put(call, request.record, records, overtaken); });
 }
 
 Answer get_deployment(Call& call) {

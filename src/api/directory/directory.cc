@@ -1,12 +1,14 @@
 #include <fmt/core.h>
 
-#include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "api/access/access_store.h"
+#include "api/access/owners.h"
 #include "api/auth/principal.h"
 #include "api/directory/handlers.h"
 #include "api/filter.h"
+#include "api/retry.h"
 #include "base/id.h"
 #include "base/text.h"
 #include "pg/scram.h"
@@ -98,19 +100,23 @@ Result<Principal> find(const Call& call) {
     return std::move(*principal);
 }
 
-/// Replaces the record that was read as `before`.
-Status save(const Call& call, const Principal& before, const Principal& after) {
+/// Reads the identity, applies and writes; again when somebody else was faster. `apply` may run
+/// several times. REQUIRES: kAccessTurnstile is passed.
+Result<Principal> change(const Call& call, const std::string& client_id,
+                         const std::function<Status(Principal&)>& apply) {
     store::Store& store = call.context.store;
-    const std::string key = store::keys::principal(after.client_id);
-    HD_TRY(const auto entry, store.get(key));
-    if (!entry || entry->value != principal_to_text(before))
-        return Error{ErrorCode::conflict, "the application was changed at the same time",
-                     after.client_id, "send the request again"};
-    store::Transaction txn;
-    txn.expect(key, entry->modified);
-    txn.put(key, principal_to_text(after));
-    HD_CHECK(store.commit(txn));
-    return ok_status();
+    const std::string key = store::keys::principal(client_id);
+    return until_not_overtaken("the application", [&](bool& overtaken) -> Result<Principal> {
+        HD_TRY(const auto entry, store.get(key));
+        if (!entry) return object_not_found(client_id);
+        HD_TRY(Principal principal, principal_from_text(entry->value));
+        HD_CHECK(apply(principal));
+        store::Transaction txn;
+        txn.expect(key, entry->modified);
+        txn.put(key, principal_to_text(principal));
+        HD_CHECK(commit_unless_overtaken(store, txn, overtaken));
+        return principal;
+    });
 }
 
 struct Wanted {
@@ -231,31 +237,18 @@ Result<PasswordBody> read_password_body(const Call& call) {
     return out;
 }
 
-/// Nobody could manage anything without the last owner.
-Status check_not_last_owner(const Call& call, const Principal& principal) {
-    HD_TRY(const auto all, all_assignments(call.context.store));
-    const auto owns = [](const model::RoleAssignment& each) {
-        return each.scope == "/" && each.role_id == core::access::kOwnerRole;
-    };
-    const bool other = std::any_of(all.begin(), all.end(), [&](const auto& each) {
-        return owns(each) && each.principal_id != principal.object_id;
-    });
-    const bool is_owner = std::any_of(all.begin(), all.end(), [&](const auto& each) {
-        return owns(each) && each.principal_id == principal.object_id;
-    });
-    if (other || !is_owner) return ok_status();
-    return Error{ErrorCode::invalid_state, "the last owner of everything cannot be deleted",
-                 principal.client_id,
-                 "assign the role Owner at the scope / to somebody else first"};
+/// Whoever changes an identity passes here.
+Result<Turnstile::Pass> enter(const Call& call) {
+    return call.services.turnstile.enter(kAccessTurnstile);
 }
 
-/// With everything it may do, in transactions of a bounded size; the identity goes first.
-Status remove(const Call& call, const Principal& principal) {
-    HD_CHECK(check_not_last_owner(call, principal));
+/// With everything it may do, in transactions of a bounded size. The identity goes last, so that a
+/// deletion that was cut short can be asked for again.
+Answer remove(Call& call) {
+    HD_TRY(const Turnstile::Pass pass, enter(call));
+    HD_TRY(const Principal principal, find(call));
+    HD_CHECK(check_owner_remains(call, {.principal = &principal}));
     store::Store& store = call.context.store;
-    store::Transaction txn;
-    txn.remove(store::keys::principal(principal.client_id));
-    HD_CHECK(store.commit(txn));
     for (const std::string& prefix : {store::keys::assignments_of(principal.object_id),
                                       store::keys::sessions_of(principal.client_id)}) {
         for (;;) {
@@ -266,7 +259,10 @@ Status remove(const Call& call, const Principal& principal) {
             HD_CHECK(store.commit(some));
         }
     }
-    return ok_status();
+    store::Transaction txn;
+    txn.remove(store::keys::principal(principal.client_id));
+    HD_CHECK(store.commit(txn));
+    return empty_answer(204);
 }
 
 }  // namespace
@@ -287,10 +283,12 @@ Answer get_service_principal(Call& call) {
 
 Answer create_application(Call& call) {
     HD_TRY(const std::string name, read_display_name(call));
+    HD_TRY(const Turnstile::Pass pass, enter(call));
     HD_TRY(const auto all, all_principals(call.context.store));
-    if (all.size() >= kPrincipalsMax)
+    // One place is kept for the administrator, see reset_administrator.
+    if (all.size() >= kPrincipalsMax - 1)
         return Error{ErrorCode::quota_exceeded,
-                     fmt::format("there are {} applications, which is the most", kPrincipalsMax)};
+                     fmt::format("there are {} applications, which is the most", all.size())};
     Principal principal;
     principal.client_id = call.context.ids.uuid();
     principal.object_id = call.context.ids.uuid();
@@ -306,11 +304,7 @@ Answer create_application(Call& call) {
     return json_answer(201, application_json(principal));
 }
 
-Answer delete_application(Call& call) {
-    HD_TRY(const Principal principal, find(call));
-    HD_CHECK(remove(call, principal));
-    return empty_answer(204);
-}
+Answer delete_application(Call& call) { return remove(call); }
 
 Answer create_service_principal(Call& call) {
     HD_TRY(const Json json, parse_body(call.request.body));
@@ -323,41 +317,42 @@ Answer create_service_principal(Call& call) {
     if (!enabled)
         return Error{ErrorCode::not_supported, "service principals cannot be disabled",
                      "accountEnabled", "delete it, or take its roles away"};
-    HD_TRY(const auto before, find_principal(call.context.store, app_id));
-    if (!before) return object_not_found(app_id);
-    if (!before->application_only)
-        return Error{ErrorCode::conflict,
-                     fmt::format("the service principal of '{}' exists already", app_id), "appId"};
-    Principal after = *before;
-    after.application_only = false;
-    HD_CHECK(save(call, *before, after));
-    return json_answer(201, service_principal_json(after));
+    if (!is_uuid(app_id)) return object_not_found(app_id);
+    HD_TRY(const Turnstile::Pass pass, enter(call));
+    HD_TRY(const Principal made, change(call, app_id, [&](Principal& principal) -> Status {
+               if (!principal.application_only)
+                   return Error{ErrorCode::conflict,
+                                fmt::format("the service principal of '{}' exists already", app_id),
+                                "appId"};
+               principal.application_only = false;
+               return ok_status();
+           }));
+    return json_answer(201, service_principal_json(made));
 }
 
 /// One record here, so the application goes with it.
-Answer delete_service_principal(Call& call) {
-    HD_TRY(const Principal principal, find(call));
-    HD_CHECK(remove(call, principal));
-    return empty_answer(204);
-}
+Answer delete_service_principal(Call& call) { return remove(call); }
 
 Answer add_password(Call& call) {
-    HD_TRY(const Principal before, find(call));
     HD_TRY(const PasswordBody body, read_password_body(call));
-    if (before.credentials.size() >= kCredentialsMax)
-        return Error{
-            ErrorCode::quota_exceeded,
-            fmt::format("the application has {} secrets, which is the most", kCredentialsMax), "",
-            "remove one first"};
     IdSource& ids = call.context.ids;
     const Secret secret = new_client_secret(ids);
     HD_TRY(const std::string verifier, pg::scram_verifier(secret, ids.random_bytes(kSaltBytes)));
-    Principal after = before;
-    after.credentials.push_back(
-        {ids.uuid(), seal_verifier(call.context.secrets, before.client_id, Secret(verifier)),
-         body.begin, body.end, body.display_name});
-    HD_CHECK(save(call, before, after));
-    Answer answer = json_answer(200, {{"keyId", after.credentials.back().id},
+    HD_TRY(const Turnstile::Pass pass, enter(call));
+    HD_TRY(const Principal found, find(call));
+    const Principal::Credential added{
+        ids.uuid(), seal_verifier(call.context.secrets, found.client_id, Secret(verifier)),
+        body.begin, body.end, body.display_name};
+    HD_CHECK(change(call, found.client_id, [&](Principal& principal) -> Status {
+        if (principal.credentials.size() >= kCredentialsMax)
+            return Error{
+                ErrorCode::quota_exceeded,
+                fmt::format("the application has {} secrets, which is the most", kCredentialsMax),
+                "", "remove one first"};
+        principal.credentials.push_back(added);
+        return ok_status();
+    }));
+    Answer answer = json_answer(200, {{"keyId", added.id},
                                       {"displayName", body.display_name},
                                       {"startDateTime", body.begin},
                                       {"endDateTime", body.end},
@@ -368,20 +363,24 @@ Answer add_password(Call& call) {
 }
 
 Answer remove_password(Call& call) {
-    HD_TRY(const Principal before, find(call));
     HD_TRY(const Json json, parse_body(call.request.body));
     Reader::Problem problem;
     Reader body(json, "", problem);
-    const std::string id = body.text("keyId").value_or("");
+    const std::string id = to_lower(body.text("keyId").value_or(""));
     body.finish();
     if (problem) return *problem;
-    Principal after = before;
-    std::erase_if(after.credentials, [&](const auto& each) { return iequals(each.id, id); });
-    if (after.credentials.size() == before.credentials.size())
-        return Error{ErrorCode::invalid_request,
-                     fmt::format("no password credential found with keyId '{}'", id.substr(0, 64)),
-                     "keyId"};
-    HD_CHECK(save(call, before, after));
+    HD_TRY(const Turnstile::Pass pass, enter(call));
+    HD_TRY(const Principal found, find(call));
+    HD_CHECK(change(call, found.client_id, [&](Principal& principal) -> Status {
+        const Principal before = principal;
+        std::erase_if(principal.credentials, [&](const auto& each) { return each.id == id; });
+        if (principal.credentials.size() == before.credentials.size())
+            return Error{
+                ErrorCode::invalid_request,
+                fmt::format("no password credential found with keyId '{}'", id.substr(0, 64)),
+                "keyId"};
+        return check_owner_remains(call, {.principal = &before, .credential_id = id});
+    }));
     return empty_answer(204);
 }
 

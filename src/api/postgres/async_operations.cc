@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "api/postgres/change.h"
 #include "api/postgres/handlers.h"
@@ -46,28 +47,13 @@ Json failure_json(const model::Operation& operation) {
     return body;
 }
 
-/// Answers the GET of what the operation was about.
-Answer show_resource(Call& call, const model::Operation& operation) {
+/// Answers the GET of what the operation was about. Who began it sees how it ended, but what it
+/// was about only with the right to read it.
+Answer show_resource(const Call& call, const model::Operation& operation) {
     HD_TRY(const auto id, model::ResourceId::parse(operation.resource_id));
-    call.parameters.emplace_back("resourceGroupName", id.resource_group);
+    if (!call.may_read(id.type(), operation.resource_id)) return empty_answer(204);
     if (id.segments.empty()) return empty_answer(200);
-    call.parameters.emplace_back("serverName", id.segments.front().name);
-    if (id.segments.size() == 1) return get_server(call);
-    const std::string& name = id.name();
-    const std::string& type = id.segments.back().type;
-    if (iequals(type, "databases")) {
-        call.parameters.emplace_back("databaseName", name);
-        return get_database(call);
-    }
-    if (iequals(type, "firewallRules")) {
-        call.parameters.emplace_back("firewallRuleName", name);
-        return get_firewall_rule(call);
-    }
-    if (iequals(type, "configurations")) {
-        call.parameters.emplace_back("configurationName", name);
-        return get_configuration(call);
-    }
-    return empty_answer(200);
+    return get_by_id(call, id);
 }
 
 /// Operations that leave nothing to show: they answer 204.
@@ -110,6 +96,28 @@ Answer get_operation_result(Call& call) {
     }
     if (!has_result(operation.kind)) return empty_answer(204);
     return show_resource(call, operation);
+}
+
+Answer get_by_id(const Call& call, const model::ResourceId& id) {
+    if (id.segments.empty() || id.segments.size() > 2 ||
+        !iequals(id.provider_namespace, model::kPostgresNamespace) ||
+        !iequals(id.segments.front().type, "flexibleServers"))
+        return child_not_found(id);
+    Call inner = call;
+    inner.parameters = {{"subscriptionId", id.subscription},
+                        {"resourceGroupName", id.resource_group},
+                        {"serverName", id.segments.front().name}};
+    if (id.segments.size() == 1) return get_server(inner);
+    constexpr std::tuple<std::string_view, std::string_view, Handler> kChildren[] = {
+        {"databases", "databaseName", get_database},
+        {"firewallRules", "firewallRuleName", get_firewall_rule},
+        {"configurations", "configurationName", get_configuration}};
+    for (const auto& [type, parameter, get] : kChildren) {
+        if (!iequals(type, id.segments.back().type)) continue;
+        inner.parameters.emplace_back(parameter, id.name());
+        return get(inner);
+    }
+    return child_not_found(id);
 }
 
 }  // namespace howdah::api::postgres

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/access/access_store.h"
 #include "api/paging.h"
 #include "api/postgres/change.h"
 #include "api/postgres/handlers.h"
@@ -149,6 +150,7 @@ Answer delete_firewall_rule(Call& call) {
         return ok_status();
     };
     HD_TRY(const ChangedServer changed, change_server(call, change));
+    HD_CHECK(forget_assignments(call.context.store, change.resource_id));
     return with_operation(call, http::Response{202, {}, ""}, changed.operation);
 }
 

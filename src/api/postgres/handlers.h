@@ -55,5 +55,8 @@ Answer get_private_dns_zone_suffix(Call& call);
 // async_operations.cc
 Answer get_async_operation(Call& call);
 Answer get_operation_result(Call& call);
+/// Answers the GET of a server or of something in it, for a request about something else; not_found
+/// for what is not there, or of an unknown type. Rights are not looked at.
+Answer get_by_id(const Call& call, const model::ResourceId& id);
 
 }  // namespace howdah::api::postgres

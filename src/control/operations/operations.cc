@@ -2,8 +2,11 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/failpoint.h"
 #include "base/text.h"
+#include "control/reconcile/records.h"
 #include "model/json.h"
 #include "store/keys.h"
 
@@ -11,6 +14,10 @@ namespace howdah::control {
 namespace {
 
 namespace keys = store::keys;
+
+/// Even, so that an event and the note of its refusal go together.
+constexpr std::size_t kRemovalsAtOnce = 120;
+static_assert(kRemovalsAtOnce <= store::kTransactionChangesMax);
 
 /// Whose pending list an operation stands in: its server's, or its group's.
 std::string owner_of(const model::Operation& operation) {
@@ -112,10 +119,68 @@ Result<std::size_t> Operations::sweep_activity() const {
         clock_.wall() - std::chrono::duration_cast<std::chrono::milliseconds>(kActivityRetention));
     HD_TRY(const auto old, store_.list("/activity/", {.after = keys::activity_at(oldest_kept),
                                                       .limit = kSweepMax}));
+    HD_TRY(const auto refusals, store_.list("/refusal/", {.limit = kSweepMax}));
     store::Transaction transaction;
     for (const store::Entry& each : old) transaction.remove(each.key);
-    if (!old.empty()) HD_CHECK(store_.commit(transaction));
+    for (const store::Entry& each : refusals)
+        if (each.key < keys::refusal(oldest_kept, "")) transaction.remove(each.key);
+    if (!transaction.empty()) HD_CHECK(store_.commit(transaction));
     return old.size();
+}
+
+Result<std::size_t> Operations::trim_activity(std::size_t most) const {
+    std::size_t count = 0;
+    HD_CHECK(for_each(store_, "/activity/", [&](const store::Entry&) -> Status {
+        ++count;
+        return {};
+    }));
+    if (count <= most) return 0;
+    const std::size_t surplus = std::min(count - most, kTrimMax);
+    HD_TRY(const std::size_t refusals, remove_refusals(surplus));
+    if (refusals == surplus) return surplus;
+    // Newest first: what comes behind so many is the oldest.
+    std::size_t kept = count - surplus;
+    std::vector<std::string> oldest;
+    HD_CHECK(for_each(store_, "/activity/", [&](const store::Entry& each) -> Status {
+        if (kept > 0)
+            --kept;
+        else if (oldest.size() < surplus - refusals)
+            oldest.push_back(each.key);
+        return {};
+    }));
+    HD_CHECK(remove_all(oldest));
+    return surplus;
+}
+
+/// The oldest, at most so many; returns how many there were.
+Result<std::size_t> Operations::remove_refusals(std::size_t most) const {
+    std::size_t removed = 0;
+    while (removed < most) {
+        HD_TRY(const auto entries,
+               store_.list("/refusal/", {.limit = std::min(kSweepMax, most - removed)}));
+        if (entries.empty()) break;
+        std::vector<std::string> doomed;
+        for (const store::Entry& each : entries) {
+            const std::size_t slash = each.key.rfind('/');
+            const std::size_t begin = std::string_view("/refusal/").size();
+            doomed.push_back(
+                keys::activity(each.key.substr(begin, slash - begin), each.key.substr(slash + 1)));
+            doomed.push_back(each.key);
+        }
+        HD_CHECK(remove_all(doomed));
+        removed += entries.size();
+    }
+    return removed;
+}
+
+Status Operations::remove_all(const std::vector<std::string>& keys) const {
+    for (std::size_t begin = 0; begin < keys.size(); begin += kRemovalsAtOnce) {
+        store::Transaction transaction;
+        for (std::size_t i = begin; i < std::min(keys.size(), begin + kRemovalsAtOnce); ++i)
+            transaction.remove(keys[i]);
+        HD_CHECK(store_.commit(transaction));
+    }
+    return {};
 }
 
 }  // namespace howdah::control

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/id.h"
@@ -68,8 +69,17 @@ class Operations {
     /// events; returns how many.
     static constexpr Duration kActivityRetention = std::chrono::hours(90 * 24);
     Result<std::size_t> sweep_activity() const;
+    /// The activity log holds so many events at most (some hundred megabytes). Counts them, which
+    /// takes seconds when they are many, and removes what is beyond, at most kTrimMax: the oldest
+    /// refusals first, as anybody can cause these, then the oldest of all. Returns how many.
+    static constexpr std::size_t kActivityEventsMax = 500'000;
+    static constexpr std::size_t kTrimMax = 6'000;
+    Result<std::size_t> trim_activity(std::size_t most = kActivityEventsMax) const;
 
   private:
+    Result<std::size_t> remove_refusals(std::size_t most) const;
+    Status remove_all(const std::vector<std::string>& keys) const;
+
     store::Store& store_;
     const Clock& clock_;
     IdSource& ids_;

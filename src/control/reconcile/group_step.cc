@@ -7,6 +7,7 @@
 #include "base/failpoint.h"
 #include "base/text.h"
 #include "control/operations/operations.h"
+#include "control/reconcile/access_removal.h"
 #include "store/keys.h"
 
 namespace howdah::control {
@@ -54,6 +55,7 @@ Result<StepOutcome> GroupStep::run(const std::string& group_key) {
     HD_TRY(const Census census, count_servers(group_key));
     if (census.servers == 0) {
         HD_CHECK(remove_deployments(group_key));
+        HD_CHECK(remove_access(store_, group_key));
         store::Transaction transaction;
         transaction.expect("/group" + group_key, group.modified);
         transaction.remove("/group" + group_key);

@@ -4,6 +4,7 @@
 #include <condition_variable>
 
 #include "base/log.h"
+#include "control/reconcile/access_removal.h"
 #include "control/reconcile/records.h"
 #include "store/keys.h"
 
@@ -15,6 +16,7 @@ namespace {
 constexpr std::string_view kSweep = "sweep";
 constexpr Duration kFeedTimeout = std::chrono::seconds(5);
 constexpr Duration kGoneSweepEvery = std::chrono::hours(1);
+constexpr Duration kActivityTrimEvery = std::chrono::hours(1);
 
 /// "/server/a/b" with family "/server" -> "/a/b"; empty if it is of another family.
 std::string id_after(std::string_view key, std::string_view family) {
@@ -161,10 +163,18 @@ Result<StepOutcome> Reconciler::sweep() {
     HD_TRY(const std::size_t removed, operations_.sweep());
     if (clock_.now() >= next_gone_sweep_) {
         HD_CHECK(sweep_gone());
+        HD_CHECK(sweep_access(store_));
         next_gone_sweep_ = clock_.now() + kGoneSweepEvery;
     }
     HD_TRY(const std::size_t events, operations_.sweep_activity());
-    const bool has_more = removed == Operations::kSweepMax || events == Operations::kSweepMax;
+    bool has_more = removed == Operations::kSweepMax || events == Operations::kSweepMax;
+    if (clock_.now() >= next_activity_trim_) {
+        HD_TRY(const std::size_t trimmed, operations_.trim_activity());
+        if (trimmed == Operations::kTrimMax)
+            has_more = true;
+        else
+            next_activity_trim_ = clock_.now() + kActivityTrimEvery;
+    }
     return StepOutcome{has_more ? Duration::zero() : kSweepEvery, false};
 }
 

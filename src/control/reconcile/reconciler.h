@@ -75,6 +75,7 @@ class Reconciler {
     std::map<std::string, Duration> error_pauses_;  ///< guarded by mutex_
     std::set<std::string> waiting_for_host_;        ///< guarded by mutex_
     Instant next_gone_sweep_{};                     ///< used by the worker that has the sweep
+    Instant next_activity_trim_{};                  ///< as next_gone_sweep_
 };
 
 }  // namespace howdah::control

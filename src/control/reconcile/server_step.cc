@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "control/operations/operations.h"
+#include "control/reconcile/access_removal.h"
 #include "control/reconcile/records.h"
 #include "model/json.h"
 #include "store/keys.h"
@@ -57,6 +58,7 @@ Result<StepOutcome> ServerStep::run(const std::string& server_key) {
             HD_CHECK(trim_databases(loaded));
             continue;
         }
+        HD_CHECK(remove_access_of(loaded, decision));
         HD_TRY(const store::Transaction transaction, transaction_for(loaded, decision));
         if (!transaction.empty()) {
             HD_FAILPOINT("howdahd.reconcile.before_commit");
@@ -70,6 +72,18 @@ Result<StepOutcome> ServerStep::run(const std::string& server_key) {
         return outcome;
     }
     return StepOutcome{Duration::zero(), false};
+}
+
+/// What is gone takes with it what was assigned and locked there. A database that was dropped is
+/// asked for by its operation until that has ended.
+Status ServerStep::remove_access_of(const Loaded& loaded, const core::ServerDecision& decision) {
+    // Without a spec there are leftovers only, and a new server of the name may be coming.
+    if (decision.remove_server && loaded.view.spec)
+        return remove_access(store_, loaded.view.server_key);
+    for (const model::Operation& each : decision.operations)
+        if (each.kind == "DropDatabase" && each.status == "Succeeded")
+            HD_CHECK(remove_access(store_, each.resource_id));
+    return {};
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ class ServerStep {
                          const std::vector<std::string>& ids);
     Status add_removal(store::Transaction& transaction, const Loaded& loaded);
     Status trim_databases(const Loaded& loaded);
+    Status remove_access_of(const Loaded& loaded, const core::ServerDecision& decision);
 
     store::Store& store_;
     const Clock& clock_;
