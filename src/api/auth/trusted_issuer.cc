@@ -24,10 +24,7 @@ Error refused(const IssuerSection& section, std::string_view what, std::string_v
 
 bool is_plain(std::string_view text) {
     return !text.empty() && text.size() <= kValueBytesMax &&
-           // A quote is what the reader of the file leaves of a line that it did not understand.
-           std::all_of(text.begin(), text.end(), [](char c) {
-               return c > ' ' && c < 127 && c != '"' && c != '\'' && c != '\\';
-           });
+           std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 127; });
 }
 
 bool is_name(std::string_view text) {

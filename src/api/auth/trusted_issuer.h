@@ -29,6 +29,10 @@ struct IssuerSection {
     std::string ca_pem;  ///< content of the file that "ca-file" names
 };
 
+/// The operator's file; the contents of what "ca-file" names are the caller's matter. Errors:
+/// invalid_argument, with the line, and what to do.
+Result<std::vector<IssuerSection>> parse_issuer_file(std::string_view text);
+
 /// Errors: invalid_argument; the message says what is wrong where and why, the hint what to do.
 /// `own_url`: the address of this API, which is no foreign issuer.
 Result<std::vector<TrustedIssuer>> trusted_issuers(const std::vector<IssuerSection>& sections,
