@@ -97,6 +97,9 @@ TEST_F(IssuerJwt, none_and_hmac_are_refused_whatever_they_are_signed_with) {
     for (const char* each : {"none", "None", "nOnE", "", "HS256", "HS384", "HS512", "RS384",
                              "RS512", "ES384", "PS512", "rs256", "RS256 ", "EdDSA"})
         EXPECT_NE(refusal(rsa().sign(claims(), each)), "") << each;
+    // These are signed as ES256.
+    for (const char* each : {"ES384", "ES512", "es256", "EdDSA", ""})
+        EXPECT_NE(refusal(ec().sign(claims(), each)), "") << each;
     // Signed as RS256, called otherwise.
     const std::string good = rsa().sign(claims());
     for (const char* each : {"none", "HS256", "PS256"}) {
@@ -122,6 +125,8 @@ TEST_F(IssuerJwt, a_key_inside_the_token_means_nothing) {
 
 TEST_F(IssuerJwt, what_would_change_the_meaning_of_the_header_is_refused) {
     EXPECT_NE(refusal(rsa().sign(claims(), "RS256", {{"crit", {"b64"}}, {"b64", false}})), "");
+    EXPECT_NE(refusal(rsa().sign(claims(), "RS256", {{"crit", {"exp"}}})), "");
+    EXPECT_NE(refusal(rsa().sign(claims(), "RS256", {{"crit", Json::array()}})), "");
     EXPECT_NE(refusal(rsa().sign(claims(), "RS256", {{"b64", false}})), "");
     EXPECT_NE(refusal(rsa().sign(claims(), "RS256", {{"zip", "DEF"}})), "");
     for (const char* good : {"JWT", "jwt", "at+jwt", "application/at+jwt"})
@@ -232,6 +237,12 @@ TEST_F(IssuerJwt, signatures_of_odd_forms_are_refused) {
          {std::string(64, '\0'), std::string(64, '\xff'), std::string(63, 'a'),
           std::string(65, 'a'), std::string(1, '\0'), std::string(5000, 'a')})
         EXPECT_NE(refusal(input + base64url_encode(signature)), "");
+    IssuerKey salted = IssuerKey::rsa("salted");
+    keys = {salted.public_key()};
+    EXPECT_EQ(refusal(salted.sign(claims(), "PS256")), "");
+    salted.salt_bytes = 0;
+    EXPECT_NE(refusal(salted.sign(claims(), "PS256")), "");
+    keys = {rsa().public_key()};
     const std::string of_rsa = rsa().sign(claims());
     EXPECT_NE(
         refusal(of_rsa.substr(0, of_rsa.rfind('.') + 1) + base64url_encode(std::string(256, '\0'))),

@@ -56,6 +56,9 @@ class IssuerKey {
         return input + "." + base64url_encode(signature(input, algorithm));
     }
 
+    /// Of PS256; a JWS has as many bytes as the digest.
+    int salt_bytes = RSA_PSS_SALTLEN_DIGEST;
+
   private:
     IssuerKey(std::string id, Key key) : id_(std::move(id)), key_(std::move(key)) {}
 
@@ -80,7 +83,7 @@ class IssuerKey {
         EVP_DigestSignInit(context.get(), &options, EVP_sha256(), nullptr, key_.get());
         if (algorithm == "PS256") {
             EVP_PKEY_CTX_set_rsa_padding(options, RSA_PKCS1_PSS_PADDING);
-            EVP_PKEY_CTX_set_rsa_pss_saltlen(options, RSA_PSS_SALTLEN_DIGEST);
+            EVP_PKEY_CTX_set_rsa_pss_saltlen(options, salt_bytes);
         }
         std::size_t size = 0;
         EVP_DigestSign(context.get(), nullptr, &size, bytes, input.size());
