@@ -279,12 +279,13 @@ class Bench:
 class Home:
     """One temporary home and everything that runs in it."""
 
-    def __init__(self, user=None, pool_size=2, environment=None):
+    def __init__(self, user=None, pool_size=2, environment=None, arguments=()):
         self.user = user or default_user
         self.pool_size = pool_size
         # Another Howdah of this machine may use the ports that servers have by default.
         self.own_ports = random.randrange(21000, 31000, OWN_PORTS)
         self.extra_environment = environment or {}
+        self.extra_arguments = list(arguments)  # of howdahd
         self.folder = tempfile.mkdtemp(prefix="howdah-e2e-", dir="/tmp")
         self.dir = os.path.join(self.folder, "home")
         self.failpoint_folder = os.path.join(self.folder, "failpoints")
@@ -325,7 +326,7 @@ class Home:
         return [*prefix, binary("howdahd"), "--all-in-one", "--home", self.dir, "--api-port",
                 str(self.api_port), "--gateway-port", str(self.gateway_port), "--pool-size",
                 str(self.pool_size), "--own-ports-first", str(self.own_ports),
-                "--own-ports-last", str(self.own_ports + OWN_PORTS - 1)]
+                "--own-ports-last", str(self.own_ports + OWN_PORTS - 1), *self.extra_arguments]
 
     def start(self, timeout=120):
         """Starts howdahd and waits until it is ready."""

@@ -83,6 +83,7 @@ struct Api::Impl final : InnerApi {
     Status find_route(const std::vector<std::string>& segments, Call& call);
     Answer dispatch(const std::vector<std::string>& segments, Call& call);
     Status check_subscription(const Call& call);
+    Status check_still_trusted(const Caller& caller) const;
 
     ApiContext context;
     TokenService tokens;
@@ -130,10 +131,20 @@ Status Api::Impl::find_route(const std::vector<std::string>& segments, Call& cal
     return authorize(call);
 }
 
+/// For what goes on after a request was answered: by then its issuer may have lost our trust.
+Status Api::Impl::check_still_trusted(const Caller& caller) const {
+    const bool is_trusted = !caller.is_foreign() || (context.foreign_issuers != nullptr &&
+                                                     context.foreign_issuers->trusts(caller));
+    if (is_trusted) return ok_status();
+    return Error{ErrorCode::unauthenticated,
+                 fmt::format("the issuer of '{}' is not trusted any more", caller.name)};
+}
+
 Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call) {
     if (call.caller.object_id.empty()) {
         HD_TRY(call.caller, tokens.authenticate(call.request));
     }
+    HD_CHECK(check_still_trusted(call.caller));
     HD_CHECK(find_route(segments, call));
     if (is_change(call)) {
         HD_CHECK(activity.begin(call));
@@ -179,7 +190,7 @@ http::Response Api::Impl::serve_caller(const std::vector<std::string>& segments,
     if (changes_something(request.method))
         log::info("change requested", {{"method", request.method},
                                        {"path", request.path},
-                                       {"caller", call.caller.app_id},
+                                       {"caller", call.caller.shown()},
                                        {"address", request.client_address},
                                        {"status", answer->status},
                                        {"code", code},

@@ -5,6 +5,7 @@
 #include <stop_token>
 #include <string>
 
+#include "api/auth/foreign_issuers.h"
 #include "api/auth/signing_keys.h"
 #include "base/clock.h"
 #include "base/id.h"
@@ -34,6 +35,8 @@ struct ApiContext {
     /// Host names of servers are "<server>.<dns_suffix>".
     std::string dns_suffix = "postgres.howdah.local";
     std::string version;  ///< of Howdah, for the server header
+    /// Whose tokens are taken besides Howdah's own; null: nobody's.
+    ForeignIssuers* foreign_issuers = nullptr;
 };
 
 /// The Azure-Resource-Manager-compatible API and its token service: one request in, one answer

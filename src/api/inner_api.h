@@ -5,14 +5,19 @@
 
 #include "base/result.h"
 #include "http/server.h"
+#include "model/foreign_identity.h"
 
 namespace howdah::api {
 
 /// Who sent a request, by the verified token.
 struct Caller {
     std::string object_id;
-    std::string app_id;
-    std::string name;
+    std::string app_id;  ///< of a foreign identity its object id: it has no other id that is ours
+    std::string name;    ///< of a foreign identity "<issuer> <what the issuer calls it>"
+
+    /// What the activity log and refusals call him.
+    const std::string& shown() const { return is_foreign() ? name : app_id; }
+    bool is_foreign() const { return model::is_foreign_object_id(object_id); }
 };
 
 /// Who a request is sent for that the API sends to itself.

@@ -15,6 +15,7 @@
 #include "api/log_downloads.h"
 #include "apps/howdahd/all_in_one.h"
 #include "apps/howdahd/home.h"
+#include "apps/howdahd/issuers.h"
 #include "base/log.h"
 #include "control/fleet/fleet.h"
 #include "control/reconcile/reconciler.h"
@@ -52,6 +53,7 @@ struct Options {
     std::int64_t last_port = 29999;
     bool replace_token_keys = false;
     bool reset_administrator = false;
+    std::string trusted_issuers;  ///< a file
     std::string log_level = "info";
 };
 
@@ -205,6 +207,7 @@ class Daemon {
         }
         if (options_.replace_token_keys) HD_CHECK(replace_token_keys());
         HD_TRY(signing_keys_, api::SigningKeys::open(*store_, *secrets_, clock_, ids_));
+        HD_CHECK(open_issuers());
         operations_.emplace(*store_, clock_, ids_);
         api_.emplace(api::ApiContext{.store = *store_,
                                      .operations = *operations_,
@@ -217,7 +220,8 @@ class Daemon {
                                      .location = options_.location,
                                      .location_display_name = options_.location,
                                      .dns_suffix = options_.dns_suffix,
-                                     .version = HOWDAH_VERSION});
+                                     .version = HOWDAH_VERSION,
+                                     .foreign_issuers = foreign_issuers_.get()});
         certificates_.emplace(authorities_->servers);
         reconciler_.emplace(*store_, clock_, ids_, *secrets_, *certificates_,
                             control::ReconcilerOptions{.host_suffix = options_.dns_suffix,
@@ -244,6 +248,16 @@ class Daemon {
         return ok_status();
     }
 
+    Status open_issuers() {
+        HD_TRY(const auto sections, read_issuer_sections(options_.trusted_issuers));
+        HD_TRY(auto issuers, api::trusted_issuers(sections, base_url_));
+        for (const api::TrustedIssuer& each : issuers)
+            log::info("an issuer of tokens is trusted",
+                      {{"name", each.name}, {"issuer", each.url}});
+        HD_TRY(foreign_issuers_, api::ForeignIssuers::open(std::move(issuers), *store_, clock_));
+        return ok_status();
+    }
+
     /// For a key that somebody else may know: every access token given so far is void.
     Status replace_token_keys() {
         HD_TRY(const auto first, api::SigningKeys::make_first(*secrets_, clock_.wall(), ids_));
@@ -261,6 +275,9 @@ class Daemon {
         }
         threads_.emplace_back([this](std::stop_token stop) { fleet_->run(stop); });
         threads_.emplace_back([this](std::stop_token stop) { api_->run_deployments(stop); });
+        for (std::size_t i = 0; i < foreign_issuers_->count(); ++i)
+            threads_.emplace_back(
+                [this, i](std::stop_token stop) { foreign_issuers_->run(i, stop); });
     }
 
     AllInOne make_all_in_one() {
@@ -357,6 +374,7 @@ class Daemon {
     Instant ready_deadline_{};
     Instant next_rotation_{};
     std::unique_ptr<api::SigningKeys> signing_keys_;
+    std::unique_ptr<api::ForeignIssuers> foreign_issuers_;
     std::optional<control::Operations> operations_;
     std::optional<api::Api> api_;
     std::optional<control::AuthorityCertificates> certificates_;
@@ -409,6 +427,8 @@ int run(int argc, char** argv) {
                  "at this start, replace the keys of tokens: all access tokens are void");
     app.add_flag("--reset-administrator", options.reset_administrator,
                  "at this start, give the administrator a new secret and the role Owner again");
+    app.add_option("--trusted-issuers", options.trusted_issuers,
+                   "TOML file of other issuers whose tokens are taken (docs/guide/issuers.md)");
     app.add_option("--log-level", options.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
     try {

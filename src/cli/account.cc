@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view kSubscriptionsVersion = "2021-01-01";
 constexpr std::size_t kCredentialsBytesMax = 64 << 10;
+/// 9999-12-31T23:59:59Z.
+constexpr long long kLatestSecond = 253402300799;
 
 constexpr Column kSubscriptionColumns[] = {{"Name", "name"},
                                            {"SubscriptionId", "id"},
@@ -26,6 +28,8 @@ struct LoginOptions {
     std::string password;
     std::string password_file;
     bool password_stdin = false;
+    std::string token_file;
+    bool token_stdin = false;
     std::string tenant;
     std::string api;
     std::string authority;
@@ -42,7 +46,7 @@ std::string without_slash(std::string url) {
 Result<Json> subscriptions(Arm& arm) {
     HD_TRY(const Json all, arm.list("/subscriptions", kSubscriptionsVersion));
     Json shown = Json::array();
-    const bool is_person = !arm.profile().refresh_token.empty();
+    const bool is_person = arm.profile().client_secret.empty();
     for (const Json& each : all) {
         const std::string id = text_at(each, "subscriptionId");
         shown.push_back({{"cloudName", "Howdah"},
@@ -102,8 +106,12 @@ Result<Secret> ask_password(World& world, const LoginOptions& options) {
                        "use --password-stdin or --password-file");
 }
 
-/// Where somebody logs in by device code: at the address given, else where they were logged in
-/// last.
+bool has_token(const LoginOptions& options) {
+    return options.token_stdin || !options.token_file.empty();
+}
+
+/// Where somebody logs in by device code or with a token: at the address given, else where they
+/// were logged in last.
 Result<Profile> profile_for_device_code(Session& session, const LoginOptions& options) {
     Profile profile;
     profile.api_url =
@@ -115,10 +123,48 @@ Result<Profile> profile_for_device_code(Session& session, const LoginOptions& op
                                "add --api-url https://HOST:PORT, or set HOWDAH_API_URL; or use "
                                "--credentials FILE");
         profile = *last;
-        profile.client_secret = Secret();
+        profile.client_secret = profile.refresh_token = Secret();
     }
     if (!options.tenant.empty()) profile.tenant_id = options.tenant;
     return profile;
+}
+
+/// When a token ends, by its own word: only to say so in time.
+Result<Timestamp> end_of(const Secret& token) {
+    const std::vector<std::string> parts = split(token.reveal(), '.');
+    if (parts.size() == 3) {
+        const auto payload = base64url_decode(parts[1]);
+        const auto json = payload.ok() ? parse_json(*payload, "the token") : Result<Json>(Json());
+        const auto end = json.ok() ? parse_integer(text_at(*json, "exp"), 1, kLatestSecond)
+                                   : Result<long long>(0);
+        if (end.ok() && *end > 0) return Timestamp(std::chrono::seconds(*end));
+    }
+    return usage_error("--access-token-file", "what it holds is no access token with an end",
+                       "give the token alone, as its issuer made it");
+}
+
+/// With a token that another issuer gave: nothing here can get the next one.
+Result<Token> log_in_by_token(Session& session, const LoginOptions& options, Profile& profile) {
+    HD_TRY(Secret text,
+           options.token_stdin
+               ? read_secret_file(session.world, "--access-token-stdin", "-")
+               : read_secret_file(session.world, "--access-token-file", options.token_file));
+    HD_TRY(const Timestamp end, end_of(text));
+    Token token{std::move(text), end};
+    Arm arm(session.world, session.profiles, profile);
+    arm.use(token);
+    HD_TRY(const Json me, arm.get("/v1.0/me", kGraphVersion));
+    profile.client_id = text_at(me, "userPrincipalName");
+    // What a file of credentials or an earlier login brought is somebody else's.
+    profile.client_secret = profile.refresh_token = Secret();
+    return token;
+}
+
+Result<Token> first_token(Session& session, const LoginOptions& options, bool by_device_code,
+                          Profile& profile) {
+    if (has_token(options)) return log_in_by_token(session, options, profile);
+    if (by_device_code) return log_in_by_device_code(session, profile);
+    return Arm(session.world, session.profiles, profile).new_token();
 }
 
 Result<Profile> profile_from_options(World& world, const LoginOptions& options) {
@@ -145,14 +191,14 @@ Result<Profile> profile_from_options(World& world, const LoginOptions& options) 
 
 Result<Profile> profile_of(Session& session, const LoginOptions& options, bool by_device_code) {
     if (!options.credentials.empty()) return profile_from_file(options.credentials);
-    if (by_device_code) return profile_for_device_code(session, options);
+    if (by_device_code || has_token(options)) return profile_for_device_code(session, options);
     return profile_from_options(session.world, options);
 }
 
 Result<Output> login(Session& session, const LoginOptions& options) {
     session.doing("log", "logging", "in");
-    const bool by_device_code =
-        options.credentials.empty() && options.user.empty() && !options.service_principal;
+    const bool by_device_code = !has_token(options) && options.credentials.empty() &&
+                                options.user.empty() && !options.service_principal;
     HD_TRY(Profile profile, profile_of(session, options, by_device_code));
     if (!options.ca_file.empty()) {
         HD_TRY(profile.ca_pem, read_file_option("--ca-file", options.ca_file));
@@ -166,9 +212,7 @@ Result<Output> login(Session& session, const LoginOptions& options) {
         profile.subscription_id = session.common.subscription;
     }
     // The token is tried before anything is kept: a failed login leaves an earlier one alone.
-    HD_TRY(const Token token, by_device_code
-                                  ? log_in_by_device_code(session, profile)
-                                  : Arm(session.world, session.profiles, profile).new_token());
+    HD_TRY(const Token token, first_token(session, options, by_device_code, profile));
     HD_CHECK(session.profiles.save(profile));
     HD_CHECK(session.profiles.save_token(token));
     Arm arm(session.world, session.profiles, profile);
@@ -177,7 +221,8 @@ Result<Output> login(Session& session, const LoginOptions& options) {
         return Error{ErrorCode::permission_denied,
                      "this principal sees no subscription",
                      {},
-                     "ask an administrator for a role in one"};
+                     "ask an administrator for a role in one; howdah ad signed-in-user show "
+                     "prints the object id for it"};
     }
     if (profile.subscription_id.empty()) {
         profile.subscription_id = text_at(all[0], "id");
@@ -265,6 +310,10 @@ void add_login(Commands& commands) {
     app.add_option("--password-file", options->password_file, "File with the client secret");
     app.add_flag("--password-stdin", options->password_stdin,
                  "Read the client secret from standard input");
+    app.add_option("--access-token-file", options->token_file,
+                   "File with an access token that a trusted issuer gave");
+    app.add_flag("--access-token-stdin", options->token_stdin,
+                 "Read such a token from standard input");
     app.add_option("-t,--tenant", options->tenant, "Tenant id");
     app.add_option("--api-url", options->api, "Address of the API (or HOWDAH_API_URL)");
     app.add_option("--authority", options->authority,

@@ -7,9 +7,12 @@
 #include "cli/directory_names.h"
 #include "cli/roles.h"
 #include "cli/session.h"
+#include "http/issuer_keys.h"
+#include "model/foreign_identity.h"
 
 // howdah ad sp: identities of programs. A client secret is shown once, where az shows it: in the
-// answer of create-for-rbac and credential reset.
+// answer of create-for-rbac and credential reset. howdah ad signed-in-user: who one is oneself;
+// howdah ad issuer-object-id: the id of somebody whom another issuer vouches for.
 
 namespace howdah::cli {
 namespace {
@@ -25,6 +28,14 @@ constexpr Column kSecretColumns[] = {{"AppId", "appId"},
                                      {"DisplayName", "displayName"},
                                      {"Password", "password"},
                                      {"Tenant", "tenant"}};
+
+constexpr Column kUserColumns[] = {
+    {"Id", "id"}, {"UserPrincipalName", "userPrincipalName"}, {"Issuer", "issuer"}};
+
+struct IdentityOptions {
+    std::string issuer;
+    std::string subject;
+};
 
 struct SpOptions {
     std::string id;
@@ -167,6 +178,46 @@ Result<Output> reset(Session& session, const SpOptions& options) {
     return secret_output(session, *arm, application, credential);
 }
 
+Result<Output> signed_in_user(Session& session) {
+    session.doing("show", "showing", "who is logged in");
+    HD_TRY(Arm* const arm, session.arm());
+    HD_TRY(Json me, arm->get("/v1.0/me", kGraphVersion));
+    me["issuer"] = "";
+    for (const Json& each : at(me, "identities")) me["issuer"] = text_at(each, "issuer");
+    return Output{std::move(me), kUserColumns};
+}
+
+/// Asks nobody: the id follows from both texts alone.
+Result<Output> issuer_object_id(Session& session, const IdentityOptions& options) {
+    session.doing("compute", "computing", "an object id");
+    const Status usable = http::check_issuer_url(options.issuer);
+    if (!usable.ok())
+        return usage_error(
+            "--issuer",
+            fmt::format("'{}' is no issuer: {}", options.issuer, usable.error().message),
+            "copy \"iss\" from a token, with its slash at the end if it has one");
+    if (options.subject.empty())
+        return usage_error("--subject", "it is empty",
+                           "copy \"oid\" from a token of Entra ID, else \"sub\"");
+    return Output{{{"id", model::foreign_object_id(options.issuer, options.subject)},
+                   {"userPrincipalName", options.subject},
+                   {"issuer", options.issuer}},
+                  kUserColumns};
+}
+
+void add_identities(Commands& commands, CLI::App& ad) {
+    commands.verb(commands.noun(ad, "signed-in-user", "Who is logged in"), "show",
+                  "Show the own object id, name and issuer", signed_in_user);
+    auto options = std::make_shared<IdentityOptions>();
+    CLI::App& verb = commands.verb(
+        ad, "issuer-object-id", "Print the object id of somebody of another issuer, for roles",
+        [options](Session& session) { return issuer_object_id(session, *options); });
+    verb.add_option("--issuer", options->issuer, "\"iss\" of the tokens")->required();
+    verb.add_option("--subject", options->subject,
+                    "\"oid\" of the tokens if they have it, else \"sub\"")
+        ->required();
+}
+
 }  // namespace
 
 std::string graph_list(const std::string& what, const std::string& filter) {
@@ -198,8 +249,9 @@ Result<Json> find_service_principal(Arm& arm, const std::string& option, const s
 }
 
 void add_directory(Commands& commands) {
-    CLI::App& sp = commands.noun(commands.noun("ad", "Who may log in"), "sp",
-                                 "Service principals: identities of programs");
+    CLI::App& ad = commands.noun("ad", "Who may log in");
+    add_identities(commands, ad);
+    CLI::App& sp = commands.noun(ad, "sp", "Service principals: identities of programs");
     CLI::App& credential = commands.noun(sp, "credential", "Client secrets");
     auto options = std::make_shared<SpOptions>();
     const auto verb = [&](CLI::App& noun, const char* name, const char* about,

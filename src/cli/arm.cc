@@ -115,6 +115,11 @@ std::string Arm::token_form() const {
 }
 
 Result<Token> Arm::new_token() {
+    if (profile_.client_secret.empty() && profile_.refresh_token.empty())
+        return Error{ErrorCode::unauthenticated,
+                     "the access token was refused or has ended, and this login has no other",
+                     {},
+                     "get a new one from its issuer, and run: howdah login --access-token-stdin"};
     http::Call call;
     call.method = "POST";
     call.url = fmt::format("{}/{}/oauth2/v2.0/token", profile_.authority,

@@ -78,6 +78,8 @@ class Arm {
 
     /// A token that is valid for some minutes; from the cache, or a new one.
     Result<Token> token();
+    /// From now on this one, until it ends.
+    void use(Token token) { token_ = std::move(token); }
     /// Asks the authority for a token: the check of a login.
     Result<Token> new_token();
 

@@ -186,6 +186,7 @@ void fields(V& visit, Operation& record) {
     HD_F(retries);
     HD_F(retry_at);
     HD_F(requested_by);
+    HD_F(requester_name);
     HD_F(correlation_id);
     HD_F(operation_name);
 }

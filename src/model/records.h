@@ -208,6 +208,7 @@ struct Operation {
     std::int64_t retries = 0;    ///< of a database action: failed attempts that are tried again
     std::string retry_at;        ///< not before this time
     std::string requested_by;    ///< app id
+    std::string requester_name;  ///< as the activity log shows him; empty: requested_by
     std::string operation_name;  ///< in the activity log
     std::string correlation_id;
 };

@@ -57,6 +57,7 @@ std::string sessions_of(std::string_view client_id) { return with_id("/session",
 std::string session(std::string_view client_id, std::string_view session_id) {
     return sessions_of(client_id) + to_lower(session_id);
 }
+std::string issuer_keys(std::string_view id) { return with_id("/issuer-keys", id); }
 std::string secret(std::string_view name) { return with_id("/secret", name); }
 std::string server_tls(std::string_view server_key) { return with_id("/secret/tls", server_key); }
 std::string gone(std::string_view incarnation) { return with_id("/gone", incarnation); }

@@ -25,6 +25,7 @@
 ///   /port/{number}                                  server id: own ports of servers
 ///   /principal/{client id}                          a service principal
 ///   /session/{client id}/{session id}               a login with a refresh token, see api/auth
+///   /issuer-keys/{id}                              public keys of a trusted issuer, see api/auth
 ///   /role/{role id}                                 model::RoleDefinition of a customer
 ///   /assignment/{principal}/{assignment id}         model::RoleAssignment
 ///   /lock/{scope}|{name}                            model::ManagementLock
@@ -65,6 +66,7 @@ std::string principal(std::string_view client_id);
 std::string session(std::string_view client_id, std::string_view session_id);
 std::string sessions_of(std::string_view client_id);  ///< prefix
 std::string secret(std::string_view name);
+std::string issuer_keys(std::string_view id);
 std::string server_tls(std::string_view server_key);
 std::string ended(std::string_view end_time, std::string_view operation_id);
 std::string silent(std::string_view host);

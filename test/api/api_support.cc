@@ -67,6 +67,7 @@ World::World()
 void World::restart() {
     api.reset();
     signing_keys = SigningKeys::open(*store, secrets, clock, ids).value();
+    foreign_issuers = ForeignIssuers::open(trusted_issuers, *store, clock).value();
     api = std::make_unique<Api>(ApiContext{.store = *store,
                                            .operations = operations,
                                            .secrets = secrets,
@@ -75,7 +76,8 @@ void World::restart() {
                                            .signing_keys = *signing_keys,
                                            .tenant_id = boot.tenant_id,
                                            .base_url = "https://localhost:8443",
-                                           .version = "0.1.0"});
+                                           .version = "0.1.0",
+                                           .foreign_issuers = foreign_issuers.get()});
 }
 
 std::string World::form(const std::string& secret) const {

@@ -85,6 +85,9 @@ class World {
     control::Operations operations;
     Bootstrap boot;
     std::unique_ptr<SigningKeys> signing_keys;
+    /// Taken by restart().
+    std::vector<TrustedIssuer> trusted_issuers;
+    std::unique_ptr<ForeignIssuers> foreign_issuers;
     std::unique_ptr<Api> api;
     std::string token;
 

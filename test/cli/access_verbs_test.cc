@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/text.h"
 #include "cli/cli_support.h"
 #include "os/file.h"
 
@@ -90,6 +91,65 @@ TEST_F(AccessVerbs, half_a_service_principal_is_taken_back) {
     EXPECT_NE(ran.code, 0);
     EXPECT_THAT(arm.requests(),
                 Contains(StartsWith(std::string("DELETE /v1.0/applications/") + kApp)));
+}
+
+TEST_F(AccessVerbs, the_object_id_of_a_foreign_identity_is_computed_without_asking_anybody) {
+    const Ran ran = run("ad issuer-object-id --issuer https://a.example --subject alice-1 -o tsv");
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    // The same as in test/api/foreign_issuers_test.cc.
+    EXPECT_EQ(ran.out, "201cabf3-f08f-58a1-bc52-43ba97f21c12\talice-1\thttps://a.example\n");
+    EXPECT_TRUE(arm.requests().empty());
+    for (const char* line :
+         {"ad issuer-object-id --issuer http://a.example --subject x",
+          "ad issuer-object-id --issuer a.example --subject x",
+          "ad issuer-object-id --issuer https://a.example", "ad issuer-object-id --subject x"})
+        EXPECT_EQ(run(line).code, kExitUsage) << line;
+}
+
+TEST_F(AccessVerbs, who_is_logged_in_sees_the_own_id_and_issuer) {
+    answer("/v1.0/me",
+           {{"id", kObject},
+            {"userPrincipalName", "alice"},
+            {"identities", {{{"signInType", "federated"}, {"issuer", "https://a.example"}}}}});
+    const Ran ran = run("ad signed-in-user show -o json");
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const Json shown = parse_json(ran.out, "out").value();
+    EXPECT_EQ(shown["id"], kObject);
+    EXPECT_EQ(shown["issuer"], "https://a.example");
+}
+
+/// Parts of a token, as far as the command line looks into it.
+std::string token_until(long second) {
+    const std::string payload = "{\"exp\":" + std::to_string(second) + "}";
+    return "e30." + base64url_encode(payload) + ".c2ln";
+}
+
+TEST_F(AccessVerbs, a_token_of_another_issuer_logs_in_until_it_ends) {
+    const long now =
+        std::chrono::floor<std::chrono::seconds>(user.clock.wall()).time_since_epoch().count();
+    const std::string token = token_until(now + 3600);
+    arm.accept_token(token);
+    const Json me = {{"id", kObject}, {"userPrincipalName", "alice"}};
+    answer("/v1.0/me", me);
+    Ran ran = user.run({"login", "--access-token-stdin", "-o", "none"}, token + "\n");
+    ASSERT_EQ(ran.code, 0) << ran.err;
+    const int given = arm.tokens_given();
+    answer("/v1.0/me", me);
+    EXPECT_EQ(run("ad signed-in-user show").code, 0);
+    user.clock.advance(std::chrono::hours(2));
+    ran = run("ad signed-in-user show");
+    EXPECT_EQ(ran.code, kExitError);
+    EXPECT_THAT(ran.err, HasSubstr("--access-token-stdin"));
+    EXPECT_EQ(arm.tokens_given(), given) << "the secret of the login before was used";
+}
+
+TEST_F(AccessVerbs, a_bad_token_leaves_the_login_before_alone) {
+    for (const std::string& bad :
+         {std::string("garbage"), std::string("a.b.c"), std::string(), token_until(253402300700)}) {
+        EXPECT_NE(user.run({"login", "--access-token-stdin"}, bad + "\n").code, 0) << bad;
+        answer("/v1.0/me", {{"id", kObject}, {"userPrincipalName", "x"}});
+        EXPECT_EQ(run("ad signed-in-user show").code, 0) << bad;
+    }
 }
 
 TEST_F(AccessVerbs, a_role_without_scopes_is_a_mistake_before_anything_is_made) {

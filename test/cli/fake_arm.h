@@ -47,6 +47,8 @@ class FakeArm {
     /// The next request to this path is answered with this, and one after it with what is said
     /// next. Below /serverlogs requests must have no token, elsewhere they need one.
     void answer_once(const std::string& path, http::Response response);
+    /// A token that somebody else gave is good.
+    void accept_token(const std::string& token);
     /// Every token given so far is void.
     void revoke_tokens();
     /// So many answers to polls are 503, as of a howdahd that starts.

@@ -121,6 +121,11 @@ void FakeArm::answer_once(const std::string& path, http::Response response) {
     once_[to_lower(path)].push_back(std::move(response));
 }
 
+void FakeArm::accept_token(const std::string& token) {
+    const std::lock_guard lock(mutex_);
+    tokens_.insert(token);
+}
+
 void FakeArm::revoke_tokens() {
     const std::lock_guard lock(mutex_);
     tokens_.clear();

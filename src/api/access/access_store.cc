@@ -113,7 +113,7 @@ Status authorize(Call& call) {
         fmt::format("the client '{}' with object id '{}' does not have authorization to "
                     "perform action '{}' over scope '{}' or the scope is invalid. If "
                     "access was recently granted, please refresh your credentials",
-                    call.caller.app_id, call.caller.object_id, required.action, required.scope)};
+                    call.caller.shown(), call.caller.object_id, required.action, required.scope)};
 }
 
 Status check_locks(const Call& call) {

@@ -48,7 +48,7 @@ model::ActivityEvent Activity::event_of(const Call& call, std::string status) co
     event.operation_name = call.requirement.action;
     event.operation_id = call.request_id;
     event.resource_id = call.requirement.resource.substr(0, kTextBytesMax);
-    event.caller = call.caller.app_id;
+    event.caller = call.caller.shown();
     event.caller_object_id = call.caller.object_id;
     event.status = std::move(status);
     event.http_method = call.request.method;

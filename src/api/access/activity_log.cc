@@ -118,6 +118,16 @@ bool fits(const ActivityEvent& event, const Wanted& wanted) {
 
 Json named(const std::string& value) { return {{"value", value}, {"localizedValue", value}}; }
 
+/// Of a foreign identity the caller is its issuer, a space, and its name.
+Json claims_json(const ActivityEvent& event) {
+    const std::size_t space = event.caller.find(' ');
+    if (space == std::string::npos)
+        return {{"appid", event.caller}, {"oid", event.caller_object_id}};
+    return {{"iss", event.caller.substr(0, space)},
+            {"name", event.caller.substr(space + 1)},
+            {"oid", event.caller_object_id}};
+}
+
 Json event_json(const Call& call, const ActivityEvent& event) {
     const Parts parts = parts_of(event.resource_id);
     const bool begins = event.status == "Started";
@@ -133,7 +143,7 @@ Json event_json(const Call& call, const ActivityEvent& event) {
         {"caller", event.caller},
         {"category", named("Administrative")},
         {"channels", "Operation"},
-        {"claims", {{"appid", event.caller}, {"oid", event.caller_object_id}}},
+        {"claims", claims_json(event)},
         {"correlationId", event.correlation_id},
         {"description", ""},
         {"eventDataId", event.id},

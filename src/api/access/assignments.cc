@@ -118,6 +118,18 @@ Status check_parties(const Call& call, RoleAssignment& assignment) {
                                  assignment.scope),
                      "properties.roleDefinitionId",
                      "add the scope to the assignableScopes of the role"};
+    // Nobody here knows who is behind such an id: its issuer does (adr/0009).
+    const ForeignIssuers* const issuers = call.context.foreign_issuers;
+    if (issuers != nullptr && issuers->count() > 0 &&
+        model::is_foreign_object_id(assignment.principal_id)) {
+        if (assignment.principal_type == "Group")
+            return Error{ErrorCode::not_supported,
+                         "roles of groups of another issuer are not supported by this version of "
+                         "Howdah",
+                         "properties.principalType"};
+        if (assignment.principal_type.empty()) assignment.principal_type = "User";
+        return ok_status();
+    }
     HD_TRY(const auto principal,
            find_principal_by_object(call.context.store, assignment.principal_id));
     if (!principal)

@@ -143,7 +143,7 @@ Status check_may_define(const Call& call, const RoleDefinition& role) {
             return Error{ErrorCode::permission_denied,
                          fmt::format("the client '{}' with object id '{}' does not have "
                                      "authorization to perform action '{}' over scope '{}'",
-                                     call.caller.app_id, call.caller.object_id,
+                                     call.caller.shown(), call.caller.object_id,
                                      call.requirement.action, scope),
                          "properties.assignableScopes"};
     return ok_status();

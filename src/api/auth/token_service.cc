@@ -31,6 +31,15 @@ std::vector<std::string> management_audiences(const ApiContext& context) {
     return all;
 }
 
+/// What is told to who sent a bad token: not which check it failed.
+Error for_sender(const Error& error) {
+    if (error.code == ErrorCode::token_expired)
+        return {ErrorCode::token_expired,
+                "the access token expiry UTC time is earlier than the current UTC time", "",
+                "ask for a new token"};
+    return {ErrorCode::unauthenticated, "the access token is invalid"};
+}
+
 bool is_any_tenant(std::string_view tenant) {
     return iequals(tenant, "common") || iequals(tenant, "organizations");
 }
@@ -332,11 +341,18 @@ Result<http::Claims> TokenService::verify(std::string_view token, const http::Re
         return claims;
     }
     note_refusal(request, claims.error().message);
-    if (claims.error().code == ErrorCode::token_expired)
-        return Error{ErrorCode::token_expired,
-                     "the access token expiry UTC time is earlier than the current UTC time", "",
-                     "ask for a new token"};
-    return Error{ErrorCode::unauthenticated, "the access token is invalid"};
+    return for_sender(claims.error());
+}
+
+std::optional<Result<Caller>> TokenService::foreign_caller(std::string_view token,
+                                                           const http::Request& request) {
+    if (context_.foreign_issuers == nullptr || context_.foreign_issuers->count() == 0)
+        return std::nullopt;
+    if (verified_.find(token, context_.clock.wall())) return std::nullopt;
+    auto caller = context_.foreign_issuers->authenticate(token);
+    if (!caller || caller->ok()) return caller;
+    note_refusal(request, caller->error().describe());
+    return for_sender(caller->error());
 }
 
 Result<std::shared_ptr<const std::optional<Principal>>> TokenService::known_principal(
@@ -358,7 +374,9 @@ Result<Caller> TokenService::authenticate(const http::Request& request) {
         return Error{ErrorCode::authentication_failed,
                      "authentication failed. The 'Authorization' header is provided in an invalid "
                      "format"};
-    const auto claims = verify(trim(header.substr(kBearer.size())), request);
+    const std::string_view token = trim(header.substr(kBearer.size()));
+    if (auto caller = foreign_caller(token, request)) return std::move(*caller);
+    const auto claims = verify(token, request);
     if (!claims.ok()) return claims.error();
     if (!iequals(claims->tenant, context_.tenant_id)) {
         note_refusal(request, "it is of another tenant");

@@ -66,6 +66,9 @@ class TokenService {
     http::Response unknown_resource(const Error& error) const;
     Result<std::shared_ptr<const std::optional<Principal>>> known_principal(
         const std::string& client_id);
+    /// Who sent a token of a foreign issuer; none if it is not of one.
+    std::optional<Result<Caller>> foreign_caller(std::string_view token,
+                                                 const http::Request& request);
     Result<http::Claims> verify(std::string_view token, const http::Request& request);
     /// Whether a refusal of this kind, from this address, is still worth a line in the log.
     bool may_note(std::string_view kind, const http::Request& request);

@@ -71,7 +71,7 @@ model::ActivityEvent event_of(const model::Deployment& deployment) {
     event.operation_name = "Microsoft.Resources/deployments/write";
     event.operation_id = deployment.operation_id;
     event.resource_id = where_of(deployment).id();
-    event.caller = deployment.caller_app_id;
+    event.caller = on_behalf_of(deployment).caller.shown();
     event.caller_object_id = deployment.caller_object_id;
     event.status = deployment.state == "Succeeded" ? "Succeeded" : "Failed";
     if (deployment.state != "Succeeded") event.error_code = "Deployment" + deployment.state;

@@ -384,6 +384,21 @@ Answer remove_password(Call& call) {
     return empty_answer(204);
 }
 
+Answer get_me(Call& call) {
+    const Caller& caller = call.caller;
+    Json body = {{"@odata.type", "#microsoft.graph.user"},
+                 {"id", caller.object_id},
+                 {"displayName", caller.name},
+                 {"userPrincipalName", caller.app_id}};
+    if (caller.is_foreign()) {
+        const std::size_t space = caller.name.find(' ');
+        body["displayName"] = body["userPrincipalName"] = caller.name.substr(space + 1);
+        body["identities"] =
+            Json::array({{{"signInType", "federated"}, {"issuer", caller.name.substr(0, space)}}});
+    }
+    return json_answer(200, body);
+}
+
 Answer get_by_ids(Call& call) {
     HD_TRY(const Json json, parse_body(call.request.body));
     Reader::Problem problem;

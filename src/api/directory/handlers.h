@@ -16,6 +16,8 @@ Answer list_service_principals(Call& call);
 Answer get_service_principal(Call& call);
 Answer create_service_principal(Call& call);
 Answer delete_service_principal(Call& call);
+/// Who is logged in.
+Answer get_me(Call& call);
 /// Names for object ids, as lists of role assignments show them.
 Answer get_by_ids(Call& call);
 

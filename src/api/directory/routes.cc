@@ -27,6 +27,7 @@ constexpr Route kRoutes[] = {
      kV, add_password},
     {"POST", "/v1.0/servicePrincipals/{objectId}/removePassword", "servicePrincipals",
      "removePassword", kV, remove_password},
+    {"GET", "/v1.0/me", "users", "me", kV, get_me, {}, Needs::login},
     {"POST",
      "/v1.0/directoryObjects/getByIds",
      "directoryObjects",

@@ -33,6 +33,7 @@ control::OperationDraft draft_for(const Call& call, std::string kind, const mode
     draft.incarnation = spec.incarnation;
     draft.generation = spec.generation;
     draft.requested_by = call.caller.app_id;
+    if (call.caller.is_foreign()) draft.requester_name = call.caller.name;
     draft.operation_name = call.requirement.action;
     draft.correlation_id = call.correlation_id;
     return draft;

@@ -219,6 +219,7 @@ Answer delete_group(Call& call) {
         draft.location = call.context.location;
         draft.resource_id = stored.group.id;
         draft.requested_by = call.caller.app_id;
+        if (call.caller.is_foreign()) draft.requester_name = call.caller.name;
         draft.operation_name = call.requirement.action;
         draft.correlation_id = call.correlation_id;
         store::Transaction txn;

@@ -33,7 +33,8 @@ model::ActivityEvent event_of(const model::Operation& operation) {
     event.operation_name = operation.operation_name;
     event.operation_id = operation.id;
     event.resource_id = operation.resource_id;
-    event.caller = operation.requested_by;
+    event.caller =
+        operation.requester_name.empty() ? operation.requested_by : operation.requester_name;
     event.status = operation.status == "Succeeded" ? "Succeeded" : "Failed";
     if (operation.failure) {
         event.error_code = operation.failure->code;
@@ -59,6 +60,7 @@ model::Operation Operations::begin(store::Transaction& transaction,
     operation.progress = "accepted";
     operation.start_time = format_iso8601(clock_.wall());
     operation.requested_by = draft.requested_by;
+    operation.requester_name = draft.requester_name;
     operation.operation_name = draft.operation_name;
     operation.correlation_id = draft.correlation_id;
     const std::string key = keys::operation(operation.id);

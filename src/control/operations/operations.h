@@ -22,6 +22,7 @@ struct OperationDraft {
     model::Generation generation = 0;  ///< ends when the server has observed it; 0: by action_id
     std::string action_id;             ///< see database actions below
     std::string requested_by;
+    std::string requester_name;
     std::string operation_name;  ///< "Microsoft.DBforPostgreSQL/flexibleServers/write"
     std::string correlation_id;
 };
