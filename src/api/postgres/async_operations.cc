@@ -63,6 +63,10 @@ Answer show_resource(Call& call, const model::Operation& operation) {
         call.parameters.emplace_back("firewallRuleName", name);
         return get_firewall_rule(call);
     }
+    if (iequals(type, "administrators")) {
+        call.parameters.emplace_back("objectId", name);
+        return get_administrator(call);
+    }
     if (iequals(type, "configurations")) {
         call.parameters.emplace_back("configurationName", name);
         return get_configuration(call);
@@ -73,7 +77,8 @@ Answer show_resource(Call& call, const model::Operation& operation) {
 /// Operations that leave nothing to show: they answer 204.
 bool has_result(std::string_view kind) {
     for (const std::string_view each : {"CreateServer", "UpdateServer", "CreateDatabase",
-                                        "UpdateFirewallRule", "UpdateConfiguration"})
+                                        "UpdateFirewallRule", "UpdateConfiguration",
+                                        "UpdateAdministrator"})
         if (kind == each) return true;
     return false;
 }

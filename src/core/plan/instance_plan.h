@@ -14,9 +14,20 @@ struct InstanceFacts {
     bool is_loaded = false;          ///< a running PostgreSQL has read these files
     bool is_restart_due = false;     ///< a restart was asked for, or the size changed
     bool has_administrator = false;  ///< with the password of the spec
+    bool has_token_administrators = false;  ///< those of the spec and no others
 };
 
-enum class InstanceStep { claim, configure, stop, restart, start, load, administrator, done };
+enum class InstanceStep {
+    claim,
+    configure,
+    stop,
+    restart,
+    start,
+    load,
+    administrator,
+    token_administrators,
+    done
+};
 
 /// A step's name for logs, and what it means in one sentence of the progress line.
 std::string_view to_string(InstanceStep step);
