@@ -904,6 +904,7 @@ Status Instance::tend() {
     if (state_.deleting || !postmaster_) return ok_status();
     if (state_.observed_generation == 0) return ok_status();
     prune();
+    if (postmaster_->is_ready()) HD_CHECK(renew_client_rules());
     if (postmaster_->is_ready() || (!state_.spec.running && !postmaster_->is_running()))
         return refresh();
     if (!state_.spec.running) return stop();

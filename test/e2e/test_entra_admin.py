@@ -5,7 +5,6 @@ import base64
 import glob
 import json
 import os
-import signal
 import socket
 import sqlite3
 import ssl
@@ -15,7 +14,7 @@ import time
 import unittest
 import uuid
 
-from support import Case, Relay, howdah_client, started_home, wait_until
+from support import Case, howdah_client, started_home, wait_until
 
 try:
     from cryptography.hazmat.primitives import hashes, serialization
@@ -260,8 +259,7 @@ class TheApi(EntraCase):
         self.opens("someone", token, name)
         switch(passwordAuth="Disabled")
         self.opens("someone", token, name)
-        self.assertIn("no pg_hba.conf entry", HOME.psql(name, "select 1", check=False).stderr
-                      .replace("pg_hba.conf rejects connection", "no pg_hba.conf entry"))
+        self.assertIn("pg_hba.conf rejects", HOME.psql(name, "select 1", check=False).stderr)
         HOME.set_parameter(name, "work_mem", "8192")  # the agent itself still gets in
         switch(passwordAuth="Enabled", activeDirectoryAuth="Disabled")
         self.assertEqual(HOME.psql(name, "select 1"), "1")
@@ -357,11 +355,9 @@ class InTheDatabase(EntraCase):
         token = person.token()
         self.opens("leaver", token)
         psql("leaver", token, "create table kept(n int)")
-        with subprocess.Popen(["sleep", "0"]):
-            pass
+        results = []
         sleeper = threading.Thread(target=lambda: results.append(
             psql("leaver", token, "select pg_sleep(50)")))
-        results = []
         sleeper.start()
         wait_until("the session is there", lambda: HOME.psql(
             SERVER, "select count(*) from pg_stat_activity where usename = 'leaver'") == "1")
@@ -565,8 +561,8 @@ class WithoutOthers(EntraCase):
             with socket.create_connection(("127.0.0.1", int(agent_file("token-port")))) as plain:
                 plain.settimeout(10)
                 with context.wrap_socket(plain, server_hostname="127.0.0.1") as tls:
-                    tls.sendall(message)
                     try:
+                        tls.sendall(message)
                         return tls.recv(4096)
                     except OSError:
                         return b""
@@ -594,7 +590,7 @@ class WithoutOthers(EntraCase):
                         b"\x30\x03\x02\x01\x01", bind(good, token)[:-1] + b"\x00\x00",
                         b"\x30\x83\x01\x00\x01" + b"x" * 70000):
             with self.subTest(rubbish=rubbish[:12]):
-                self.assertNotEqual(code(ask(rubbish)) if b"\x0a\x01" in ask(rubbish) else None, 0)
+                self.assertNotIn(b"\x0a\x01\x00", ask(rubbish))
         idle = [socket.create_connection(("127.0.0.1", int(agent_file("token-port"))))
                 for _ in range(200)]
         try:
@@ -617,7 +613,8 @@ class ZAfterwards(EntraCase):
             with open(file, encoding="utf-8", errors="replace") as log:
                 text = log.read()
             seen += len(text)
-            self.assertNotRegex(text, r"eyJ[A-Za-z0-9_-]{20,}", file)
+            if not file.endswith("token-trust.json"):  # public keys may look like anything
+                self.assertNotRegex(text, r"eyJ[A-Za-z0-9_-]{20,}", file)
             for token in TOKENS:
                 self.assertNotIn(token.split(".")[-1], text, file)
         self.assertGreater(seen, 10000)

@@ -68,10 +68,10 @@ Json howdah_json(const ServerRecord& server, const Offer& offer) {
 Json properties_json(const Call& call, const ServerRecord& server, const Offer& offer) {
     const model::ServerSpec& spec = server.spec;
     Json out = {
-        {"administratorLogin", spec.administrator_login},
         {"version", spec.version},
         {"state", state_of(server)},
         {"fullyQualifiedDomainName", fmt::format("{}.{}", spec.name, call.context.dns_suffix)}};
+    if (!spec.administrator_login.empty()) out["administratorLogin"] = spec.administrator_login;
     if (server.status && !server.status->minor_version.empty())
         out["minorVersion"] = minor_of(server.status->minor_version);
     out["storage"] = storage_json(spec.storage, call.shape);
