@@ -37,11 +37,12 @@ Result<http::Client> open_link(const LinkOptions& options);
 /// The agent of one machine: its instances, the actions that wait for them, the journal of what
 /// was done, the routes for the gateway, and the link to the control plane.
 ///
-/// Run work(), watch(), prepare(), pull(), push(), send_logs() and check_tokens() in one thread each. work() makes
-/// a thread for each instance that has something to do, for as long as it has, so that no server
-/// ever waits behind what another's customer holds up; nobody else makes any. At most `actions_max`
-/// actions run at a time, one of each instance; looking after instances, which starts those that
-/// crashed, is not bounded by that and comes first. Destroying it leaves PostgreSQL running.
+/// Run work(), watch(), prepare(), pull(), push(), send_logs() and check_tokens() in one thread
+/// each. work() makes a thread for each instance that has something to do, for as long as it has,
+/// so that no server ever waits behind what another's customer holds up; nobody else makes any. At
+/// most `actions_max` actions run at a time, one of each instance; looking after instances, which
+/// starts those that crashed, is not bounded by that and comes first. Destroying it leaves
+/// PostgreSQL running.
 class Agent {
   public:
     static constexpr int kPoolMax = 64;
@@ -86,10 +87,10 @@ class Agent {
 
     void work(std::stop_token stop);   ///< carries out actions, tends; ends when no thread is left
     void watch(std::stop_token stop);  ///< notices ended postmasters, asks for refreshes
-    void prepare(std::stop_token stop);    ///< fills the pool, surveys engines
-    void pull(std::stop_token stop);       ///< waits for actions
-    void push(std::stop_token stop);       ///< sends reports and results as they come
-    void send_logs(std::stop_token stop);  ///< sends what is wanted of log files, piece by piece
+    void prepare(std::stop_token stop);       ///< fills the pool, surveys engines
+    void pull(std::stop_token stop);          ///< waits for actions
+    void push(std::stop_token stop);          ///< sends reports and results as they come
+    void send_logs(std::stop_token stop);     ///< sends what is wanted of log files, piece by piece
     void check_tokens(std::stop_token stop);  ///< answers PostgreSQL's questions about tokens
 
   private:

@@ -791,12 +791,12 @@ Status Instance::set_token_administrators() {
     HD_CHECK(save());
     std::vector<std::string> roles;
     for (const model::TokenAdministrator& each : wanted) roles.push_back(each.role);
-    const Status changed =
-        change(session, token_administrators_sql(roles), kAdministratorMax);
+    const Status changed = change(session, token_administrators_sql(roles), kAdministratorMax);
     if (!changed.ok()) {
         if (!session.is_broken()) state_.are_token_administrators_known = was_known;
         if (changed.error().target != kDuplicateObject) return changed;
-        return Error{ErrorCode::conflict, changed.error().message, "principalName",
+        // Nothing that passes by itself.
+        return Error{ErrorCode::invalid_argument, changed.error().message, "principalName",
                      "Drop or rename that role, or give the administrator another name."};
     }
     HD_FAILPOINT("agent.token_administrators.changed");

@@ -290,9 +290,9 @@ void add_account(Commands& commands) {
     commands.verb(noun, "list", "List the subscriptions", list);
     commands.verb(noun, "set", "Choose the subscription (--subscription) for later commands", set);
     const auto type = std::make_shared<std::string>(kArmType);
-    CLI::App& token = commands.verb(
-        noun, "get-access-token", "Print a token for the API, or for PostgreSQL",
-        [type](Session& session) { return access_token(session, *type); });
+    CLI::App& token =
+        commands.verb(noun, "get-access-token", "Print a token for the API, or for PostgreSQL",
+                      [type](Session& session) { return access_token(session, *type); });
     token
         .add_option("--resource-type", *type,
                     "arm: for the API; oss-rdbms: the password of a Microsoft Entra administrator")

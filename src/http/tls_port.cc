@@ -163,8 +163,7 @@ Result<TlsPort> TlsPort::listen(const Certificate& certificate, std::uint16_t po
     address.sin_port = htons(port);
     socklen_t size = sizeof address;
     auto* const generic = reinterpret_cast<sockaddr*>(&address);
-    if (bind(made->listener.fd, generic, size) != 0 ||
-        ::listen(made->listener.fd, kBacklog) != 0 ||
+    if (bind(made->listener.fd, generic, size) != 0 || ::listen(made->listener.fd, kBacklog) != 0 ||
         getsockname(made->listener.fd, generic, &size) != 0) {
         return socket_error(fmt::format("listen on port {}", port));
     }

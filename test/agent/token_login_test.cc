@@ -26,15 +26,14 @@ std::string element(unsigned char tag, const std::string& content) {
     return out + content;
 }
 
-std::string bind(const std::string& name, const std::string& password) {
-    return element(0x30, element(2, "\x01") +
-                             element(0x60, element(2, "\x03") + element(4, name) +
-                                               element(0x80, password)));
+std::string bind_request(const std::string& name, const std::string& password) {
+    return element(0x30, element(2, "\x01") + element(0x60, element(2, "\x03") + element(4, name) +
+                                                                element(0x80, password)));
 }
 
 TEST(ldap_message, a_simple_bind_is_read_as_libldap_writes_it) {
     const std::string password(3000, 'p');
-    const std::string bytes = bind("cn=ada,ou=x", password);
+    const std::string bytes = bind_request("cn=ada,ou=x", password);
     const auto read = read_ldap_request(bytes);
     ASSERT_TRUE(read.ok() && *read);
     EXPECT_EQ((*read)->kind, LdapRequest::Kind::simple_bind);
@@ -45,7 +44,7 @@ TEST(ldap_message, a_simple_bind_is_read_as_libldap_writes_it) {
 }
 
 TEST(ldap_message, what_is_cut_off_is_waited_for_and_never_read) {
-    const std::string bytes = bind("cn=ada", "secret");
+    const std::string bytes = bind_request("cn=ada", "secret");
     for (std::size_t size = 0; size < bytes.size(); ++size) {
         const auto read = read_ldap_request(std::string_view(bytes).substr(0, size));
         ASSERT_TRUE(read.ok()) << size;
@@ -54,7 +53,7 @@ TEST(ldap_message, what_is_cut_off_is_waited_for_and_never_read) {
 }
 
 TEST(ldap_message, every_changed_byte_is_read_or_refused_and_never_anothers_memory) {
-    const std::string bytes = bind("cn=ada", "secret");
+    const std::string bytes = bind_request("cn=ada", "secret");
     for (std::size_t at = 0; at < bytes.size(); ++at) {
         for (int value = 0; value < 256; ++value) {
             std::string changed = bytes;
@@ -73,17 +72,17 @@ TEST(ldap_message, every_changed_byte_is_read_or_refused_and_never_anothers_memo
 TEST(ldap_message, rubbish_is_refused_at_its_first_bytes) {
     const std::string inside = element(2, "\x01") + element(0x60, "");
     for (const std::string& bytes :
-         {std::string("GET / HTTP/1.1"), std::string("\x30\x80", 2), std::string("\x30\x85", 2) + "x",
-          std::string("\x30\x84\xff\xff\xff\xff", 6), std::string("\x30\x83\x01\x00\x00", 5),
-          element(0x30, ""), element(0x30, element(2, "")), element(0x30, inside),
-          element(0x30, element(2, "\xff") + element(0x42, "")),
+         {std::string("GET / HTTP/1.1"), std::string("\x30\x80", 2),
+          std::string("\x30\x85", 2) + "x", std::string("\x30\x84\xff\xff\xff\xff", 6),
+          std::string("\x30\x83\x01\x00\x00", 5), element(0x30, ""), element(0x30, element(2, "")),
+          element(0x30, inside), element(0x30, element(2, "\xff") + element(0x42, "")),
           element(0x30, element(2, std::string(5, '\x01')) + element(0x42, "")),
           element(0x30, element(2, "\x01") + element(0x42, "x")),
           element(0x30, element(2, "\x01") + element(0x42, "") + element(4, "x")),
           element(0x30, element(2, "\x01") + element(0x1f, ""))}) {
         EXPECT_FALSE(read_ldap_request(bytes).ok()) << hex_encode(bytes);
     }
-    std::string trailing = bind("cn=ada", "x");
+    std::string trailing = bind_request("cn=ada", "x");
     trailing[1] = static_cast<char>(trailing[1] + 1);
     trailing += 'x';
     EXPECT_FALSE(read_ldap_request(trailing).ok());
@@ -106,7 +105,8 @@ TEST(ldap_message, answers_have_the_bytes_that_rfc_4511_asks_for) {
     EXPECT_EQ(hex_encode(ldap_bind_response(1, LdapResult::success, "")),
               "300c02010161070a010004000400");
     EXPECT_EQ(hex_encode(ldap_bind_response(200, LdapResult::invalid_credentials, "no")),
-              "300f020200c861090a013104000402" "6e6f");
+              "300f020200c861090a013104000402"
+              "6e6f");
     EXPECT_LT(ldap_bind_response(1, LdapResult::success, std::string(5000, 'x')).size(), 300U);
 }
 
@@ -121,8 +121,8 @@ TEST(login_name, holds_role_and_server_whatever_the_role_is_called) {
     for (const std::string name :
          {std::string(), std::string("cn="), "cn=" + login_suffix(kIncarnation),
           "CN=ada" + login_suffix(kIncarnation), "ada" + login_suffix(kIncarnation),
-          "cn=ada" + login_suffix(kIncarnation) + " ",
-          "cn=ada,OU=" + std::string(kIncarnation), std::string("cn=ada,ou=") + std::string(36, 'x')}) {
+          "cn=ada" + login_suffix(kIncarnation) + " ", "cn=ada,OU=" + std::string(kIncarnation),
+          std::string("cn=ada,ou=") + std::string(36, 'x')}) {
         EXPECT_FALSE(read_login_name(name)) << name;
     }
 }

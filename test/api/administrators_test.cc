@@ -28,11 +28,10 @@ class Administrators : public testing::Test {
         switch_to("Enabled", "Enabled");
     }
     Reply switch_to(const std::string& directory, const std::string& password) {
-        Reply reply = world.call("PATCH", kServer,
-                                 {{"properties",
-                                   {{"authConfig",
-                                     {{"activeDirectoryAuth", directory},
-                                      {"passwordAuth", password}}}}}});
+        Reply reply = world.call(
+            "PATCH", kServer,
+            {{"properties",
+              {{"authConfig", {{"activeDirectoryAuth", directory}, {"passwordAuth", password}}}}}});
         if (reply.status == 202) world.finish();
         return reply;
     }
@@ -47,11 +46,10 @@ TEST_F(Administrators, live_in_the_server_and_are_shown_in_azures_shape) {
     const std::string object = "11111111-2222-4333-8444-55555555555a";
     EXPECT_EQ(made.body["name"], object);
     EXPECT_EQ(made.body["id"], world.expand(at(object)));
-    EXPECT_EQ(made.body["properties"],
-              (Body{{"principalType", "User"},
-                    {"principalName", "ada@example.org"},
-                    {"objectId", object},
-                    {"tenantId", world.boot.tenant_id}}));
+    EXPECT_EQ(made.body["properties"], (Body{{"principalType", "User"},
+                                             {"principalName", "ada@example.org"},
+                                             {"objectId", object},
+                                             {"tenantId", world.boot.tenant_id}}));
     world.finish();
     const Reply shown = world.call("GET", "{L}/operationResults/" + World::operation_of(made));
     EXPECT_EQ(shown.body, made.body);
@@ -123,8 +121,7 @@ TEST(administrators, a_server_without_password_logins_needs_no_password) {
     EXPECT_EQ(world.call("PATCH", kServer, on).target(), "properties.administratorLogin");
     Body with = on;
     with["properties"]["administratorLogin"] = "boss";
-    EXPECT_EQ(world.call("PATCH", kServer, with).target(),
-              "properties.administratorLoginPassword");
+    EXPECT_EQ(world.call("PATCH", kServer, with).target(), "properties.administratorLoginPassword");
     with["properties"]["administratorLoginPassword"] = "Pa55w0rd!";
     ASSERT_EQ(world.call("PATCH", kServer, with).status, 202);
     EXPECT_EQ(world.spec().administrator_login, "boss");

@@ -164,7 +164,8 @@ class EntraCase(Case):
         result = psql(role, token, server=server, **where)
         self.assertNotEqual(result.returncode, 0, "got in: " + result.stdout)
         self.assertIn(words, result.stderr)
-        self.assertNotIn(token[-40:], result.stderr)
+        if len(token) >= 20:
+            self.assertNotIn(token[-20:], result.stderr)
 
 
 class TheApi(EntraCase):
@@ -408,8 +409,8 @@ class InTheDatabase(EntraCase):
                "--password-stdin", "--tenant", HOME.credentials["tenant_id"], "--api-url",
                HOME.endpoints["api"], "--authority", HOME.credentials["authority"],
                "--ca-file", HOME.endpoints["ca"], input=person.secret)
-        token = howdah("account", "get-access-token", "--resource-type", "oss-rdbms", "--query",
-                       "accessToken", "-o", "tsv").strip()
+        token = json.loads(howdah("account", "get-access-token", "--resource-type", "oss-rdbms",
+                                  "-o", "json"))["accessToken"]
         self.opens(ALICE, remember(token))
 
 
@@ -567,11 +568,10 @@ class WithoutOthers(EntraCase):
                     except OSError:
                         return b""
 
-        state = next(json.loads(text) for text in map(
-            lambda file: open(file, encoding="utf-8").read(),
-            glob.glob(os.path.join(HOME.dir, "agent", "instances", "*", "state.json")))
-            if json.loads(text)["spec"]["server_name"] == SERVER)
-        here = state["spec"]["incarnation"]
+        states = [json.loads(agent_file(os.path.join("instances", incarnation, "state.json")))
+                  for incarnation in os.listdir(os.path.join(HOME.dir, "agent", "instances"))]
+        here, = (each["spec"]["incarnation"] for each in states
+                 if each["spec"]["server_name"] == SERVER)
         token = PEOPLE[ALICE].token()
         good = f"cn={ALICE},ou={here}"
 

@@ -106,8 +106,7 @@ std::optional<std::string> TokenLogins::answer(std::string_view received,
         case LdapRequest::Kind::simple_bind:
             break;
     }
-    if (request.version != 3)
-        return ldap_bind_response(request.id, LdapResult::protocol_error, "");
+    if (request.version != 3) return ldap_bind_response(request.id, LdapResult::protocol_error, "");
     const auto name = read_login_name(request.name);
     const auto access = name ? lookup(std::string(name->incarnation)) : std::nullopt;
     model::TokenTrust trust;
@@ -115,12 +114,11 @@ std::optional<std::string> TokenLogins::answer(std::string_view received,
         const std::lock_guard lock(mutex_);
         trust = trust_;
     }
-    const Status allowed = check_token_login(trust, access.value_or(TokenAccess{}),
-                                             name ? name->role : std::string_view(),
-                                             request.password, clock_.wall());
+    const Status allowed =
+        check_token_login(trust, access.value_or(TokenAccess{}),
+                          name ? name->role : std::string_view(), request.password, clock_.wall());
     if (allowed.ok()) return ldap_bind_response(request.id, LdapResult::success, "");
-    return ldap_bind_response(request.id, LdapResult::invalid_credentials,
-                              allowed.error().message);
+    return ldap_bind_response(request.id, LdapResult::invalid_credentials, allowed.error().message);
 }
 
 }  // namespace howdah::agent

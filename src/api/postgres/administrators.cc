@@ -75,10 +75,10 @@ Status check_principal(const Call& call, const model::TokenAdministrator& wanted
                      "the type of the principal is to be known: 'User' or 'ServicePrincipal'",
                      "properties.principalType"};
     if (!iequals(wanted.tenant_id, call.context.tenant_id))
-        return Error{ErrorCode::invalid_argument,
-                     fmt::format("the tenant '{}' is not known here",
-                                 wanted.tenant_id.substr(0, 64)),
-                     "properties.tenantId", fmt::format("use '{}'", call.context.tenant_id)};
+        return Error{
+            ErrorCode::invalid_argument,
+            fmt::format("the tenant '{}' is not known here", wanted.tenant_id.substr(0, 64)),
+            "properties.tenantId", fmt::format("use '{}'", call.context.tenant_id)};
     if (wanted.type != kServicePrincipal) return ok_status();
     HD_TRY(const auto principal, find_principal_by_object(call.context.store, wanted.object_id));
     if (principal) return ok_status();

@@ -76,9 +76,9 @@ Answer show_resource(Call& call, const model::Operation& operation) {
 
 /// Operations that leave nothing to show: they answer 204.
 bool has_result(std::string_view kind) {
-    for (const std::string_view each : {"CreateServer", "UpdateServer", "CreateDatabase",
-                                        "UpdateFirewallRule", "UpdateConfiguration",
-                                        "UpdateAdministrator"})
+    for (const std::string_view each :
+         {"CreateServer", "UpdateServer", "CreateDatabase", "UpdateFirewallRule",
+          "UpdateConfiguration", "UpdateAdministrator"})
         if (kind == each) return true;
     return false;
 }

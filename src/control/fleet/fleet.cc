@@ -124,8 +124,8 @@ void Fleet::poll(const std::string& peer_name, std::string_view body, Reply repl
 
     const bool wants_report = !*is_known && !request->host_report;
     auto trust = trust_for(*request);
-    if (request->wait_ms > 0 && !stored->changed && stored->acknowledged.empty() &&
-        !wants_report && !trust)
+    if (request->wait_ms > 0 && !stored->changed && stored->acknowledged.empty() && !wants_report &&
+        !trust)
         return park(*request, std::move(reply));
     std::vector<model::Action> actions;
     if (!is_waiting(request->host)) {
@@ -135,9 +135,8 @@ void Fleet::poll(const std::string& peer_name, std::string_view body, Reply repl
     }
     auto logs =
         is_waiting(request->host) ? std::vector<model::LogRequest>() : log_requests(request->host);
-    answer(reply,
-           {std::move(actions), std::move(stored->acknowledged), wants_report, std::move(logs),
-            std::move(trust)});
+    answer(reply, {std::move(actions), std::move(stored->acknowledged), wants_report,
+                   std::move(logs), std::move(trust)});
 }
 
 /// None: the agent has it. Keys are shown long before they sign, so a parked poll is not woken.

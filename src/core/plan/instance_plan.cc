@@ -4,8 +4,9 @@ namespace howdah::core {
 
 std::string_view to_string(InstanceStep step) {
     constexpr std::string_view kNames[] = {
-        "claim", "configure", "stop", "restart", "start", "load", "administrator",
-        "token_administrators", "done"};
+        "claim", "configure", "stop",          "restart",
+        "start", "load",      "administrator", "token_administrators",
+        "done"};
     return kNames[static_cast<int>(step)];
 }
 
