@@ -111,14 +111,15 @@ TEST(ldap_message, answers_have_the_bytes_that_rfc_4511_asks_for) {
 }
 
 TEST(login_name, holds_role_and_server_whatever_the_role_is_called) {
-    for (const std::string role : {"ada", "a,ou=b", "cn=x", "ada@example.org", ",ou="}) {
+    for (const std::string& role :
+         std::initializer_list<std::string>{"ada", "a,ou=b", "cn=x", "ada@example.org", ",ou="}) {
         const std::string name = std::string(kLoginPrefix) + role + login_suffix(kIncarnation);
         const auto read = read_login_name(name);
         ASSERT_TRUE(read) << name;
         EXPECT_EQ(read->role, role);
         EXPECT_EQ(read->incarnation, kIncarnation);
     }
-    for (const std::string name :
+    for (const std::string& name :
          {std::string(), std::string("cn="), "cn=" + login_suffix(kIncarnation),
           "CN=ada" + login_suffix(kIncarnation), "ada" + login_suffix(kIncarnation),
           "cn=ada" + login_suffix(kIncarnation) + " ", "cn=ada,OU=" + std::string(kIncarnation),
