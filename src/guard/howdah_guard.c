@@ -285,9 +285,8 @@ static bool is_token_administrator(const char* name) {
     if (!HeapTupleIsValid(tuple)) return false;
     if (OidIsValid(mark) && ((Form_pg_authid)GETSTRUCT(tuple))->rolcanlogin) {
         /* By member and role in all versions; since 16 with the grantor behind. */
-        CatCList* memberships =
-            SearchSysCacheList1(AUTHMEMMEMROLE,
-                                ObjectIdGetDatum(((Form_pg_authid)GETSTRUCT(tuple))->oid));
+        CatCList* memberships = SearchSysCacheList1(
+            AUTHMEMMEMROLE, ObjectIdGetDatum(((Form_pg_authid)GETSTRUCT(tuple))->oid));
 
         for (int i = 0; i < memberships->n_members; i++) {
             HeapTuple each = &memberships->members[i]->tuple;
