@@ -58,7 +58,7 @@ void wait_for_gateway(const std::string& path, std::int64_t revision, const Cloc
 }  // namespace
 
 Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
-             IdSource& ids, int pool_size, int actions_max)
+             IdSource& ids, int pool_size, int actions_max, TokenLogins* tokens)
     : machine_(machine),
       link_(std::move(link)),
       journal_(std::move(journal)),
@@ -66,8 +66,10 @@ Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Cl
       ids_(ids),
       pool_size_(pool_size),
       actions_max_(actions_max),
+      tokens_(tokens),
       epoch_(ids.uuid()),
-      pool_(machine.layout(), ids) {}
+      pool_(machine.layout(), ids),
+      trust_version_(tokens == nullptr ? "" : tokens->trust_version()) {}
 
 Agent::~Agent() = default;
 
@@ -595,8 +597,27 @@ void Agent::take_response(const model::PollResponse& response) {
         for (auto& [incarnation, member] : members_) member.sent_version = 0;
         has_news_.notify_all();
     }
+    if (response.token_trust) take_trust(*response.token_trust);
     for (const model::Action& action : response.actions) (void)accept(action);
     for (const model::LogRequest& request : response.logs) queue_log(request);
+}
+
+void Agent::take_trust(const model::TokenTrust& trust) {
+    const Status kept = tokens_ == nullptr ? ok_status() : tokens_->trust(trust);
+    if (!kept.ok())
+        log::error("the keys of tokens cannot be kept", {{"reason", kept.error().describe()}});
+    const std::lock_guard lock(mutex_);
+    trust_version_ = trust.version;
+}
+
+void Agent::check_tokens(std::stop_token stop) {
+    if (tokens_ == nullptr) return;
+    tokens_->run(std::move(stop), [this](const std::string& incarnation) {
+        const std::lock_guard lock(mutex_);
+        const auto found = members_.find(incarnation);
+        const bool is_here = found != members_.end() && found->second.instance != nullptr;
+        return is_here ? std::optional(found->second.instance->token_access()) : std::nullopt;
+    });
 }
 
 void Agent::pull(std::stop_token stop) {
@@ -610,6 +631,7 @@ void Agent::pull(std::stop_token stop) {
         {
             const std::lock_guard lock(mutex_);
             request.running.assign(running_.begin(), running_.end());
+            request.token_trust = trust_version_;
         }
         // Results that wait to be acknowledged are as good as running: not to be done again.
         for (const model::ActionResult& each : journal_.results())
@@ -657,6 +679,7 @@ void Agent::push(std::stop_token stop) {
                 is_host_report_due_ = false;
             }
             has_new_result_ = false;
+            request.token_trust = trust_version_;
         }
         request.results = journal_.results();
         const auto response = poll(*client, request);

@@ -17,6 +17,7 @@
 #include "agent/log_transfer.h"
 #include "agent/machine.h"
 #include "agent/prepared.h"
+#include "agent/token_login/token_logins.h"
 #include "http/client.h"
 #include "model/records.h"
 
@@ -36,11 +37,12 @@ Result<http::Client> open_link(const LinkOptions& options);
 /// The agent of one machine: its instances, the actions that wait for them, the journal of what
 /// was done, the routes for the gateway, and the link to the control plane.
 ///
-/// Run work(), watch(), prepare(), pull(), push() and send_logs() in one thread each. work() makes
-/// a thread for each instance that has something to do, for as long as it has, so that no server
-/// ever waits behind what another's customer holds up; nobody else makes any. At most `actions_max`
-/// actions run at a time, one of each instance; looking after instances, which starts those that
-/// crashed, is not bounded by that and comes first. Destroying it leaves PostgreSQL running.
+/// Run work(), watch(), prepare(), pull(), push(), send_logs() and check_tokens() in one thread
+/// each. work() makes a thread for each instance that has something to do, for as long as it has,
+/// so that no server ever waits behind what another's customer holds up; nobody else makes any. At
+/// most `actions_max` actions run at a time, one of each instance; looking after instances, which
+/// starts those that crashed, is not bounded by that and comes first. Destroying it leaves
+/// PostgreSQL running.
 class Agent {
   public:
     static constexpr int kPoolMax = 64;
@@ -61,8 +63,10 @@ class Agent {
     static constexpr Duration kLinkPauseMin = std::chrono::milliseconds(50);
     static constexpr Duration kLinkPauseMax = std::chrono::seconds(2);
 
+    /// `tokens`: borrowed; none: no server takes access tokens.
     Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
-          IdSource& ids, int pool_size, int actions_max = kActionsMax);
+          IdSource& ids, int pool_size, int actions_max = kActionsMax,
+          TokenLogins* tokens = nullptr);
     ~Agent();
 
     /// Reads every instance from disk, takes over what runs, publishes the routes.
@@ -83,10 +87,11 @@ class Agent {
 
     void work(std::stop_token stop);   ///< carries out actions, tends; ends when no thread is left
     void watch(std::stop_token stop);  ///< notices ended postmasters, asks for refreshes
-    void prepare(std::stop_token stop);    ///< fills the pool, surveys engines
-    void pull(std::stop_token stop);       ///< waits for actions
-    void push(std::stop_token stop);       ///< sends reports and results as they come
-    void send_logs(std::stop_token stop);  ///< sends what is wanted of log files, piece by piece
+    void prepare(std::stop_token stop);       ///< fills the pool, surveys engines
+    void pull(std::stop_token stop);          ///< waits for actions
+    void push(std::stop_token stop);          ///< sends reports and results as they come
+    void send_logs(std::stop_token stop);     ///< sends what is wanted of log files, piece by piece
+    void check_tokens(std::stop_token stop);  ///< answers PostgreSQL's questions about tokens
 
   private:
     struct Job {
@@ -134,6 +139,7 @@ class Agent {
     std::optional<http::Client> make_client() const;
     Result<model::PollResponse> poll(http::Client& client, const model::PollRequest& request);
     void take_response(const model::PollResponse& response);
+    void take_trust(const model::TokenTrust& trust);
     void queue_log(const model::LogRequest& request);
     std::vector<model::LogRequest> next_logs(std::stop_token stop, bool may_wait);
     Result<LogTransfer> open_log(const model::LogRequest& request);
@@ -145,6 +151,7 @@ class Agent {
     IdSource& ids_;
     const int pool_size_;
     const int actions_max_;
+    TokenLogins* const tokens_;
     const std::string epoch_;
     PreparedPool pool_;
 
@@ -154,6 +161,7 @@ class Agent {
     std::condition_variable_any has_log_request_;
     std::vector<model::LogRequest> log_requests_;  ///< guarded by mutex_
     std::map<std::string, Member> members_;        ///< guarded by mutex_; by incarnation
+    std::string trust_version_;                    ///< guarded by mutex_; of the keys of tokens
     std::set<std::string> running_;                ///< guarded by mutex_; ids of accepted actions
     int jobs_ = 0;                                 ///< guarded by mutex_; that have begun
     int actions_ = 0;                              ///< guarded by mutex_; actions among them

@@ -62,6 +62,7 @@ constexpr std::string_view kSelectIsTemplate =
     "SELECT datistemplate FROM pg_catalog.pg_database WHERE datname = $1";
 constexpr std::string_view kLockNotAvailable = "55P03";
 constexpr std::string_view kObjectInUse = "55006";
+constexpr std::string_view kDuplicateObject = "42710";
 constexpr std::string_view kSelectPending =
     "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name";
 
@@ -119,6 +120,12 @@ Result<std::vector<std::pair<std::string, std::string>>> refused_settings(pg::Co
     return refused;
 }
 
+/// libldap's: which authority has to have signed the certificate of who asks for a token. Whatever
+/// files of its own it finds, these win.
+std::vector<std::string> token_environment(const Layout& layout) {
+    return {"LDAPTLS_CACERT=" + layout.token_authority(), "LDAPTLS_REQCERT=demand"};
+}
+
 model::InstanceSpec without_secrets(model::InstanceSpec spec) {
     spec.administrator_verifier.clear();
     spec.tls = {};
@@ -171,6 +178,29 @@ Instance::Instance(const Machine& machine, PreparedPool& pool, const Clock& cloc
 InstanceView Instance::view() const {
     const std::lock_guard lock(mutex_);
     return view_;
+}
+
+TokenAccess Instance::token_access() const {
+    const std::lock_guard lock(mutex_);
+    return token_access_;
+}
+
+/// Those of the spec whose roles are known to be Howdah's: nobody's token opens a role of a
+/// customer that happens to have the name of a new administrator.
+std::vector<model::TokenAdministrator> Instance::token_administrators() const {
+    std::vector<model::TokenAdministrator> both;
+    for (const model::TokenAdministrator& each : state_.spec.token_administrators) {
+        const auto& made = state_.token_administrators;
+        if (std::find(made.begin(), made.end(), each) != made.end()) both.push_back(each);
+    }
+    return both;
+}
+
+void Instance::note_token_access() {
+    const bool is_enabled = state_.spec.token_logins && !state_.deleting;
+    TokenAccess access{is_enabled, token_administrators()};
+    const std::lock_guard lock(mutex_);
+    token_access_ = std::move(access);
 }
 
 bool Instance::is_deleting() const {
@@ -266,6 +296,7 @@ std::string Instance::lock_holders(int waiting_pid) const {
 Status Instance::load() {
     HD_TRY(const std::string text, os::read_file(paths_.state(), 8 << 20));
     HD_TRY(state_, model::from_json<model::InstanceState>(text));
+    note_token_access();
     const InstalledEngine* engine = machine_.engine(state_.spec.major);
     if (engine == nullptr) {
         return Error{ErrorCode::not_found,
@@ -293,7 +324,8 @@ Status Instance::use_directory(const InstalledEngine& engine) {
     const os::Cgroups* cgroups = machine_.cgroups();
     postmaster_.emplace(Postmaster::Options{engine.programs + "/postgres", paths_, user,
                                             cgroups == nullptr ? std::vector<std::string>{}
-                                                               : cgroups->join_files(group_name())},
+                                                               : cgroups->join_files(group_name()),
+                                            token_environment(machine_.layout())},
                         clock_);
     if (postmaster_->adopt()) {
         log::info("adopted a running PostgreSQL",
@@ -311,7 +343,12 @@ core::InstanceFacts Instance::facts() const {
     facts.is_configured = is_configured_;
     facts.is_loaded = is_loaded_;
     facts.is_restart_due = is_restart_due();
-    facts.has_administrator = state_.password_version == state_.spec.password_version;
+    // A server without password logins may never have had one.
+    facts.has_administrator = state_.spec.administrator_login.empty() ||
+                              state_.password_version == state_.spec.password_version;
+    facts.has_token_administrators =
+        state_.are_token_administrators_known &&
+        state_.token_administrators == state_.spec.token_administrators;
     return facts;
 }
 
@@ -336,6 +373,7 @@ Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
     verifier_ = spec.administrator_verifier;
     tls_pem_ = spec.tls.certificate_pem + spec.tls.key_pem;
     is_configured_ = false;
+    note_token_access();
     for (int i = 0; i < kStepsMax; ++i) {
         const core::InstanceStep next = core::next_step(facts());
         const bool is_done = next == core::InstanceStep::done;
@@ -395,6 +433,7 @@ void Instance::fall_back_to_previous() {
     if (!state_.previous) return;
     state_.spec = std::move(*state_.previous);
     state_.previous.reset();
+    note_token_access();
 }
 
 Status Instance::step(core::InstanceStep step) {
@@ -422,6 +461,9 @@ Status Instance::step(core::InstanceStep step) {
         case InstanceStep::administrator:
             say("running");
             return set_administrator();
+        case InstanceStep::token_administrators:
+            say("running");
+            return set_token_administrators();
         case InstanceStep::done:
             return ok_status();
     }
@@ -449,7 +491,9 @@ Result<Instance::Files> Instance::render() const {
     const InstalledEngine* engine = machine_.engine(state_.spec.major);
     if (engine == nullptr)
         return Error{ErrorCode::not_supported, "PostgreSQL " + state_.spec.major + " is gone"};
-    const RenderInput input{.spec = state_.spec,
+    model::InstanceSpec spec = state_.spec;
+    spec.token_administrators = token_administrators();
+    const RenderInput input{.spec = spec,
                             .data_folder = paths_.data(),
                             .config_folder = paths_.config(),
                             .socket_folder = paths_.socket_folder,
@@ -460,7 +504,8 @@ Result<Instance::Files> Instance::render() const {
                             .guard_path = machine_.guard_path(state_.spec.major),
                             .libraries = engine->libraries,
                             .agent_user = machine_.user_name(),
-                            .gateway_source = machine_.options().gateway_source};
+                            .gateway_source = machine_.options().gateway_source,
+                            .token_port = static_cast<int>(machine_.options().token_port)};
     return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input)};
 }
 
@@ -733,6 +778,44 @@ Status Instance::set_administrator() {
     return ok_status();
 }
 
+/// Their roles first, in one transaction, then their lines in pg_hba.conf: a name that a customer's
+/// role has is refused before anything is changed.
+Status Instance::set_token_administrators() {
+    const auto before = state_.token_administrators;
+    const auto& wanted = state_.spec.token_administrators;
+    const bool was_known = state_.are_token_administrators_known;
+    HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
+    HD_CHECK(session.execute(kQuietSession));
+    // On disk before: whoever does not hear how it ended does it again.
+    state_.are_token_administrators_known = false;
+    HD_CHECK(save());
+    std::vector<std::string> roles;
+    for (const model::TokenAdministrator& each : wanted) roles.push_back(each.role);
+    const Status changed = change(session, token_administrators_sql(roles), kAdministratorMax);
+    if (!changed.ok()) {
+        if (!session.is_broken()) state_.are_token_administrators_known = was_known;
+        if (changed.error().target != kDuplicateObject) return changed;
+        // Nothing that passes by itself.
+        return Error{ErrorCode::invalid_argument, changed.error().message, "principalName",
+                     "Drop or rename that role, or give the administrator another name."};
+    }
+    HD_FAILPOINT("agent.token_administrators.changed");
+    std::vector<std::string> gone;
+    for (const model::TokenAdministrator& each : before)
+        if (std::find(wanted.begin(), wanted.end(), each) == wanted.end())
+            gone.push_back(each.role);
+    if (!gone.empty()) HD_CHECK(session.execute(end_sessions_sql(gone), kAdministratorMax));
+    HD_CHECK(change(session, drop_token_roles_sql(), kAdministratorMax));
+    state_.token_administrators = wanted;
+    state_.are_token_administrators_known = true;
+    note_token_access();
+    HD_TRY(const Files files, render());
+    if (os::read_file(paths_.config() + "/pg_hba.conf").value_or("") == files.hba)
+        return ok_status();
+    HD_CHECK(write_configuration());
+    return load_configuration();
+}
+
 Status Instance::check_database_action(model::Term term) {
     HD_CHECK(check_term(term));
     if (state_.deleting) return Error{ErrorCode::conflict, "the server is being deleted", "server"};
@@ -795,6 +878,7 @@ Status Instance::remove(model::Term term) {
     HD_FAILPOINT("agent.instance.before_delete");
     if (os::exists(paths_.state())) {
         state_.deleting = true;
+        note_token_access();
         HD_CHECK(save());
     }
     if (!postmaster_) {
@@ -820,6 +904,7 @@ Status Instance::tend() {
     if (state_.deleting || !postmaster_) return ok_status();
     if (state_.observed_generation == 0) return ok_status();
     prune();
+    if (postmaster_->is_ready()) HD_CHECK(renew_client_rules());
     if (postmaster_->is_ready() || (!state_.spec.running && !postmaster_->is_running()))
         return refresh();
     if (!state_.spec.running) return stop();

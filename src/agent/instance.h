@@ -9,6 +9,7 @@
 #include "agent/machine.h"
 #include "agent/postmaster.h"
 #include "agent/prepared.h"
+#include "agent/token_login/token_access.h"
 #include "base/clock.h"
 #include "base/result.h"
 #include "core/plan/instance_plan.h"
@@ -51,6 +52,8 @@ class Instance {
     Status tend();
 
     InstanceView view() const;
+    /// Who may log in with a token now; may be called by any thread.
+    TokenAccess token_access() const;
     const std::string& incarnation() const { return incarnation_; }
     bool is_deleting() const;
 
@@ -72,6 +75,9 @@ class Instance {
     Status stop();
     Status restart();
     Status set_administrator();
+    Status set_token_administrators();
+    std::vector<model::TokenAdministrator> token_administrators() const;
+    void note_token_access();
 
     Status use_directory(const InstalledEngine& engine);
     Result<Files> render() const;
@@ -119,6 +125,7 @@ class Instance {
     mutable std::mutex mutex_;
     InstanceView view_;           ///< guarded by mutex_
     std::string published_text_;  ///< guarded by mutex_; what `changed` was last called for
+    TokenAccess token_access_;    ///< guarded by mutex_
 };
 
 /// The route of a server from its spec and what its instance does. Pure.

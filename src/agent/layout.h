@@ -21,6 +21,10 @@ struct Layout {
     /// Where the gateway answers questions about itself.
     std::string gateway_socket() const { return home + "/gateway/gateway.sock"; }
     std::string lock() const { return home + "/run/agent.lock"; }
+    /// The authority that the servers believe when they have a token checked: for all to read.
+    std::string token_authority() const { return root() + "/token-authority.pem"; }
+    std::string token_port() const { return root() + "/token-port"; }
+    std::string token_trust() const { return root() + "/token-trust.json"; }
 };
 
 /// The files of one instance, or of a prepared directory, which has the same shape.

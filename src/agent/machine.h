@@ -22,6 +22,7 @@ struct MachineOptions {
     /// Holds howdah_guard-<major>.so. An engine without one is not offered and not started.
     std::string guard_folder;
     std::string gateway_source = std::string(model::kGatewaySource);  ///< see there
+    std::int64_t token_port = 0;  ///< of TokenLogins; 0: no server takes tokens
 };
 
 /// What this machine has: engines, limits, users. Found once; then immutable and thread-safe.

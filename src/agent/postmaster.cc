@@ -170,6 +170,7 @@ Status Postmaster::start() {
     const os::Daemon daemon{
         .arguments = {options_.program, "-D", options_.paths.data(), "-c",
                       "config_file=" + options_.paths.config() + "/postgresql.conf"},
+        .environment = options_.environment,
         .folder = options_.paths.folder,
         .user = options_.user,
         .log_path = options_.paths.start_log(),

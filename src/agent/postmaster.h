@@ -37,6 +37,7 @@ class Postmaster {
         InstancePaths paths;
         std::optional<os::User> user;
         std::vector<std::string> cgroup_files;
+        std::vector<std::string> environment = {};  ///< "NAME=value"
     };
 
     Postmaster(Options options, const Clock& clock);

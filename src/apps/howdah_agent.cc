@@ -72,9 +72,12 @@ Status serve(Options options, const os::Fd& termination) {
     HD_TRY(const auto home_lock, lock_home(options.machine.layout.lock()));
     const SystemClock clock;
     SystemIdSource ids;
+    HD_TRY(TokenLogins tokens, TokenLogins::open(options.machine.layout, clock));
+    options.machine.token_port = tokens.port();
     const Machine machine(options.machine);
     HD_TRY(Journal journal, Journal::open(machine.layout().journal()));
-    Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size);
+    Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size,
+                Agent::kActionsMax, &tokens);
     HD_CHECK(agent.load());
     Ending ending;
     std::vector<std::jthread> threads;
@@ -88,7 +91,7 @@ Status serve(Options options, const os::Fd& termination) {
         });
     };
     for (const auto loop : {&Agent::work, &Agent::watch, &Agent::prepare, &Agent::pull,
-                            &Agent::push, &Agent::send_logs}) {
+                            &Agent::push, &Agent::send_logs, &Agent::check_tokens}) {
         run(loop);
     }
     log::info("howdah-agent is up", {{"home", machine.layout().home}});

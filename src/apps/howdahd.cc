@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "api/api.h"
+#include "api/auth/token_trust.h"
 #include "api/log_downloads.h"
 #include "apps/howdahd/all_in_one.h"
 #include "apps/howdahd/home.h"
@@ -228,7 +229,10 @@ class Daemon {
                                                        .first_port = options_.first_port,
                                                        .last_port = options_.last_port});
         logs_.emplace(clock_, ids_, home_.control());
-        fleet_.emplace(*store_, clock_, *secrets_, &*logs_);
+        fleet_.emplace(*store_, clock_, *secrets_, &*logs_, [this, tenant = made.tenant_id] {
+            const std::string issuer = base_url_ + "/" + tenant + "/v2.0";
+            return api::token_trust(*signing_keys_->current(), issuer, tenant);
+        });
         downloads_.emplace(*store_, *secrets_, clock_, ids_,
                            [this](control::LogWanted wanted, control::LogDone done) {
                                fleet_->fetch_log(std::move(wanted), std::move(done));

@@ -38,6 +38,7 @@ inline constexpr std::string_view kFailpoints[] = {
     "agent.database.created",
     "agent.database.dropped",
     "agent.password.changed",
+    "agent.token_administrators.changed",
     "agent.instance.before_delete",
     "agent.instance.half_deleted",
     "agent.pool.half_prepared",

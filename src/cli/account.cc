@@ -280,10 +280,17 @@ Result<Output> set(Session& session) {
                  "run: howdah account list"};
 }
 
-Result<Output> access_token(Session& session) {
+/// The names that az has for what tokens are for, as far as there is something here.
+constexpr std::string_view kArmType = "arm";
+constexpr std::string_view kDatabaseType = "oss-rdbms";
+constexpr std::string_view kDatabaseResource = "https://ossrdbms-aad.database.windows.net";
+
+Result<Output> access_token(Session& session, const std::string& type) {
     session.doing("get", "getting", "an access token");
     HD_TRY(Arm* const arm, session.arm());
-    HD_TRY(const Token token, arm->token());
+    HD_TRY(const Token token, type == kDatabaseType
+                                  ? arm->new_token_for(std::string(kDatabaseResource))
+                                  : arm->token());
     static constexpr Column kColumns[] = {{"AccessToken", "accessToken"},
                                           {"ExpiresOn", "expiresOn"}};
     return Output{{{"accessToken", token.text.reveal()},
@@ -331,7 +338,15 @@ void add_account(Commands& commands) {
     commands.verb(noun, "show", "Show the subscription that commands act on", show);
     commands.verb(noun, "list", "List the subscriptions", list);
     commands.verb(noun, "set", "Choose the subscription (--subscription) for later commands", set);
-    commands.verb(noun, "get-access-token", "Print a token for the API", access_token);
+    const auto type = std::make_shared<std::string>(kArmType);
+    CLI::App& token =
+        commands.verb(noun, "get-access-token", "Print a token for the API, or for PostgreSQL",
+                      [type](Session& session) { return access_token(session, *type); });
+    token
+        .add_option("--resource-type", *type,
+                    "arm: for the API; oss-rdbms: the password of a Microsoft Entra administrator")
+        ->check(CLI::IsMember({std::string(kArmType), std::string(kDatabaseType)}))
+        ->capture_default_str();
 }
 
 }  // namespace howdah::cli

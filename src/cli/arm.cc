@@ -103,8 +103,8 @@ std::string Arm::url(const std::string& path, std::string_view version) const {
     return fmt::format("{}{}{}{}api-version={}", profile_.api_url, slash, path, mark, version);
 }
 
-std::string Arm::token_form() const {
-    const std::string scope = http::url_encode(profile_.api_url + "/.default");
+std::string Arm::token_form(const std::string& resource) const {
+    const std::string scope = http::url_encode(resource + "/.default");
     if (!profile_.refresh_token.empty()) {
         return fmt::format("grant_type=refresh_token&client_id={}&refresh_token={}&scope={}",
                            kOwnAppId, http::url_encode(profile_.refresh_token.reveal()), scope);
@@ -114,7 +114,7 @@ std::string Arm::token_form() const {
                        http::url_encode(profile_.client_secret.reveal()), scope);
 }
 
-Result<Token> Arm::new_token() {
+Result<Token> Arm::new_token_for(const std::string& resource) {
     if (profile_.client_secret.empty() && profile_.refresh_token.empty())
         return Error{ErrorCode::unauthenticated,
                      "the access token was refused or has ended, and this login has no other",
@@ -125,7 +125,7 @@ Result<Token> Arm::new_token() {
     call.url = fmt::format("{}/{}/oauth2/v2.0/token", profile_.authority,
                            http::url_encode(profile_.tenant_id));
     call.headers["content-type"] = "application/x-www-form-urlencoded";
-    call.body = token_form();
+    call.body = token_form(resource);
     call.timeout = kCallTimeout;
     auto answer = client_.call(call);
     if (!answer.ok()) return unreachable(answer.error(), profile_.authority);

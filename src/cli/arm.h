@@ -81,10 +81,12 @@ class Arm {
     /// From now on this one, until it ends.
     void use(Token token) { token_ = std::move(token); }
     /// Asks the authority for a token: the check of a login.
-    Result<Token> new_token();
+    Result<Token> new_token() { return new_token_for(profile_.api_url); }
+    /// A new token for another resource than the API; not kept.
+    Result<Token> new_token_for(const std::string& resource);
 
   private:
-    std::string token_form() const;
+    std::string token_form(const std::string& resource) const;
     Result<Reply> call(std::string_view method, const std::string& url, const Json& body);
     Result<http::Response> send(std::string_view method, const std::string& url, const Json& body);
     std::string url(const std::string& path, std::string_view version) const;

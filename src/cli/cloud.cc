@@ -33,7 +33,7 @@ Json cloud_config(const Json& metadata, const std::string& authority) {
               {"activeDirectoryResourceId", base + "/"},
               {"activeDirectoryGraphResourceId", base + "/"},
               {"microsoftGraphResourceId", base + "/"},
-              {"ossrdbmsResourceId", base + "/"}}},
+              {"ossrdbmsResourceId", text_at(metadata, "ossrdbmsResourceId")}}},
             {"suffixes", suffixes}};
 }
 

@@ -33,6 +33,7 @@
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_auth_members.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
@@ -51,6 +52,7 @@
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/catcache.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -64,6 +66,7 @@ PG_MODULE_MAGIC;
 
 #define ADMINISTRATORS "azure_pg_admin"
 #define SUPERUSER "howdah"
+#define TOKEN_ROLES "howdah_token_role"
 
 #if PG_VERSION_NUM >= 140000
 #define UTILITY_PARAMETERS                                                                     \
@@ -273,9 +276,32 @@ static void check_alter_role(AlterRoleStmt* stmt) {
     check_role_options(stmt->options);
 }
 
+/* A role that Howdah made for a Microsoft Entra administrator, and that is one still. */
+static bool is_token_administrator(const char* name) {
+    Oid mark = get_role_oid(TOKEN_ROLES, true);
+    HeapTuple tuple = SearchSysCache1(AUTHNAME, CStringGetDatum(name));
+    bool is_one = false;
+
+    if (!HeapTupleIsValid(tuple)) return false;
+    if (OidIsValid(mark) && ((Form_pg_authid)GETSTRUCT(tuple))->rolcanlogin) {
+        /* By member and role in all versions; since 16 with the grantor behind. */
+        CatCList* memberships = SearchSysCacheList1(
+            AUTHMEMMEMROLE, ObjectIdGetDatum(((Form_pg_authid)GETSTRUCT(tuple))->oid));
+
+        for (int i = 0; i < memberships->n_members; i++) {
+            HeapTuple each = &memberships->members[i]->tuple;
+
+            if (((Form_pg_auth_members)GETSTRUCT(each))->roleid == mark) is_one = true;
+        }
+        ReleaseSysCacheList(memberships);
+    }
+    ReleaseSysCache(tuple);
+    return is_one;
+}
+
 static void check_gone_role(const char* role) {
     if (is_reserved_role(role)) refuse_role_change(role);
-    if (is_administrator(role))
+    if (is_administrator(role) || is_token_administrator(role))
         refuse("role \"%s\" is the server's administrator and cannot be dropped or renamed", role,
                NULL);
 }

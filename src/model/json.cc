@@ -94,6 +94,14 @@ void fields(V& visit, FirewallRule& record) {
     HD_F(end_ip);
 }
 template <typename V>
+void fields(V& visit, TokenAdministrator& record) {
+    HD_F(id);
+    HD_F(object_id);
+    HD_F(role);
+    HD_F(type);
+    HD_F(tenant_id);
+}
+template <typename V>
 void fields(V& visit, ServerSpec& record) {
     HD_F(id);
     HD_F(name);
@@ -115,6 +123,7 @@ void fields(V& visit, ServerSpec& record) {
     HD_F(parameters);
     HD_F(parameter_spellings);
     HD_F(firewall_rules);
+    HD_F(token_administrators);
     HD_F(running);
     HD_F(restart_sequence);
     HD_F(deleting);
@@ -219,6 +228,9 @@ void fields(V& visit, InstanceSpec& record) {
     HD_F(port);
     HD_F(public_access);
     HD_F(firewall_rules);
+    HD_F(password_logins);
+    HD_F(token_logins);
+    HD_F(token_administrators);
 }
 template <typename V>
 void fields(V& visit, Action& record) {
@@ -305,6 +317,18 @@ void fields(V& visit, HostReport& record) {
     HD_F(capabilities);
 }
 template <typename V>
+void fields(V& visit, TokenKey& record) {
+    HD_F(id);
+    HD_F(public_key_pem);
+}
+template <typename V>
+void fields(V& visit, TokenTrust& record) {
+    HD_F(version);
+    HD_F(issuer);
+    HD_F(tenant_id);
+    HD_F(keys);
+}
+template <typename V>
 void fields(V& visit, PollRequest& record) {
     HD_F(host);
     HD_F(epoch);
@@ -313,6 +337,7 @@ void fields(V& visit, PollRequest& record) {
     HD_F(results);
     HD_F(running);
     HD_F(wait_ms);
+    HD_F(token_trust);
 }
 template <typename V>
 void fields(V& visit, LogRequest& record) {
@@ -332,6 +357,7 @@ void fields(V& visit, PollResponse& record) {
     HD_F(acknowledged);
     HD_F(want_host_report);
     HD_F(logs);
+    HD_F(token_trust);
 }
 template <typename V>
 void fields(V& visit, Route& record) {
@@ -432,6 +458,8 @@ void fields(V& visit, InstanceState& record) {
     HD_F(restart_pid);
     HD_F(restart_ticks);
     HD_F(parameters_in_force);
+    HD_F(token_administrators);
+    HD_F(are_token_administrators_known);
 }
 template <typename V>
 void fields(V& visit, AgentJournal& record) {
@@ -728,6 +756,7 @@ HD_RECORD(Engine)
 HD_RECORD(InstanceState)
 HD_RECORD(AgentJournal)
 HD_RECORD(HostReport)
+HD_RECORD(TokenTrust)
 HD_RECORD(PollRequest)
 HD_RECORD(PollResponse)
 HD_RECORD(LogReply)

@@ -96,6 +96,16 @@ struct FirewallRule {
     std::string end_ip;
 };
 
+/// A principal that administers a server, with access tokens as its passwords.
+struct TokenAdministrator {
+    std::string id;         ///< ARM id
+    std::string object_id;  ///< UUID, lower case: the claim "oid" of its tokens
+    std::string role;       ///< its name in PostgreSQL
+    std::string type;       ///< User, ServicePrincipal
+    std::string tenant_id;
+    bool operator==(const TokenAdministrator&) const = default;
+};
+
 /// What a user wants of one flexible server. Children that act on the whole server (parameters,
 /// firewall rules) live inside it, so that one generation covers them all.
 struct ServerSpec {
@@ -125,6 +135,7 @@ struct ServerSpec {
     /// "pg_trgm"), as written: clients compare what they read with what they wrote.
     std::map<std::string, std::string> parameter_spellings;
     std::vector<FirewallRule> firewall_rules;
+    std::vector<TokenAdministrator> token_administrators;
     bool running = true;  ///< false: stopped by the user
     std::int64_t restart_sequence = 0;
     bool deleting = false;
@@ -297,6 +308,10 @@ struct InstanceSpec {
     std::int64_t port = 0;                ///< the server's own port at the gateway
     bool public_access = true;
     std::vector<FirewallRule> firewall_rules;
+    bool password_logins = true;  ///< false: no client logs in with a password
+    bool token_logins = false;
+    /// In force only with token_logins; no two have the same role or object id.
+    std::vector<TokenAdministrator> token_administrators;
 };
 
 /// One thing an agent has to do. Persisted before it is sent; its id makes it idempotent.
@@ -392,6 +407,21 @@ struct HostReport {
     std::vector<Capability> capabilities;
 };
 
+/// What an agent needs to judge access tokens by itself, also while the control plane is dead.
+/// Public, but whoever can change it can log in everywhere.
+struct TokenKey {
+    std::string id;  ///< "kid"
+    std::string public_key_pem;
+    bool operator==(const TokenKey&) const = default;
+};
+struct TokenTrust {
+    std::string version;  ///< another one with every change
+    std::string issuer;
+    std::string tenant_id;
+    std::vector<TokenKey> keys;
+    bool operator==(const TokenTrust&) const = default;
+};
+
 /// POST /agent/v1/poll. The answer comes at once if there is something to do, else after wait_ms.
 struct PollRequest {
     std::string host;
@@ -400,6 +430,7 @@ struct PollRequest {
     std::vector<InstanceReport> reports;    ///< those that changed since the last answered poll
     std::vector<ActionResult> results;      ///< those not yet acknowledged
     std::vector<std::string> running;       ///< actions the agent has and works on
+    std::string token_trust;  ///< version of the one it has; another one is sent at once
     std::int64_t wait_ms = 0;
 };
 
@@ -421,6 +452,7 @@ struct PollResponse {
     std::vector<std::string> acknowledged;  ///< results that are stored; the agent may forget them
     bool want_host_report = false;          ///< the control plane does not know this host (yet)
     std::vector<LogRequest> logs;           ///< what is wanted of log files
+    std::optional<TokenTrust> token_trust;  ///< if the agent has another one
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -446,6 +478,9 @@ struct InstanceState {
     /// The customer's parameters as the newest PostgreSQL that came up has them: what waits for a
     /// restart has its older value here.
     std::map<std::string, std::string> parameters_in_force;
+    /// The token administrators that PostgreSQL has.
+    std::vector<TokenAdministrator> token_administrators;
+    bool are_token_administrators_known = true;  ///< false: a change of them was begun
 };
 
 /// agent/journal.json: results that the control plane has not acknowledged yet.

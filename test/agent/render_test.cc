@@ -230,6 +230,56 @@ TEST(pg_hba_conf, wants_tls_unless_the_customer_turned_it_off) {
     EXPECT_THAT(pg_hba_conf(input(instance)), HasSubstr("hostssl all"));
 }
 
+model::InstanceSpec with_token_administrators() {
+    auto instance = spec();
+    instance.incarnation = "11111111-2222-3333-4444-555555555555";
+    instance.token_logins = true;
+    instance.token_administrators = {{"", "1", "ada@example.org", "User", "t"},
+                                     {"", "2", "a\"b", "User", "t"}};
+    return instance;
+}
+
+TEST(pg_hba_conf, sends_the_tokens_of_administrators_to_the_agent_by_tls_alone) {
+    const auto instance = with_token_administrators();
+    RenderInput with_port = input(instance);
+    with_port.token_port = 19300;
+    const std::string text = pg_hba_conf(with_port);
+    const std::string asked =
+        "hostssl all                  \"ada@example.org\" 127.0.0.2/32  ldap ldapscheme=ldaps "
+        "ldapserver=127.0.0.1 ldapport=19300 ldapprefix=\"cn=\" "
+        "ldapsuffix=\",ou=11111111-2222-3333-4444-555555555555\"\n"
+        "host    all                  \"ada@example.org\" all  reject\n";
+    EXPECT_THAT(text, HasSubstr(asked));
+    EXPECT_LT(text.find(asked), text.find("scram-sha-256"));
+    EXPECT_THAT(text, Not(HasSubstr("a\"b"))) << "what cannot be written is left out";
+}
+
+TEST(pg_hba_conf, lets_no_token_administrator_in_by_a_password) {
+    auto instance = with_token_administrators();
+    const std::string without_port = pg_hba_conf(input(instance));
+    EXPECT_THAT(without_port, Not(HasSubstr("ldap")));
+    EXPECT_THAT(without_port, HasSubstr("\"ada@example.org\" all  reject"));
+    instance.token_logins = false;
+    RenderInput with_port = input(instance);
+    with_port.token_port = 19300;
+    EXPECT_EQ(pg_hba_conf(with_port), without_port);
+}
+
+TEST(pg_hba_conf, without_password_logins_only_the_agent_has_none_of_a_token) {
+    auto instance = with_token_administrators();
+    instance.password_logins = false;
+    const std::string text = pg_hba_conf(input(instance));
+    EXPECT_THAT(text, Not(HasSubstr("scram-sha-256")));
+    EXPECT_THAT(text, HasSubstr("peer map=howdah"));
+}
+
+TEST(token_administrators_sql, quotes_every_name) {
+    const std::string sql = token_administrators_sql({"a'; drop table x; --", "b"});
+    EXPECT_THAT(sql, HasSubstr("a''''; drop table x; --"));
+    EXPECT_EQ(sql.substr(0, 4), "DO '");
+    EXPECT_EQ(sql.substr(sql.size() - 2), "';");
+}
+
 TEST(pg_hba_conf, ends_with_a_rejection_and_trusts_nobody) {
     const model::InstanceSpec instance = spec();
     const std::string text = pg_hba_conf(input(instance));

@@ -426,6 +426,33 @@ TEST_F(fleet, its_loop_wakes_a_waiting_poll_and_stops_when_asked) {
 }
 
 // ---------------------------------------------------------------------------------------------
+// Keys of tokens
+
+TEST_F(fleet, an_agent_gets_the_keys_of_tokens_at_once_and_only_if_it_has_others) {
+    put(keys::host("host-a"), host_report());
+    model::TokenTrust trust{"v1", "https://authority/v2.0", "tenant", {{"key-1", "a pem"}}};
+    Fleet with_trust(*store_, clock_, secrets_, nullptr, [&] { return trust; });
+    const auto poll_with = [&](const std::string& version) {
+        model::PollRequest waiting = request(30'000);
+        waiting.token_trust = version;
+        auto answer = std::make_shared<std::optional<model::PollResponse>>();
+        with_trust.poll("host-a", model::to_json(waiting), [=](int, const std::string& body) {
+            *answer = model::from_json<model::PollResponse>(body).value();
+        });
+        return answer;
+    };
+    const auto first = poll_with("");
+    ASSERT_TRUE(first->has_value());
+    EXPECT_EQ((*first)->token_trust, trust);
+    const auto parked = poll_with("v1");
+    EXPECT_FALSE(parked->has_value());
+    trust.version = "v2";
+    const auto changed = poll_with("v1");
+    ASSERT_TRUE(changed->has_value());
+    EXPECT_EQ((*changed)->token_trust->version, "v2");
+}
+
+// ---------------------------------------------------------------------------------------------
 // Log files
 
 TEST_F(fleet, a_log_file_that_is_wanted_wakes_the_poll_of_its_host_and_is_asked_for_again) {

@@ -7,7 +7,7 @@
 namespace howdah::core {
 namespace {
 
-constexpr int kFacts = 8;
+constexpr int kFacts = 9;
 
 /// Every combination of facts, one for each number below 2^kFacts.
 InstanceFacts facts_of(int number) {
@@ -21,6 +21,7 @@ InstanceFacts facts_of(int number) {
     facts.is_loaded = bit(5);
     facts.is_restart_due = bit(6);
     facts.has_administrator = bit(7);
+    facts.has_token_administrators = bit(8);
     return facts;
 }
 
@@ -48,6 +49,9 @@ InstanceFacts after(InstanceStep step, InstanceFacts facts) {
         case InstanceStep::administrator:
             facts.has_administrator = true;
             break;
+        case InstanceStep::token_administrators:
+            facts.has_token_administrators = true;
+            break;
         case InstanceStep::done:
             break;
     }
@@ -68,6 +72,7 @@ TEST(instance_plan, whatever_is_so_leads_to_what_is_wanted_in_few_steps_none_of_
         EXPECT_TRUE(facts.has_directory && facts.is_configured) << number;
         if (facts.wants_running) {
             EXPECT_TRUE(facts.is_ready && facts.is_loaded && facts.has_administrator) << number;
+            EXPECT_TRUE(facts.has_token_administrators) << number;
             EXPECT_FALSE(facts.is_restart_due) << number;
         }
     }

@@ -154,7 +154,6 @@ class Names(Undisturbed):
         for method, where, body in (
                 ("GET", "/backups", None), ("PUT", "/backups/b1", {}),
                 ("PUT", "/migrations/m1", {"location": "local", "properties": {}}),
-                ("PUT", "/administrators/" + str(uuid.uuid4()), {"properties": {}}),
                 ("PUT", "/virtualendpoints/v1", {"properties": {}}),
                 ("POST", "/startLtrBackup", {})):
             with self.subTest(where):
@@ -266,7 +265,6 @@ class Bodies(Undisturbed):
                  HOME.group_path() + "/providers/Microsoft.Network/virtualNetworks/v/subnets/s"),
                 ("properties.network.privateDnsZoneArmResourceId",
                  HOME.group_path() + "/providers/Microsoft.Network/privateDnsZones/z"),
-                ("properties.authConfig.activeDirectoryAuth", "Enabled"),
                 ("properties.dataEncryption.type", "AzureKeyVault"),
                 ("properties.cluster.clusterSize", 2),
                 ("properties.replicationRole", "AsyncReplica"),

@@ -30,7 +30,7 @@ class Guide(Case):
                      "GUIDE_PASSWORD": howdah_client.password(),
                      "AZURE_CORE_COLLECT_TELEMETRY": "no"})
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            for seen in ("guide-server", "hello", "8MB", "guide-server/shop", "2 to create"):
+            for seen in ("guide-server", "hello", "guide-admin", "8MB", "guide-server/shop", "2 to create"):
                 self.assertIn(seen, done.stdout)
             self.assertEqual(home.get(home.server_path("guide-server", "guide")).status, 404)
         finally:

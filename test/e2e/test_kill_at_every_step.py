@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import unittest
+import uuid
 
 from support import Case, Relay, howdah_client, started_home, wait_until
 from howdah_client import Bench, PidWatch, process
@@ -32,6 +33,7 @@ NATURAL = {
     "agent.database.created": ["create_database"],
     "agent.database.dropped": ["drop_database"],
     "agent.password.changed": ["password"],
+    "agent.token_administrators.changed": ["administrators"],
     "agent.instance.before_delete": ["delete"],
     "agent.instance.half_deleted": ["delete"],
     "agent.pool.half_prepared": ["create"],
@@ -116,7 +118,7 @@ class Life:
     """One server from its creation to its deletion, with every step checked."""
 
     STEPS = ["create", "firewall", "update", "parameter", "restart", "stop", "start", "password",
-             "create_database", "drop_database", "deploy", "delete"]
+             "administrators", "create_database", "drop_database", "deploy", "delete"]
     # A server that is to be killed in `start` must have been stopped, and so on.
     NEEDS = {"start": ["stop"], "stop": ["start"], "drop_database": ["create_database"]}
 
@@ -293,6 +295,20 @@ class Life:
         refused = HOME.psql(self.name, "select 1", secret=old, check=False)
         self.test.assertNotEqual(refused.returncode, 0, "the old password still works")
         self.test.assertEqual(watch.stop(), 1, "a password reset restarted the server")
+
+    def administrators(self):
+        """One comes and goes; what a token opens is tried by test_entra_admin."""
+        self.carry_out("PATCH", self.path, {"properties": {"authConfig": {
+            "activeDirectoryAuth": "Enabled", "passwordAuth": "Enabled"}}})
+        principal = str(uuid.uuid4())
+        path = f"{self.path}/administrators/{principal}"
+        can_log_in = "select count(*) from pg_roles where rolname = 'somebody' and rolcanlogin"
+        self.carry_out("PUT", path, {"properties": {"principalName": "somebody",
+                                                    "principalType": "User"}})
+        self.test.assertEqual(self.query(can_log_in), "1")
+        self.carry_out("DELETE", path)
+        self.test.assertEqual(self.query(can_log_in), "0")
+        self.test.assertEqual(HOME.get(self.path + "/administrators").json["value"], [])
 
     def create_database(self):
         self.carry_out("PUT", self.path + "/databases/app",

@@ -23,7 +23,8 @@ FOR_ANY_ROLE = {"nameAvailability.checkGlobally", "nameAvailability.checkWithLoc
                 "capabilitiesByLocation.list", "quotaUsages.list", "servers.listByResourceGroup",
                 "servers.listBySubscription"}
 KNOWN = {"locationName": "local", "serverName": SERVER, "firewallRuleName": "here",
-         "databaseName": "app", "configurationName": "work_mem"}
+         "databaseName": "app", "configurationName": "work_mem",
+         "objectId": "11111111-2222-4333-8444-555555555555"}
 
 
 class Operation:
@@ -68,6 +69,8 @@ BODIES = {
     "firewallRules.createOrUpdate": {
         "properties": {"startIpAddress": "10.0.0.1", "endIpAddress": "10.0.0.2"}},
     "databases.create": {"properties": {"charset": "UTF8", "collation": "en_US.utf8"}},
+    "administratorsMicrosoftEntra.createOrUpdate": {
+        "properties": {"principalName": "ada@example.org", "principalType": "User"}},
     "configurations.put": {"properties": {"value": "8192", "source": "user-override"}},
     "configurations.update": {"properties": {"value": "8192", "source": "user-override"}},
     "nameAvailability.checkGlobally": {"name": "free", "type": f"{PROVIDER}/flexibleServers"},
@@ -99,6 +102,9 @@ WRONG = {
     "servers.restart": {"restartWithFailover": ("yes", 1, []), "failoverMode": NO_TEXT},
     "firewallRules.createOrUpdate": {"properties": NO_OBJECT, "properties.startIpAddress": NO_TEXT,
                                      "properties.endIpAddress": NO_TEXT},
+    "administratorsMicrosoftEntra.createOrUpdate": {
+        "properties": NO_OBJECT, "properties.principalName": NO_TEXT,
+        "properties.principalType": NO_TEXT, "properties.tenantId": NO_TEXT},
     "databases.create": {"properties": NO_OBJECT, "properties.charset": NO_TEXT,
                          "properties.collation": NO_TEXT},
     "configurations.put": OF_CONFIGURATION,
@@ -132,7 +138,10 @@ class Negative(Case):
     def setUpClass(cls):
         cls.home = home = started_home()
         cls.all = operations()
-        home.create_server(SERVER)
+        home.create_server(SERVER, properties={"authConfig": {"activeDirectoryAuth": "Enabled"}})
+        of_administrator = "administratorsMicrosoftEntra.createOrUpdate"
+        home.do("PUT", f"{home.server_path(SERVER)}/administrators/{KNOWN['objectId']}",
+                BODIES[of_administrator])
         home.do("PUT", home.server_path(SERVER) + "/databases/app", BODIES["databases.create"])
         cls.reader = cls.identity(READER)
         cls.stranger = cls.identity(None)
@@ -173,7 +182,7 @@ class Negative(Case):
         """All that a client could see of the server."""
         path = self.home.server_path(SERVER)
         return [self.home.get(path + child).json for child in (
-            "", "/firewallRules", "/databases", "/configurations/work_mem")]
+            "", "/firewallRules", "/databases", "/administrators", "/configurations/work_mem")]
 
     def setUp(self):
         self.before = self.state()
@@ -327,7 +336,7 @@ class Negative(Case):
 
     def test_children_that_are_not_there_are_not_found(self):
         names = {"firewallRuleName": "never-made", "databaseName": "never-made",
-                 "configurationName": "never_made"}
+                 "configurationName": "never_made", "objectId": str(uuid.uuid4())}
 
         def check(operation):
             answer = self.ask(operation, **names)

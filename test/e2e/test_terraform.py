@@ -224,16 +224,22 @@ class Neighbours(Case):
         self.assertEqual({tuple(v["actions"]) for k, v in tf.changes().items()}, {("create",)})
         tf.destroy()
 
-    def test_an_entra_administrator_is_refused_for_what_it_is(self):
-        HOME.create_server("administrated", firewall=False)
+    def test_an_entra_administrator_comes_and_goes(self):
+        HOME.create_server("administrated", properties={
+            "authConfig": {"activeDirectoryAuth": "Enabled", "passwordAuth": "Enabled"}})
         tf = Terraform(HOME, "administrator",
                        source=os.path.join(terraform_support.FOLDER, "administrator"))
         tf.init()
         tf.variables = {"group": HOME.group, "server": "administrated",
                         "tenant_id": HOME.credentials["tenant_id"],
                         "object_id": "11111111-2222-4333-8444-555555555555"}
-        with self.assertRaisesRegex(terraform_support.Failed, "FeatureNotSupported"):
-            tf.apply()
+        can_log_in = ("select rolcanlogin and pg_has_role(rolname, 'azure_pg_admin', 'member') "
+                      "from pg_roles where rolname = 'ada@example.org'")
+        tf.apply()
+        self.assertEqual(HOME.psql("administrated", can_log_in), "t")
+        self.assertEqual(tf.changes(), {})
+        tf.destroy()
+        self.assertEqual(HOME.psql("administrated", can_log_in), "")
 
 
 if __name__ == "__main__":

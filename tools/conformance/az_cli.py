@@ -248,6 +248,50 @@ def steps_of(az, home):
         return seen("GET shows none", not (get().get("identity") or {}).get(
             "userAssignedIdentities"))
 
+    entra = "microsoft-entra-admin" if is_new else "ad-admin"
+
+    def administrator():
+        """A program with a secret, which az makes, and its token as psql's password."""
+        made = az("ad", "sp", "create-for-rbac", "-n", "az-administrator")
+        return {**made, "id": az("ad", "sp", "show", "--id", made["appId"])["id"]}
+
+    def token_of(program):
+        other = Az(home, az.howdah, az.az, "az-config-" + os.urandom(8).hex())
+        other("login", "--service-principal", "-u", program["appId"], "-p", program["password"],
+              "--tenant", program["tenant"], "--allow-no-subscriptions")
+        return other("account", "get-access-token", "--resource-type", "oss-rdbms")["accessToken"]
+
+    program = {}
+
+    def as_program():
+        return home.psql(NAME, "select current_user || pg_has_role('azure_pg_admin', 'member')",
+                         check=False, user="az-administrator", secret=program["token"])
+
+    def create_administrator():
+        switch = "--microsoft-entra-auth" if is_new else "--active-directory-auth"
+        az.server("update", *where, switch, "Enabled")
+        program.update(administrator())
+        az.server(entra, "create", *child, "-u", "az-administrator", "-i", program["id"], "-t",
+                  "ServicePrincipal")
+        program["token"] = token_of(program)
+        return seen("psql: az's token opens the role of an administrator",
+                    as_program().stdout.strip() == "az-administratortrue")
+
+    def delete_administrator():
+        az.server(entra, "delete", *child, "-i", program["id"], "--yes")
+        return seen("psql: az's token opens it no more", as_program().returncode != 0)
+
+    administrators = {
+        f"{entra} create": create_administrator,
+        f"{entra} list": lambda: seen("it is listed", program["id"] in names(
+            az.server(entra, "list", *child))),
+        f"{entra} show": lambda: seen("its role", az.server(
+            entra, "show", *child, "-i", program["id"])["principalName"] == "az-administrator"),
+        f"{entra} wait": lambda: seen("it returns", az.server(
+            entra, "wait", *child, "-i", program["id"], "--exists", "--timeout", "30") is None),
+        f"{entra} delete": delete_administrator,
+    }
+
     def delete():
         az.server("delete", *where, "--yes")
         return seen("GET answers 404",
@@ -296,6 +340,7 @@ def steps_of(az, home):
                                      az.server("replica", "list", *where) == []),
         **tuning,
         **logs,
+        **administrators,
         "restart": restart,
         "stop": stop,
         "start": start,
@@ -310,9 +355,8 @@ def other_commands(az):
     migration = os.path.join(az.home.folder, "migration.json")
     with open(migration, "w", encoding="utf-8") as file:
         json.dump(MIGRATION, file)
-    someone = "22222222-2222-2222-2222-222222222222"
     tuning = "autonomous-tuning"
-    entra, endpoint = "microsoft-entra-admin", "private-endpoint-connection"
+    endpoint = "private-endpoint-connection"
     new = {
         "advanced-threat-protection-setting show": child,
         "advanced-threat-protection-setting update": (*child, "--state", "Enabled"),
@@ -335,11 +379,6 @@ def other_commands(az):
         "maintenance-event reschedule": (*child, "--maintenance-event-id", "x", "--start-time",
                                          "2030-01-31T00:00:00Z"),
         "maintenance-event show": (*child, "--maintenance-event-id", "x"),
-        f"{entra} create": (*child, "-u", "x", "-i", someone),
-        f"{entra} delete": (*child, "-i", someone, "--yes"),
-        f"{entra} list": child,
-        f"{entra} show": (*child, "-i", someone),
-        f"{entra} wait": (*child, "-i", someone, "--exists", "--timeout", "5"),
         "migrate-network": where,
         "migration check-name-availability": (*child, "-n", "x"),
         "migration create": (*child, "-n", "x", "--properties", migration),
@@ -363,15 +402,6 @@ def other_commands(az):
     }
     found = {name: (*name.split(), *arguments) for name, arguments in new.items()} if is_new else {}
     return {
-        "ad-admin create": ("ad-admin", "create", *child, "-u", "x", "-i",
-                            "22222222-2222-2222-2222-222222222222"),
-        "ad-admin delete": ("ad-admin", "delete", *child, "-i",
-                            "22222222-2222-2222-2222-222222222222", "--yes"),
-        "ad-admin list": ("ad-admin", "list", *child),
-        "ad-admin show": ("ad-admin", "show", *child, "-i",
-                          "22222222-2222-2222-2222-222222222222"),
-        "ad-admin wait": ("ad-admin", "wait", *child, "-i",
-                          "22222222-2222-2222-2222-222222222222", "--exists", "--timeout", "5"),
         "backup list": ("backup", "list", *where),
         "backup show": ("backup", "show", *where, "-b", "x"),
         "geo-restore": ("geo-restore", "-g", GROUP, "-n", "az-geo", "-l", "local",

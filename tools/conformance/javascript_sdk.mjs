@@ -57,6 +57,9 @@ async function nameCheck(check) {
 const editions = async (iterator) => seen("the editions of the machine",
   JSON.stringify(await all(iterator)).includes("Burstable"));
 
+const someone = "11111111-2222-4333-8444-555555555555";
+const canLogIn = "select rolcanlogin from pg_roles where rolname = 'ada@example.org'";
+
 const steps = {
   "operations.list": async () => seen("the operations by name",
     (await names(client.operations.list())).some((each) => each.includes("flexibleServers/read"))),
@@ -150,6 +153,22 @@ const steps = {
     let text = "";
     for (const each of files) text += await (await fetch(each.url)).text();
     return seen("PostgreSQL's own lines in a downloaded file", text.includes("listening on"));
+  },
+  "administratorsMicrosoftEntra.beginCreateOrUpdate": async () => {
+    await client.servers.beginUpdateAndWait(group, NAME,
+      { authConfig: { activeDirectoryAuth: "Enabled", passwordAuth: "Enabled" } }, poll);
+    await client.administratorsMicrosoftEntra.beginCreateOrUpdateAndWait(group, NAME, someone,
+      { principalName: "ada@example.org", principalType: "User", tenantId: home.tenant_id }, poll);
+    return seen("psql: the role can log in", psql(canLogIn) === "t");
+  },
+  "administratorsMicrosoftEntra.get": async () => seen("its role",
+    (await client.administratorsMicrosoftEntra.get(group, NAME, someone)).principalName
+      === "ada@example.org"),
+  "administratorsMicrosoftEntra.listByServer": async () => seen("it is listed",
+    (await names(client.administratorsMicrosoftEntra.listByServer(group, NAME))).includes(someone)),
+  "administratorsMicrosoftEntra.beginDelete": async () => {
+    await client.administratorsMicrosoftEntra.beginDeleteAndWait(group, NAME, someone, poll);
+    return seen("psql: the role is gone", psql(canLogIn) === "");
   },
   "quotaUsages.list": async () => seen("names, limits and what is used",
     (await all(client.quotaUsages.list("local"))).every((q) => q.limit >= q.currentValue)),

@@ -152,6 +152,24 @@ class Client:
             return seen("a taken and a free name are told apart",
                         check(request).name_available is True)
 
+        someone = "11111111-2222-4333-8444-555555555555"
+        can_log_in = "select rolcanlogin from pg_roles where rolname = 'ada@example.org'"
+
+        def put_administrator():
+            c.servers.begin_update(g, NAME, m.ServerForPatch(auth_config=m.AuthConfigForPatch(
+                active_directory_auth="Enabled", password_auth="Enabled"))).result()
+            c.administrators_microsoft_entra.begin_create_or_update(
+                g, NAME, someone, m.AdministratorMicrosoftEntraAdd(
+                    principal_name="ada@example.org", principal_type="User",
+                    tenant_id=home.credentials["tenant_id"])).result()
+            return seen("psql: the role is an administrator", psql(
+                "select pg_has_role('ada@example.org', 'azure_pg_admin', 'member')") == "t"
+                        and psql(can_log_in) == "t")
+
+        def delete_administrator():
+            c.administrators_microsoft_entra.begin_delete(g, NAME, someone).result()
+            return seen("psql: the role is gone", psql(can_log_in) == "")
+
         def delete():
             c.servers.begin_delete(g, NAME).result()
             return seen("GET answers 404", home.get(home.server_path(NAME)).status == 404)
@@ -198,6 +216,14 @@ class Client:
                     c.configurations.get(g, NAME, "work_mem"))),
             "configurations.list_by_server": list_parameters,
             "captured_logs.list_by_server": download_logs,
+            "administrators_microsoft_entra.begin_create_or_update": put_administrator,
+            "administrators_microsoft_entra.get": lambda: seen(
+                "its role", c.administrators_microsoft_entra.get(
+                    g, NAME, someone).principal_name == "ada@example.org"),
+            "administrators_microsoft_entra.list_by_server": lambda: seen("it is listed", [
+                someone] == [a.object_id for a in
+                             c.administrators_microsoft_entra.list_by_server(g, NAME)]),
+            "administrators_microsoft_entra.begin_delete": delete_administrator,
             "quota_usages.list": lambda: seen("names, limits and what is used", all(
                 q.limit >= q.current_value for q in c.quota_usages.list("local"))),
             "private_dns_zone_suffix.get": lambda: seen(

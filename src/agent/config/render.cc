@@ -4,7 +4,9 @@
 
 #include <algorithm>
 
+#include "agent/token_login/token_access.h"
 #include "base/text.h"
+#include "core/access/token_role.h"
 #include "core/sizing/parameters.h"
 #include "core/sizing/sku.h"
 #include "pg/connection.h"
@@ -172,9 +174,38 @@ std::string postgresql_conf(const RenderInput& input) {
     return std::move(lines).text();
 }
 
+namespace {
+
+/// One for each token administrator: its password goes to TokenLogins, over TLS only. Without
+/// tokens nobody logs in as one, not even with a password that it may have set itself.
+std::string token_rules(const RenderInput& input) {
+    std::string text;
+    const bool has_tokens = input.spec.token_logins && input.token_port != 0;
+    for (const model::TokenAdministrator& each : input.spec.token_administrators) {
+        // The API lets no other names pass; the file has no way to write them.
+        if (!core::is_token_role(each.role)) continue;
+        if (has_tokens) {
+            text += fmt::format(
+                "hostssl all                  \"{}\" {}/32  ldap ldapscheme=ldaps "
+                "ldapserver=127.0.0.1 ldapport={} ldapprefix=\"{}\" ldapsuffix=\"{}\"\n",
+                each.role, input.gateway_source, input.token_port, kLoginPrefix,
+                login_suffix(input.spec.incarnation));
+        }
+        text += fmt::format("host    all                  \"{}\" all  reject\n", each.role);
+    }
+    return text;
+}
+
+}  // namespace
+
 std::string pg_hba_conf(const RenderInput& input) {
     const bool tls_only = customer_value(input, core::kRequireSecureTransport, "on") != "off";
     const std::string_view kind = tls_only ? "hostssl" : "host";
+    const std::string passwords =
+        input.spec.password_logins
+            ? fmt::format("{:<7} all                  all        {}/32  scram-sha-256\n", kind,
+                          input.gateway_source)
+            : "";
     // "all" as an address is every IPv4 and IPv6 address.
     return fmt::format(
         "# Written by howdah-agent; changes are lost.\n"
@@ -186,9 +217,9 @@ std::string pg_hba_conf(const RenderInput& input) {
         "host    all                  \"{0}\",\"{1}\"  all  reject\n"
         "host    \"{2}\"  all        all      reject\n"
         "# Clients, through the gateway of this machine.\n"
-        "{3:<7} all                  all        {4}/32  scram-sha-256\n"
+        "{3}{4}"
         "host    all                  all        all      reject\n",
-        kSuperuser, kAdministratorsRole, kMaintenanceDatabase, kind, input.gateway_source);
+        kSuperuser, kAdministratorsRole, kMaintenanceDatabase, token_rules(input), passwords);
 }
 
 std::string pg_ident_conf(const RenderInput& input) {

@@ -18,6 +18,9 @@ namespace howdah::agent {
 inline constexpr std::string_view kSuperuser = "howdah";
 /// The role an administrator is a member of, as on Azure.
 inline constexpr std::string_view kAdministratorsRole = "azure_pg_admin";
+/// Marks the roles that Howdah made for token administrators. It has no rights, and no customer can
+/// grant or revoke it.
+inline constexpr std::string_view kTokenRolesMark = "howdah_token_role";
 /// Where the agent connects once the bootstrap is done: no customer can connect to it or change
 /// its settings. The bootstrap statements create it.
 inline constexpr std::string_view kMaintenanceDatabase = "azure_maintenance";
@@ -43,6 +46,7 @@ struct RenderInput {
     std::string agent_user;
     /// The one IPv4 address that clients' connections come from.
     std::string gateway_source = std::string(model::kGatewaySource);
+    int token_port = 0;  ///< where tokens are checked (TokenLogins); 0: nowhere
 };
 
 /// postgresql.conf: the sized parameters, then the customer's, then Howdah's own, which win. Start
@@ -66,6 +70,14 @@ std::vector<std::string> bootstrap_statements(int major);
 /// repeated. One text for one simple query (Connection::execute), which is one transaction.
 /// `verifier` is a SCRAM verifier.
 std::string administrator_sql(std::string_view login, std::string_view verifier);
+/// Makes exactly these roles the token administrators: like the administrator, but without a
+/// password. Those that are not among them any more lose every right and cannot log in. One text as
+/// administrator_sql. Error 42710 of PostgreSQL: a role of that name is there, and is a customer's.
+std::string token_administrators_sql(const std::vector<std::string>& roles);
+/// Ends the sessions of these roles; one query.
+std::string end_sessions_sql(const std::vector<std::string>& roles);
+/// Drops the marked roles that have lost their rights, if nothing depends on them. As above.
+std::string drop_token_roles_sql();
 /// One statement each; CREATE DATABASE cannot run in a transaction. The owner is
 /// kAdministratorsRole.
 std::string create_database_sql(const model::DatabaseSpec& database);

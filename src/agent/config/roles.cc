@@ -96,6 +96,65 @@ std::string superuser_settings(int major) {
     return "DO " + pg::quote_literal(body + "END") + ";";
 }
 
+/// {} are: the roles as an array, the mark, the administrators' role. REVOKE ... CASCADE: since 16
+/// what a role has handed on hangs on what it has.
+constexpr std::string_view kTokenAdministrators = R"(DECLARE
+  wanted text[] := {0};
+  role text;
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = '{1}') THEN
+    CREATE ROLE {1} NOLOGIN;
+  END IF;
+  FOREACH role IN ARRAY wanted LOOP
+    IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = role) THEN
+      EXECUTE pg_catalog.format('CREATE ROLE %I', role);
+      EXECUTE pg_catalog.format('GRANT {1} TO %I', role);
+    ELSIF NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m
+        JOIN pg_catalog.pg_roles r ON r.oid = m.member
+        JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+        WHERE r.rolname = role AND g.rolname = '{1}') THEN
+      RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
+        MESSAGE = pg_catalog.format('role "%s" already exists', role);
+    END IF;
+    EXECUTE pg_catalog.format('ALTER ROLE %I LOGIN INHERIT CREATEDB CREATEROLE NOSUPERUSER '
+      'NOREPLICATION NOBYPASSRLS CONNECTION LIMIT -1 PASSWORD NULL VALID UNTIL %L',
+      role, 'infinity');
+    EXECUTE pg_catalog.format('GRANT {2} TO %I WITH ADMIN OPTION', role);
+  END LOOP;
+  FOR role IN SELECT r.rolname FROM pg_catalog.pg_auth_members m
+      JOIN pg_catalog.pg_roles r ON r.oid = m.member
+      JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+      WHERE g.rolname = '{1}' AND r.rolname <> ALL (wanted) LOOP
+    EXECUTE pg_catalog.format(
+      'ALTER ROLE %I NOLOGIN NOCREATEDB NOCREATEROLE PASSWORD NULL', role);
+    EXECUTE pg_catalog.format('REVOKE {2} FROM %I CASCADE', role);
+  END LOOP;
+END)";
+
+/// {} is the mark.
+constexpr std::string_view kDropTokenRoles = R"(DECLARE
+  role text;
+BEGIN
+  FOR role IN SELECT r.rolname FROM pg_catalog.pg_auth_members m
+      JOIN pg_catalog.pg_roles r ON r.oid = m.member
+      JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+      WHERE g.rolname = '{0}' AND NOT r.rolcanlogin LOOP
+    BEGIN
+      EXECUTE pg_catalog.format('DROP ROLE %I', role);
+    EXCEPTION WHEN dependent_objects_still_exist THEN NULL;
+    END;
+  END LOOP;
+END)";
+
+std::string text_array(const std::vector<std::string>& texts) {
+    std::string list;
+    for (const std::string& each : texts) {
+        if (!list.empty()) list += ", ";
+        list += pg::quote_literal(each);
+    }
+    return "ARRAY[" + list + "]::pg_catalog.text[]";
+}
+
 }  // namespace
 
 std::vector<std::string> bootstrap_statements(int major) {
@@ -134,6 +193,24 @@ std::string administrator_sql(std::string_view login, std::string_view verifier)
         "CONNECTION LIMIT -1 PASSWORD {} VALID UNTIL 'infinity'; "
         "GRANT {} TO {} WITH ADMIN OPTION;",
         pg::quote_literal(create), name, pg::quote_literal(verifier), kAdministratorsRole, name);
+}
+
+std::string token_administrators_sql(const std::vector<std::string>& roles) {
+    return "DO " +
+           pg::quote_literal(fmt::format(kTokenAdministrators, text_array(roles), kTokenRolesMark,
+                                         kAdministratorsRole)) +
+           ";";
+}
+
+std::string end_sessions_sql(const std::vector<std::string>& roles) {
+    return fmt::format(
+        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity "
+        "WHERE usename = ANY ({});",
+        text_array(roles));
+}
+
+std::string drop_token_roles_sql() {
+    return "DO " + pg::quote_literal(fmt::format(kDropTokenRoles, kTokenRolesMark)) + ";";
 }
 
 std::string create_database_sql(const model::DatabaseSpec& database) {

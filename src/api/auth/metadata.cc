@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/auth/token_service.h"
+#include "core/access/token_role.h"
 
 // The description of this cloud that clients load to find its endpoints. Three shapes: Azure
 // Resource Manager's of 2015-01-01 (endpoints by name), 2020-06-01 (an array of clouds) and
@@ -33,7 +34,7 @@ Json cloud(const ApiContext& context) {
             {"graph", base + "/graph"},
             {"graphAudience", base + "/graph"},
             {"microsoftGraphResourceId", base + "/msgraph"},
-            {"ossrdbmsResourceId", base + "/ossrdbms"},
+            {"ossrdbmsResourceId", std::string(core::kDatabaseAudience)},
             {"activeDirectoryDataLake", ""},
             {"batch", ""},
             {"media", ""},

@@ -10,6 +10,7 @@
 #include "api/auth/token_forms.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "core/access/token_role.h"
 #include "http/client.h"
 
 namespace howdah::api {
@@ -143,6 +144,7 @@ Result<std::string> TokenService::audience_of(const Grant& grant) const {
     for (const std::string& each : management_audiences(context_))
         if (iequals(each, wanted)) return wanted;
     if (iequals(wanted, context_.base_url + "/msgraph")) return wanted;
+    if (iequals(wanted, core::kDatabaseAudience)) return std::string(core::kDatabaseAudience);
     return Error{ErrorCode::invalid_argument, wanted.substr(0, 256)};
 }
 

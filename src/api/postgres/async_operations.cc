@@ -58,8 +58,9 @@ Answer show_resource(const Call& call, const model::Operation& operation) {
 
 /// Operations that leave nothing to show: they answer 204.
 bool has_result(std::string_view kind) {
-    for (const std::string_view each : {"CreateServer", "UpdateServer", "CreateDatabase",
-                                        "UpdateFirewallRule", "UpdateConfiguration"})
+    for (const std::string_view each :
+         {"CreateServer", "UpdateServer", "CreateDatabase", "UpdateFirewallRule",
+          "UpdateConfiguration", "UpdateAdministrator"})
         if (kind == each) return true;
     return false;
 }
@@ -111,6 +112,7 @@ Answer get_by_id(const Call& call, const model::ResourceId& id) {
     constexpr std::tuple<std::string_view, std::string_view, Handler> kChildren[] = {
         {"databases", "databaseName", get_database},
         {"firewallRules", "firewallRuleName", get_firewall_rule},
+        {"administrators", "objectId", get_administrator},
         {"configurations", "configurationName", get_configuration}};
     for (const auto& [type, parameter, get] : kChildren) {
         if (!iequals(type, id.segments.back().type)) continue;

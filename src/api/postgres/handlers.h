@@ -31,6 +31,12 @@ Answer get_firewall_rule(Call& call);
 Answer delete_firewall_rule(Call& call);
 Answer list_firewall_rules(Call& call);
 
+// administrators.cc
+Answer put_administrator(Call& call);
+Answer get_administrator(Call& call);
+Answer delete_administrator(Call& call);
+Answer list_administrators(Call& call);
+
 // configurations.cc
 Answer list_configurations(Call& call);
 Answer get_configuration(Call& call);

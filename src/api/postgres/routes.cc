@@ -16,7 +16,6 @@ namespace {
 
 constexpr const Versions* kV = &kPostgresVersions;
 
-constexpr std::string_view kEntra = "Microsoft Entra administrators are";
 constexpr std::string_view kThreats = "threat protection settings are";
 constexpr std::string_view kBackups = "backups are";
 constexpr std::string_view kLongTerm = "long-term retention of backups is";
@@ -30,13 +29,13 @@ constexpr std::string_view kNetworks = "private networks are";
 
 constexpr Route kRoutes[] = {
     {"PUT", HD_F "/administrators/{objectId}", "administratorsMicrosoftEntra", "createOrUpdate", kV,
-     nullptr, kEntra},
+     put_administrator},
     {"DELETE", HD_F "/administrators/{objectId}", "administratorsMicrosoftEntra", "delete", kV,
-     nullptr, kEntra},
-    {"GET", HD_F "/administrators/{objectId}", "administratorsMicrosoftEntra", "get", kV, nullptr,
-     kEntra},
-    {"GET", HD_F "/administrators", "administratorsMicrosoftEntra", "listByServer", kV, nullptr,
-     kEntra},
+     delete_administrator},
+    {"GET", HD_F "/administrators/{objectId}", "administratorsMicrosoftEntra", "get", kV,
+     get_administrator},
+    {"GET", HD_F "/administrators", "administratorsMicrosoftEntra", "listByServer", kV,
+     list_administrators},
     {"GET", HD_F "/advancedThreatProtectionSettings", "advancedThreatProtectionSettings",
      "listByServer", kV, nullptr, kThreats},
     {"GET", HD_F "/advancedThreatProtectionSettings/{threatProtectionName}",

@@ -111,14 +111,8 @@ void read_high_availability(Reader& properties) {
 void read_auth(Reader& properties, ServerBody& out) {
     std::optional<Reader> auth = properties.object("authConfig");
     if (!auth) return;
-    const auto directory = auth->one_of("activeDirectoryAuth", kSwitch);
-    if (directory == "Enabled")
-        not_built(*auth, "activeDirectoryAuth", "Enabled", "Microsoft Entra authentication is",
-                  "use 'Disabled'");
-    const auto password = auth->one_of("passwordAuth", kSwitch);
-    if (password == "Disabled")
-        not_built(*auth, "passwordAuth", "Disabled", "a server without password authentication is",
-                  "use 'Enabled'");
+    out.active_directory_auth = auth->one_of("activeDirectoryAuth", kSwitch);
+    out.password_auth = auth->one_of("passwordAuth", kSwitch);
     out.auth_tenant_id = auth->text("tenantId");
     if (out.auth_tenant_id && !is_uuid(*out.auth_tenant_id))
         auth->fail({ErrorCode::invalid_argument,

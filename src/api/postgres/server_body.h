@@ -35,6 +35,8 @@ struct ServerBody {
     std::optional<std::string> geo_redundant_backup;
     std::optional<std::string> public_network_access;
     std::optional<std::string> auth_tenant_id;
+    std::optional<std::string> password_auth;
+    std::optional<std::string> active_directory_auth;
 
     struct Maintenance {
         std::optional<std::string> custom_window;

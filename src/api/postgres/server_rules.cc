@@ -263,12 +263,62 @@ void apply_plain(const ServerBody& body, model::ServerSpec& spec) {
     if (body.backup_retention_days) spec.backup.retention_days = *body.backup_retention_days;
     if (body.geo_redundant_backup) spec.backup.geo_redundant = *body.geo_redundant_backup;
     if (body.public_network_access) spec.network.public_access = *body.public_network_access;
-    if (body.auth_tenant_id) spec.auth.tenant_id = *body.auth_tenant_id;
+}
+
+Status apply_auth(const Call& call, const ServerBody& body, model::AuthSpec& auth) {
+    constexpr std::string_view kTenant = "properties.authConfig.tenantId";
+    model::AuthSpec wanted = auth;
+    if (body.password_auth) wanted.password = *body.password_auth;
+    if (body.active_directory_auth) wanted.active_directory = *body.active_directory_auth;
+    if (body.auth_tenant_id) wanted.tenant_id = *body.auth_tenant_id;
+    if (wanted.password == "Disabled" && wanted.active_directory == "Disabled")
+        return bad_value("properties.authConfig",
+                         "password authentication and Microsoft Entra authentication cannot both "
+                         "be disabled",
+                         "enable one of them");
+    if (wanted.active_directory == "Enabled") {
+        if (wanted.tenant_id.empty()) wanted.tenant_id = call.context.tenant_id;
+        if (!iequals(wanted.tenant_id, call.context.tenant_id))
+            return bad_value(kTenant,
+                             fmt::format("the tenant '{}' is not known here", wanted.tenant_id),
+                             fmt::format("use '{}'", call.context.tenant_id));
+    }
+    auth = wanted;
+    return ok_status();
+}
+
+/// An administrator with a password, which a server needs where passwords are taken.
+Status apply_administrator(const ServerBody& body, model::ServerSpec& spec) {
+    constexpr std::string_view kLogin = "properties.administratorLogin";
+    if (!body.administrator_login) return ok_status();
+    const std::string& login = *body.administrator_login;
+    if (!spec.administrator_login.empty() && login != spec.administrator_login)
+        return frozen(kLogin, spec.administrator_login, login);
+    if (!spec.administrator_login.empty()) return ok_status();
+    HD_CHECK(check_administrator_login(login));
+    for (const model::TokenAdministrator& each : spec.token_administrators)
+        if (each.role == login)
+            return bad_value(kLogin,
+                             fmt::format("'{}' is a Microsoft Entra administrator already", login),
+                             "choose another name");
+    spec.administrator_login = login;
+    return ok_status();
 }
 
 Error missing(std::string_view path) {
     return {ErrorCode::invalid_argument, fmt::format("the field '{}' is required", path),
             std::string(path)};
+}
+
+/// Name and password come together, and are there where passwords are taken.
+Status require_administrator(const ServerBody& body, const model::ServerSpec& spec) {
+    const bool has_password = body.administrator_password || !spec.sealed_verifier.empty();
+    const bool is_needed = spec.auth.password == "Enabled" || body.administrator_password ||
+                           !spec.administrator_login.empty();
+    if (is_needed && spec.administrator_login.empty())
+        return missing("properties.administratorLogin");
+    if (is_needed && !has_password) return missing("properties.administratorLoginPassword");
+    return ok_status();
 }
 
 std::string normal_location(std::string_view location) {
@@ -331,6 +381,14 @@ Status check_server_name(std::string_view name) {
     return ok_status();
 }
 
+bool is_reserved_role(std::string_view name) {
+    const std::string lower = to_lower(name);
+    return std::find(std::begin(kReservedLogins), std::end(kReservedLogins), lower) !=
+               std::end(kReservedLogins) ||
+           std::any_of(std::begin(kReservedLoginStarts), std::end(kReservedLoginStarts),
+                       [&](std::string_view start) { return lower.starts_with(start); });
+}
+
 Status check_administrator_login(std::string_view login) {
     constexpr std::string_view kPath = "properties.administratorLogin";
     constexpr std::size_t kLongest = 63;
@@ -344,13 +402,7 @@ Status check_administrator_login(std::string_view login) {
             kPath,
             fmt::format("'{}' cannot be the name of the administrator", login.substr(0, 128)),
             "use 1 to 63 letters, digits and underscores, and begin with a letter");
-    const std::string lower = to_lower(login);
-    const bool reserved =
-        std::find(std::begin(kReservedLogins), std::end(kReservedLogins), lower) !=
-            std::end(kReservedLogins) ||
-        std::any_of(std::begin(kReservedLoginStarts), std::end(kReservedLoginStarts),
-                    [&](std::string_view start) { return lower.starts_with(start); });
-    if (reserved)
+    if (is_reserved_role(login))
         return bad_value(kPath, fmt::format("the administrator cannot have the name '{}'", login),
                          "choose a name that PostgreSQL and the service do not use themselves");
     return ok_status();
@@ -405,23 +457,23 @@ Result<model::ServerSpec> new_server(const Call& call, const Offer& offer,
     if (!body.sku_name) return missing("sku.name");
     if (!body.sku_tier) return missing("sku.tier");
     if (!body.version) return missing("properties.version");
-    if (!body.administrator_login) return missing("properties.administratorLogin");
-    if (!body.administrator_password) return missing("properties.administratorLoginPassword");
-    HD_CHECK(check_administrator_login(*body.administrator_login));
-    HD_CHECK(check_password(*body.administrator_password, *body.administrator_login));
 
     model::ServerSpec spec;
     spec.id = id.to_string();
     spec.name = id.name();
     spec.location = call.context.location;
-    spec.administrator_login = *body.administrator_login;
     HD_CHECK(apply_sku(offer, body, spec.sku));
     HD_TRY(spec.version, chosen_major(offer, body.version));
     HD_CHECK(apply_storage(offer, body.storage, /*is_new=*/true, spec.storage));
     HD_CHECK(apply_maintenance(body.maintenance, spec.maintenance));
     HD_TRY(spec.availability_zone, chosen_zone(offer, body.availability_zone));
     apply_plain(body, spec);
+    HD_CHECK(apply_auth(call, body, spec.auth));
+    HD_CHECK(apply_administrator(body, spec));
+    HD_CHECK(require_administrator(body, spec));
     spec.incarnation = call.context.ids.uuid();
+    if (!body.administrator_password) return spec;
+    HD_CHECK(check_password(*body.administrator_password, spec.administrator_login));
     HD_TRY(spec.sealed_verifier, sealed_verifier(call, id.key(), *body.administrator_password));
     return spec;
 }
@@ -434,15 +486,15 @@ Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
                                  "with the same name cannot be created in location '{}'",
                                  spec.name, spec.location, body.location->substr(0, 64)),
                      "location"};
-    if (body.administrator_login && *body.administrator_login != spec.administrator_login)
-        return frozen("properties.administratorLogin", spec.administrator_login,
-                      *body.administrator_login);
     HD_TRY(const std::string zone, changed_zone(offer, body.availability_zone, spec));
     HD_CHECK(apply_version(offer, body, spec));
     model::ServerSpec wanted = spec;
     HD_CHECK(apply_sku(offer, body, wanted.sku));
     HD_CHECK(apply_storage(offer, body.storage, /*is_new=*/false, wanted.storage));
     HD_CHECK(apply_maintenance(body.maintenance, wanted.maintenance));
+    HD_CHECK(apply_auth(call, body, wanted.auth));
+    HD_CHECK(apply_administrator(body, wanted));
+    HD_CHECK(require_administrator(body, wanted));
     HD_CHECK(apply_password(call, body, wanted));
     apply_plain(body, wanted);
     wanted.availability_zone = zone;

@@ -25,6 +25,8 @@ Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
 /// Azure reserves. ErrorCode::invalid_resource_name.
 Status check_server_name(std::string_view name);
 Status check_administrator_login(std::string_view login);
+/// A name that PostgreSQL or the service uses itself, in any letter case.
+bool is_reserved_role(std::string_view name);
 /// 8 to 128 printable ASCII characters of at least three classes, without the login in it.
 Status check_password(const Secret& password, std::string_view login);
 

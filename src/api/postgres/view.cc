@@ -67,11 +67,11 @@ Json howdah_json(const ServerRecord& server, const Offer& offer) {
 
 Json properties_json(const Call& call, const ServerRecord& server, const Offer& offer) {
     const model::ServerSpec& spec = server.spec;
-    Json out = {
-        {"administratorLogin", spec.administrator_login},
-        {"version", spec.version},
-        {"state", state_of(server)},
-        {"fullyQualifiedDomainName", fmt::format("{}.{}", spec.name, call.context.dns_suffix)}};
+    Json out = Json::object();
+    if (!spec.administrator_login.empty()) out["administratorLogin"] = spec.administrator_login;
+    out["version"] = spec.version;
+    out["state"] = state_of(server);
+    out["fullyQualifiedDomainName"] = fmt::format("{}.{}", spec.name, call.context.dns_suffix);
     if (server.status && !server.status->minor_version.empty())
         out["minorVersion"] = minor_of(server.status->minor_version);
     out["storage"] = storage_json(spec.storage, call.shape);

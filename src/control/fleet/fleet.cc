@@ -87,8 +87,8 @@ Result<model::PollRequest> decode(const std::string& peer_name, std::string_view
 }  // namespace
 
 Fleet::Fleet(store::Store& store, const Clock& clock, const store::SecretBox& secrets,
-             LogRelay* logs)
-    : store_(store), clock_(clock), secrets_(secrets), logs_(logs) {}
+             LogRelay* logs, TrustSource trust)
+    : store_(store), clock_(clock), secrets_(secrets), logs_(logs), trust_(std::move(trust)) {}
 
 Fleet::~Fleet() = default;
 
@@ -123,7 +123,9 @@ void Fleet::poll(const std::string& peer_name, std::string_view body, Reply repl
     if (stored->changed) HD_FAILPOINT("howdahd.fleet.after_report");
 
     const bool wants_report = !*is_known && !request->host_report;
-    if (request->wait_ms > 0 && !stored->changed && stored->acknowledged.empty() && !wants_report)
+    auto trust = trust_for(*request);
+    if (request->wait_ms > 0 && !stored->changed && stored->acknowledged.empty() && !wants_report &&
+        !trust)
         return park(*request, std::move(reply));
     std::vector<model::Action> actions;
     if (!is_waiting(request->host)) {
@@ -133,8 +135,16 @@ void Fleet::poll(const std::string& peer_name, std::string_view body, Reply repl
     }
     auto logs =
         is_waiting(request->host) ? std::vector<model::LogRequest>() : log_requests(request->host);
-    answer(reply,
-           {std::move(actions), std::move(stored->acknowledged), wants_report, std::move(logs)});
+    answer(reply, {std::move(actions), std::move(stored->acknowledged), wants_report,
+                   std::move(logs), std::move(trust)});
+}
+
+/// None: the agent has it. Keys are shown long before they sign, so a parked poll is not woken.
+std::optional<model::TokenTrust> Fleet::trust_for(const model::PollRequest& request) const {
+    if (!trust_) return std::nullopt;
+    model::TokenTrust trust = trust_();
+    if (trust.version == request.token_trust) return std::nullopt;
+    return trust;
 }
 
 /// True if another poll of this host waits for actions: only that one gets them, so that an agent
@@ -341,8 +351,12 @@ Result<std::vector<model::Action>> Fleet::actions_for(const std::string& host,
 /// a result then, a failure.
 Result<bool> Fleet::unseal(model::Action& action) {
     if (!action.instance) return true;
-    const auto verifier = secrets_.unseal(keys::seal_name_of_verifier(action.server_id),
-                                          action.instance->administrator_verifier);
+    // A server without password logins may have no password.
+    const std::string& sealed_verifier = action.instance->administrator_verifier;
+    const auto verifier =
+        sealed_verifier.empty()
+            ? Result<Secret>(Secret())
+            : secrets_.unseal(keys::seal_name_of_verifier(action.server_id), sealed_verifier);
     if (!verifier.ok()) {
         HD_CHECK(refuse(action, verifier.error()));
         return false;
@@ -418,7 +432,7 @@ void Fleet::wake(const std::string& host) {
         at.parked.reset();
         at.last_heard = clock_.now();
     }
-    answer(parked->reply, {std::move(*actions), {}, false, log_requests(host)});
+    answer(parked->reply, {std::move(*actions), {}, false, log_requests(host), {}});
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -40,9 +40,12 @@ class Fleet {
     static constexpr std::size_t kActionsPerAnswer = 64;
     static constexpr std::size_t kLogsMax = 1000;  ///< of one report
 
-    /// `logs`: borrowed; none: nobody wants log files.
+    /// What agents judge access tokens by, at this moment; called from any thread.
+    using TrustSource = std::function<model::TokenTrust()>;
+
+    /// `logs`: borrowed; none: nobody wants log files. `trust`: none: no tokens are judged.
     Fleet(store::Store& store, const Clock& clock, const store::SecretBox& secrets,
-          LogRelay* logs = nullptr);
+          LogRelay* logs = nullptr, TrustSource trust = {});
     ~Fleet();
 
     /// POST /agent/v1/poll and POST /agent/v1/logs.
@@ -98,6 +101,7 @@ class Fleet {
     Result<std::vector<model::Action>> actions_for(const std::string& host,
                                                    const std::set<std::string>& running);
     Result<bool> unseal(model::Action& action);
+    std::optional<model::TokenTrust> trust_for(const model::PollRequest& request) const;
     Status refuse(const model::Action& action, const Error& error);
     bool is_waiting(const std::string& host);
     void answer(const Reply& reply, const model::PollResponse& response);
@@ -110,6 +114,7 @@ class Fleet {
     const Clock& clock_;
     const store::SecretBox& secrets_;
     LogRelay* const logs_;
+    const TrustSource trust_;
 
     std::mutex mutex_;
     bool is_loaded_ = false;             ///< guarded by mutex_

@@ -3,8 +3,10 @@
 namespace howdah::core {
 
 std::string_view to_string(InstanceStep step) {
-    constexpr std::string_view kNames[] = {"claim", "configure", "stop",          "restart",
-                                           "start", "load",      "administrator", "done"};
+    constexpr std::string_view kNames[] = {
+        "claim", "configure", "stop",          "restart",
+        "start", "load",      "administrator", "token_administrators",
+        "done"};
     return kNames[static_cast<int>(step)];
 }
 
@@ -16,6 +18,7 @@ std::string_view describe(InstanceStep step) {
                                            "starting PostgreSQL",
                                            "loading the configuration",
                                            "setting up the administrator",
+                                           "setting up the Microsoft Entra administrators",
                                            "done"};
     return kTexts[static_cast<int>(step)];
 }
@@ -28,6 +31,7 @@ InstanceStep next_step(const InstanceFacts& facts) {
     if (!facts.is_loaded) return InstanceStep::load;
     if (facts.is_restart_due) return InstanceStep::restart;
     if (!facts.has_administrator) return InstanceStep::administrator;
+    if (!facts.has_token_administrators) return InstanceStep::token_administrators;
     return InstanceStep::done;
 }
 

@@ -10,13 +10,24 @@ struct InstanceFacts {
     bool is_running = false;  ///< there is a postmaster
     bool is_ready = false;    ///< and it accepts connections
     bool wants_running = false;
-    bool is_configured = false;      ///< the files on disk are those the spec asks for
-    bool is_loaded = false;          ///< a running PostgreSQL has read these files
-    bool is_restart_due = false;     ///< a restart was asked for, or the size changed
-    bool has_administrator = false;  ///< with the password of the spec
+    bool is_configured = false;             ///< the files on disk are those the spec asks for
+    bool is_loaded = false;                 ///< a running PostgreSQL has read these files
+    bool is_restart_due = false;            ///< a restart was asked for, or the size changed
+    bool has_administrator = false;         ///< with the password of the spec
+    bool has_token_administrators = false;  ///< those of the spec and no others
 };
 
-enum class InstanceStep { claim, configure, stop, restart, start, load, administrator, done };
+enum class InstanceStep {
+    claim,
+    configure,
+    stop,
+    restart,
+    start,
+    load,
+    administrator,
+    token_administrators,
+    done
+};
 
 /// A step's name for logs, and what it means in one sentence of the progress line.
 std::string_view to_string(InstanceStep step);

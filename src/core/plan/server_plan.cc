@@ -782,6 +782,9 @@ model::InstanceSpec instance_of(const ServerSpec& spec, const ServerStatus& stat
     instance.port = status.port;
     instance.public_access = spec.network.public_access != "Disabled";
     instance.firewall_rules = spec.firewall_rules;
+    instance.password_logins = spec.auth.password != "Disabled";
+    instance.token_logins = spec.auth.active_directory == "Enabled";
+    instance.token_administrators = spec.token_administrators;
     return instance;
 }
 

@@ -35,6 +35,6 @@ resource "azurerm_postgresql_flexible_server_active_directory_administrator" "ma
   resource_group_name = var.group
   tenant_id           = var.tenant_id
   object_id           = var.object_id
-  principal_name      = "admins"
-  principal_type      = "Group"
+  principal_name      = "ada@example.org"
+  principal_type      = "User"
 }
