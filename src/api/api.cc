@@ -10,6 +10,7 @@
 #include "api/call.h"
 #include "api/deployments/runner.h"
 #include "api/postgres/offer.h"
+#include "api/preconditions.h"
 #include "api/router.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -17,7 +18,8 @@
 #include "store/keys.h"
 
 // The way of a request: ids -> authority and metadata (no token) -> token -> route -> api-version
-// -> subscription -> roles -> activity log -> locks -> handler -> headers and log line.
+// -> subscription -> roles -> activity log -> locks -> conditions -> handler -> headers and log
+// line.
 
 namespace howdah::api {
 namespace {
@@ -39,7 +41,7 @@ bool changes_something(std::string_view method) { return method != "GET" && meth
 
 Status is_built(const Route& route) {
     if (route.handler != nullptr) return ok_status();
-    return Error{ErrorCode::not_supported,
+    return Error{ErrorCode::not_supported, 
                  fmt::format("{} not supported by this version of Howdah", route.missing),
                  fmt::format("{}.{}", route.group, route.operation)};
 }
@@ -133,7 +135,10 @@ Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call)
         HD_CHECK(check_locks(call));
     }
     HD_CHECK(is_built(*call.route));
-    return call.route->handler(call);
+    HD_TRY(const auto turn, check_preconditions(call, router, segments));
+    HD_TRY(http::Response response, call.route->handler(call));
+    apply_tag(call, response);
+    return response;
 }
 
 http::Response Api::Impl::serve(const http::Request& request, Call& call) {
@@ -267,7 +272,7 @@ std::string Api::operations_table() {
         std::string path(route.pattern);
         for (const auto& [longer, shorter] : kShort)
             if (path.starts_with(longer)) path.replace(0, longer.size(), shorter);
-        const std::string_view answers =
+        const std::string_view answers = 
             route.handler != nullptr ? "built" : "`FeatureNotSupported`";
         table += fmt::format("| {} | {} | {} | `{}` | {} |\n", route.group, route.operation,
                              route.method, path, answers);

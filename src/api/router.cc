@@ -120,6 +120,8 @@ const Versions* versions_of(std::string_view ns) {
     return nullptr;
 }
 
+bool is_of_named(const Route& route) { return route.pattern.ends_with('}'); }
+
 std::span<const Route> all_routes() {
     static const std::vector<Route> routes = [] {
         std::vector<Route> all;

@@ -48,6 +48,9 @@ struct Route {
     Needs needs = Needs::role;
 };
 
+/// A resource of its own and no list: the route's path ends with a name.
+bool is_of_named(const Route& route);
+
 /// All routes, in the order of the documentation.
 std::span<const Route> all_routes();
 
