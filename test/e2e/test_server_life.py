@@ -461,6 +461,36 @@ class Databases(Case):
             MAIN, "select count(*) from pg_database where datname = 'busy'"), "0")
         self.assertEqual(HOME.get(f"{path()}/databases/busy").status, 404)
 
+    def test_a_database_is_dropped_and_created_again_by_requests_that_queue(self):
+        """What is there in the end is what was asked for last."""
+        where = f"{path()}/databases/again"
+
+        def shown():
+            return HOME.psql(MAIN, "select datcollate from pg_database where datname = 'again'")
+
+        HOME.finish(self.create("again", collation="C"))
+        HOME.psql(MAIN, "create table old(n int)", db="again")
+        answers = [HOME.call("DELETE", where), self.create("again", collation="C.utf8")]
+        for answer in answers:
+            self.assertEqual(answer.status, 202, repr(answer))
+        for answer in answers:
+            HOME.finish(answer)
+        self.assertEqual(shown(), "C.utf8")
+        self.assertEqual(HOME.psql(MAIN, "select to_regclass('old') is null", db="again"), "t")
+        self.assertEqual(HOME.get(where).json["properties"]["collation"], "C.utf8")
+        answers = [HOME.call("DELETE", where), self.create("again", collation="C"),
+                   HOME.call("DELETE", where)]
+        for answer in answers:
+            self.assertEqual(answer.status, 202, repr(answer))
+        for answer in answers:
+            HOME.finish(answer)
+        self.assertEqual(shown(), "")
+        self.assertEqual(HOME.get(where).status, 404)
+        answers = [self.create("again", collation="C"), HOME.call("DELETE", where)]
+        for answer in answers:
+            self.assertEqual(HOME.finish(answer)["status"], "Succeeded")
+        self.assertEqual(shown(), "")
+
     def test_a_name_with_quotes_and_capitals_is_one_database_and_no_sql(self):
         name = 'Odd-Name_1'
         answer = self.create(name, collation="C")
