@@ -538,6 +538,25 @@ class Firewall(Case):
         HOME.allow(OTHER, "around", "127.0.0.0", "127.0.0.255")
         self.assertEqual(HOME.psql(OTHER, "select 1"), "1")
 
+    def test_twenty_rules_set_at_once_are_all_in_force_and_so_is_their_removal(self):
+        addresses = [f"127.7.0.{number}" for number in range(1, 21)]
+        self.assertEqual(HOME.tls_answer(self.HOST, source=addresses[0]), ("alert", ACCESS_DENIED))
+        for allow in (True, False):
+            begin = time.monotonic()
+            answers = HOME.set_rules(OTHER, addresses, allow)
+            self.assertEqual({answer.status for answer in answers}, {202}, repr(answers))
+            HOME.wait_for_rules(OTHER, addresses, allow)
+            print(f"20 rules {'set' if allow else 'removed'} at once: in force after "
+                  f"{time.monotonic() - begin:.2f} s", flush=True)
+            if allow:
+                self.assertEqual(HOME.tls_answer(self.HOST, source="127.7.0.99"),
+                                 ("alert", ACCESS_DENIED), "an address without a rule")
+            for answer in answers:
+                HOME.finish(answer)
+            rules = HOME.get(path(OTHER) + "/firewallRules").json["value"]
+            self.assertEqual(sorted(r["properties"]["startIpAddress"] for r in rules),
+                             sorted(addresses) if allow else [])
+
     def test_a_rule_is_shown_listed_and_changed(self):
         HOME.allow(OTHER, "one", "10.1.2.3", "10.1.2.9")
         shown = HOME.get(path(OTHER) + "/firewallRules/one").json
