@@ -8,6 +8,7 @@
 #include "api/access/activity.h"
 #include "api/auth/token_service.h"
 #include "api/call.h"
+#include "api/deployments/forecast_gate.h"
 #include "api/deployments/runner.h"
 #include "api/postgres/offer.h"
 #include "api/preconditions.h"
@@ -70,7 +71,7 @@ struct Api::Impl final : InnerApi {
           router(all_routes()),
           offers(context.store, context.clock),
           activity(context),
-          services{turnstile, offers, *this},
+          services{turnstile, offers, *this, forecasts},
           deployments(context, *this) {}
 
     http::Response send(const OnBehalf& who, const std::string& method, const std::string& path,
@@ -89,6 +90,7 @@ struct Api::Impl final : InnerApi {
     TokenService tokens;
     Router router;
     Turnstile turnstile;
+    deployments::ForecastGate forecasts;
     postgres::OfferCache offers;
     Activity activity;
     Services services;

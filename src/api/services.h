@@ -56,6 +56,9 @@ class Turnstile {
 namespace postgres {
 class OfferCache;
 }
+namespace deployments {
+class ForecastGate;
+}
 class InnerApi;
 
 /// What requests share. Thread-safe.
@@ -63,6 +66,7 @@ struct Services {
     Turnstile& turnstile;
     postgres::OfferCache& offers;
     InnerApi& inner;
+    deployments::ForecastGate& forecasts;
 };
 
 }  // namespace howdah::api
