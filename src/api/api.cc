@@ -120,6 +120,8 @@ Status Api::Impl::find_route(const std::vector<std::string>& segments, Call& cal
     HD_TRY(Router::Match match, router.match(call.request.method, segments, call.api_version));
     call.route = match.route;
     call.parameters = std::move(match.parameters);
+    if (call.is_of_graph && call.route->versions != &kGraphVersions)
+        return Error{ErrorCode::unknown_resource_type, "there is nothing of this name in Graph"};
     HD_CHECK(check_api_version(*call.route, call.api_version, context.location));
     call.shape = call.api_version < "2024-08-01" ? Shape::v2022_12_01 : Shape::v2025_08_01;
     HD_CHECK(check_subscription(call));
@@ -129,7 +131,10 @@ Status Api::Impl::find_route(const std::vector<std::string>& segments, Call& cal
 
 Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call) {
     if (call.caller.object_id.empty()) {
-        HD_TRY(call.caller, tokens.authenticate(call.request));
+        HD_TRY(call.caller,
+               tokens.authenticate(call.request, call.is_of_graph
+                                                     ? TokenService::Audience::graph
+                                                     : TokenService::Audience::management));
     }
     HD_CHECK(find_route(segments, call));
     if (is_change(call)) {
@@ -144,12 +149,18 @@ Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call)
 }
 
 http::Response Api::Impl::serve(const http::Request& request, Call& call) {
-    const Result<std::vector<std::string>> segments = path_segments(request.path);
+    Result<std::vector<std::string>> segments = path_segments(request.path);
     if (!segments.ok()) return error_answer(segments.error());
     if (segments->size() == 2 && iequals((*segments)[0], "metadata") &&
         iequals((*segments)[1], "endpoints") && request.method == "GET")
         return cloud_metadata(context, call.api_version);
     if (auto answer = tokens.answer(request, *segments)) return std::move(*answer);
+    if (segments->size() > 2 && iequals((*segments)[0], "msgraph") &&
+        iequals((*segments)[1], "v1.0")) {
+        // Microsoft Graph's address in the description of this cloud.
+        call.is_of_graph = true;
+        segments->erase(segments->begin());
+    }
     return serve_caller(*segments, call);
 }
 

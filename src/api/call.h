@@ -33,6 +33,7 @@ struct Call {
     std::string api_version = {};
     Shape shape = Shape::v2025_08_01;
     Caller caller = {};
+    bool is_of_graph = false;  ///< came to "/msgraph", with a token for that
     /// Deployments that the request comes from, one within the other; 0: from outside.
     std::int64_t deployment_depth = 0;
     std::string parent_deployment = {};  ///< operation_id of the innermost of them

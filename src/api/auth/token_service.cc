@@ -31,6 +31,8 @@ std::vector<std::string> management_audiences(const ApiContext& context) {
     return all;
 }
 
+std::string graph_audience(const ApiContext& context) { return context.base_url + "/msgraph"; }
+
 bool is_any_tenant(std::string_view tenant) {
     return iequals(tenant, "common") || iequals(tenant, "organizations");
 }
@@ -133,7 +135,7 @@ Result<std::string> TokenService::audience_of(const Grant& grant) const {
     if (wanted.empty()) return context_.base_url;
     for (const std::string& each : management_audiences(context_))
         if (iequals(each, wanted)) return wanted;
-    if (iequals(wanted, context_.base_url + "/msgraph")) return wanted;
+    if (iequals(wanted, graph_audience(context_))) return wanted;
     return Error{ErrorCode::invalid_argument, wanted.substr(0, 256)};
 }
 
@@ -325,6 +327,7 @@ Result<http::Claims> TokenService::verify(std::string_view token, const http::Re
     if (auto known = verified_.find(token, now)) return std::move(*known);
     http::VerifyOptions options;
     options.audiences = management_audiences(context_);
+    options.audiences.push_back(graph_audience(context_));
     options.issuer = issuer();
     auto claims = http::verify_jwt(token, context_.signing_keys.current()->keys, options, now);
     if (claims.ok()) {
@@ -339,7 +342,7 @@ Result<http::Claims> TokenService::verify(std::string_view token, const http::Re
     return Error{ErrorCode::unauthenticated, "the access token is invalid"};
 }
 
-Result<Caller> TokenService::authenticate(const http::Request& request) {
+Result<Caller> TokenService::authenticate(const http::Request& request, Audience audience) {
     const std::string_view header = request.header("authorization");
     if (header.empty())
         return Error{ErrorCode::authentication_failed,
@@ -351,6 +354,11 @@ Result<Caller> TokenService::authenticate(const http::Request& request) {
                      "format"};
     const auto claims = verify(trim(header.substr(kBearer.size())), request);
     if (!claims.ok()) return claims.error();
+    const bool is_for_graph = iequals(without_slashes(claims->audience), graph_audience(context_));
+    if (is_for_graph != (audience == Audience::graph)) {
+        note_refusal(request, "it is for another audience");
+        return Error{ErrorCode::unauthenticated, "the access token is invalid"};
+    }
     if (!iequals(claims->tenant, context_.tenant_id)) {
         note_refusal(request, "it is of another tenant");
         return Error{ErrorCode::wrong_tenant,
