@@ -145,6 +145,7 @@ Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call)
     HD_TRY(const auto turn, check_preconditions(call, router, segments));
     HD_TRY(http::Response response, call.route->handler(call));
     apply_tag(call, response);
+    if (call.request.method == "HEAD" && response.status == 200) response.status = 204;
     return response;
 }
 

@@ -63,6 +63,7 @@ class Router {
         const Route* route = nullptr;
         std::vector<std::pair<std::string_view, std::string>> parameters;
     };
+    /// HEAD of something that has a name is its GET, where there is no route of its own.
     /// Errors: unknown_resource_type, unknown_namespace, method_not_allowed (its hint lists the
     /// methods).
     Result<Match> match(std::string_view method, const std::vector<std::string>& segments,

@@ -73,7 +73,36 @@ TEST(routing, unknown_paths_and_methods_are_refused_in_azures_words) {
         EXPECT_EQ(reply.code(), each.code) << each.path << reply.text;
     }
     EXPECT_EQ(world.call("FROB", "{P}/flexibleServers/pg1").headers.at("allow"),
-              "PUT, PATCH, DELETE, GET");
+              "PUT, PATCH, DELETE, GET, HEAD");
+    EXPECT_EQ(world.call("HEAD", "{P}/flexibleServers").status, 405) << "a list";
+}
+
+TEST(routing, head_of_something_with_a_name_tells_whether_it_exists) {
+    World world;
+    world.make_group();
+    world.make_server();
+    ASSERT_EQ(world
+                  .call("PUT", "{P}/flexibleServers/pg1/firewallRules/r",
+                        Body::parse(R"({"properties":{"startIpAddress":"1.1.1.1",
+                                         "endIpAddress":"1.1.1.1"}})"))
+                  .status,
+              202);
+    for (const char* path :
+         {"{P}/flexibleServers/pg1", "{P}/flexibleServers/pg1/databases/postgres",
+          "{P}/flexibleServers/pg1/configurations/work_mem",
+          "{P}/flexibleServers/pg1/firewallRules/r"}) {
+        const Reply there = world.call("HEAD", path);
+        EXPECT_EQ(there.status, 204) << path;
+        EXPECT_TRUE(there.text.empty());
+        EXPECT_EQ(there.headers.at("etag"), world.call("GET", path).headers.at("etag"));
+        const Reply missing = world.call("HEAD", std::string(path) + "-not");
+        EXPECT_EQ(missing.status, 404) << path;
+        EXPECT_TRUE(missing.text.empty());
+    }
+    EXPECT_EQ(world.call("HEAD", "{S}/resourcegroups/rg1", nullptr, kManagerVersion).status, 204);
+    http::Request request = world.request("HEAD", "{P}/flexibleServers/pg1", "", kNewVersion);
+    request.headers.erase("authorization");
+    EXPECT_EQ(world.send(request).status, 401);
 }
 
 TEST(routing, paths_are_bounded) {
