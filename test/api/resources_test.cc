@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "api/api_support.h"
+#include "api/router.h"
+#include "base/text.h"
 #include "http/client.h"
 #include "model/json.h"
 #include "store/keys.h"
@@ -149,10 +151,54 @@ TEST(providers, are_registered) {
     EXPECT_EQ(names, (std::set<std::string>{"Microsoft.Authorization", "Microsoft.DBforPostgreSQL",
                                             "Microsoft.Insights", "Microsoft.Resources"}));
     const Reply locks = manage(world, "GET", "{S}/providers/Microsoft.Authorization");
-    EXPECT_EQ(locks.body["resourceTypes"].back()["resourceType"], "locks");
     EXPECT_EQ(locks.body["resourceTypes"].back()["apiVersions"][0], "2022-04-01") << "no preview";
     EXPECT_EQ(manage(world, "GET", "{S}/providers/Microsoft.Nope").code(),
               "InvalidResourceNamespace");
+}
+
+TEST(providers, have_every_type_that_is_served) {
+    World world;
+    const auto types_of = [&](const std::string& ns) {
+        std::set<std::string> names;
+        const Reply provider = manage(world, "GET", "{S}/providers/" + ns);
+        for (const Body& type : provider.body["resourceTypes"]) names.insert(type["resourceType"]);
+        return names;
+    };
+    EXPECT_EQ(
+        types_of("Microsoft.Authorization"),
+        (std::set<std::string>{"locks", "permissions", "roleAssignments", "roleDefinitions"}));
+    const auto own = types_of("Microsoft.Resources");
+    for (const char* each :
+         {"tenants", "subscriptions", "subscriptions/resourceGroups", "resourceGroups",
+          "subscriptions/locations", "subscriptions/providers", "providers", "resources",
+          "deployments", "deployments/operations", "deployments/operationStatuses",
+          "calculateTemplateHash", "subscriptions/operationresults"})
+        EXPECT_TRUE(own.contains(each)) << each;
+    const auto postgres = types_of("Microsoft.DBforPostgreSQL");
+    for (const char* each :
+         {"flexibleServers", "flexibleServers/databases", "flexibleServers/firewallRules",
+          "flexibleServers/configurations", "locations/capabilities", "operations",
+          "locations/checkNameAvailability", "checkNameAvailability", "getPrivateDnsZoneSuffix",
+          "locations/azureAsyncOperation", "locations/operationResults"})
+        EXPECT_TRUE(postgres.contains(each)) << each;
+    for (const auto& all : {own, postgres})
+        for (const std::string& each : all)
+            for (const char* action : {"restart", "validate", "register", "v1.0", "{"})
+                EXPECT_EQ(each.find(action), std::string::npos) << each;
+    // Not one of them is missing that a route has.
+    const Reply providers = manage(world, "GET", "{S}/providers");
+    for (const Route& route : all_routes()) {
+        if (route.handler == nullptr || route.method != "PUT" || route.versions->supported.empty())
+            continue;
+        const auto segments = split(route.pattern, '/');
+        const std::string& type = segments[segments.size() - 2];
+        const std::string last = "/" + type;
+        bool found = false;
+        for (const Body& each : providers.body["value"])
+            for (const Body& has : each["resourceTypes"])
+                found = found || ("/" + has["resourceType"].get<std::string>()).ends_with(last);
+        EXPECT_TRUE(found) << route.pattern;
+    }
 }
 
 /// Writes servers into the store without the api, as fast as that goes.
