@@ -12,6 +12,7 @@
 #include "api/deployments/runner.h"
 #include "api/postgres/offer.h"
 #include "api/preconditions.h"
+#include "api/query_options.h"
 #include "api/router.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -142,6 +143,7 @@ Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call)
         HD_CHECK(check_locks(call));
     }
     HD_CHECK(is_built(*call.route));
+    HD_CHECK(check_query_options(call));
     HD_TRY(const auto turn, check_preconditions(call, router, segments));
     HD_TRY(http::Response response, call.route->handler(call));
     apply_tag(call, response);

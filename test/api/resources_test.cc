@@ -156,6 +156,74 @@ TEST(providers, are_registered) {
               "InvalidResourceNamespace");
 }
 
+TEST(query_options, that_a_request_does_not_honour_are_refused) {
+    World world;
+    world.make_group();
+    world.make_server();
+    std::size_t asked = 0;
+    for (const Route& route : all_routes()) {
+        if (route.method != "GET" || route.handler == nullptr || route.versions->supported.empty())
+            continue;
+        std::string path;
+        for (const std::string& each : split(route.pattern.substr(1), '/'))
+            path += "/" + (each == "{subscriptionId}"      ? world.boot.subscription_id
+                           : each == "{resourceGroupName}" ? "rg1"
+                           : each == "{serverName}"        ? "pg1"
+                           : each == "{scope}" ? "subscriptions/" + world.boot.subscription_id
+                           : each[0] == '{'    ? "x"
+                                               : each);
+        path += "?api-version=" + std::string(route.versions->supported.back());
+        for (const char* option : {"$orderby=name", "$skip=3", "$expand=secrets", "$top=0",
+                                   "$top=x", "$filter=frobnicate%20eq%20%27x%27"}) {
+            const Reply reply = world.call("GET", path + "&" + option);
+            EXPECT_EQ(reply.status, 400) << path << option << reply.text;
+            EXPECT_EQ(reply.code(), "InvalidParameterValue") << path << option;
+            ++asked;
+        }
+    }
+    EXPECT_GT(asked, 200U);
+}
+
+TEST(query_options, of_azures_clients_are_honoured) {
+    World world;
+    world.make_group();
+    for (const char* name : {"aaa", "bbb", "ccc"}) world.make_server(name);
+    const auto names = [](const Reply& reply) {
+        std::set<std::string> out;
+        for (const Body& each : reply.body["value"]) out.insert(each["name"]);
+        return out;
+    };
+    for (const char* list :
+         {"{S}/resources", "{S}/resourceGroups/rg1/resources",
+          "{S}/providers/Microsoft.DBforPostgreSQL/flexibleServers", "{P}/flexibleServers"}) {
+        const std::string version =
+            std::string(list).ends_with("resources") ? kManagerVersion : kNewVersion;
+        std::string path = std::string(list) + "?api-version=" + version + "&$top=2";
+        const Reply first = world.call("GET", path);
+        ASSERT_EQ(first.status, 200) << path << first.text;
+        EXPECT_EQ(names(first), (std::set<std::string>{"aaa", "bbb"})) << path;
+        const std::string next = first.body.value("nextLink", "");
+        EXPECT_NE(next.find("top=2"), std::string::npos) << next;
+        const Reply second =
+            world.call("GET", next.substr(std::string("https://localhost:8443").size()));
+        EXPECT_EQ(names(second), std::set<std::string>{"ccc"}) << next << second.text;
+        EXPECT_FALSE(second.body.contains("nextLink"));
+    }
+    // As az resource list and Terraform's azurerm send it.
+    const Reply expanded = world.call(
+        "GET",
+        "{S}/resources?$filter=resourceGroup%20eq%20%27rg1%27&$expand=createdTime%2CchangedTime%2C"
+        "provisioningState&api-version=2021-04-01");
+    ASSERT_EQ(expanded.body["value"].size(), 3U) << expanded.text;
+    for (const char* field : {"createdTime", "changedTime", "provisioningState"})
+        EXPECT_TRUE(expanded.body["value"][0].contains(field)) << field;
+    EXPECT_EQ(manage(world, "GET", "{S}/resourceGroups?api-version=2021-04-01&$top=1").status, 200);
+    EXPECT_EQ(
+        manage(world, "GET", "{S}/providers?api-version=2021-04-01&$expand=resourceTypes%2Faliases")
+            .status,
+        200);
+}
+
 TEST(providers, have_every_type_that_is_served) {
     World world;
     const auto types_of = [&](const std::string& ns) {
