@@ -43,8 +43,7 @@ bool changes_something(std::string_view method) { return method != "GET" && meth
 
 Status is_built(const Route& route) {
     if (route.handler != nullptr) return ok_status();
-    return Error{ErrorCode::not_supported, 
-                 fmt::format("{} not supported by this version of Howdah", route.missing),
+    return Error{ErrorCode::not_supported, not_supported_text(route.missing),
                  fmt::format("{}.{}", route.group, route.operation)};
 }
 
@@ -288,8 +287,9 @@ std::string Api::operations_table() {
         std::string path(route.pattern);
         for (const auto& [longer, shorter] : kShort)
             if (path.starts_with(longer)) path.replace(0, longer.size(), shorter);
-        const std::string_view answers = 
-            route.handler != nullptr ? "built" : "`FeatureNotSupported`";
+        const std::string_view answers = route.handler == nullptr ? "`FeatureNotSupported`"
+                                         : !route.missing.empty() ? "nothing yet"
+                                                                  : "built";
         table += fmt::format("| {} | {} | {} | `{}` | {} |\n", route.group, route.operation,
                              route.method, path, answers);
     }

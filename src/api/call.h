@@ -68,6 +68,8 @@ Answer empty_answer(int status);
 http::Response error_answer(const Error& error);
 /// The same object without the envelope, for operations that failed.
 Json error_json(const Error& error);
+/// "backups are" -> "backups are not supported by this version of Howdah"
+std::string not_supported_text(std::string_view missing);
 /// "the server is busy" -> "The server is busy."
 std::string as_sentence(std::string_view text);
 

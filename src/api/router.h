@@ -43,7 +43,7 @@ struct Route {
     std::string_view operation;  ///< "createOrUpdate"
     const Versions* versions;
     Handler handler = nullptr;  ///< none: answers FeatureNotSupported
-    /// What is not there yet, if there is no handler: "are backups on demand".
+    /// What is not there yet: "backups are". With a handler: it tells that there is nothing.
     std::string_view missing = {};
     Needs needs = Needs::role;
 };
