@@ -232,9 +232,9 @@ TEST(providers, have_every_type_that_is_served) {
         for (const Body& type : provider.body["resourceTypes"]) names.insert(type["resourceType"]);
         return names;
     };
-    EXPECT_EQ(
-        types_of("Microsoft.Authorization"),
-        (std::set<std::string>{"locks", "permissions", "roleAssignments", "roleDefinitions"}));
+    EXPECT_EQ(types_of("Microsoft.Authorization"),
+              (std::set<std::string>{"denyAssignments", "locks", "permissions", "roleAssignments",
+                                     "roleDefinitions"}));
     const auto own = types_of("Microsoft.Resources");
     for (const char* each :
          {"tenants", "subscriptions", "subscriptions/resourceGroups", "resourceGroups",
