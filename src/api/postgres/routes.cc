@@ -182,7 +182,7 @@ constexpr Route kRoutes[] = {
     {"GET", HD_F "/virtualendpoints", "virtualEndpoints", "listByServer", kV, list_nothing,
      kVirtual},
     {"POST", HD_L "/checkVirtualNetworkSubnetUsage", "virtualNetworkSubnetUsage", "list", kV,
-     list_subnet_usage, kNetworks},
+     list_subnet_usage, kNetworks, Needs::any_role},
     // What the preview 2026-04-01 adds.
     {"GET", HD_F "/maintenanceEvents", "maintenanceEvents", "list", kV, list_nothing, kMaintenance},
     {"GET", HD_F "/maintenanceEvents/{maintenanceEventId}", "maintenanceEvents", "get", kV,
