@@ -7,6 +7,7 @@ gateway's admin socket, and PostgreSQL's own files. The binaries are looked for 
 $HOWDAH_BIN_DIR.
 """
 
+import concurrent.futures
 import glob
 import grp
 import http.client
@@ -816,21 +817,44 @@ class Home:
                     return int(route["port"])
         raise AssertionError(f"{server} has no port of its own")
 
-    def connect(self, port=None, timeout=10):
+    def connect(self, port=None, timeout=10, source=None):
         return socket.create_connection(
             (self.endpoints.get("gateway_address") or "127.0.0.1", port or self.gateway_port),
-            timeout=timeout)
+            timeout=timeout, source_address=(source, 0) if source else None)
 
-    def tls_answer(self, host, port=None, timeout=12):
-        """What a ClientHello with this server name is answered with: ("alert", number),
-        ("hello", None), or ("closed", None)."""
-        with self.connect(port, timeout) as connection:
+    def tls_answer(self, host, port=None, timeout=12, source=None):
+        """What a ClientHello with this server name, from the address `source`, is answered with:
+        ("alert", number), ("hello", None), or ("closed", None)."""
+        with self.connect(port, timeout, source) as connection:
             connection.sendall(SSL_REQUEST)
             answer = connection.recv(1)
             if answer != b"S":
                 return ("refused", answer)
             connection.sendall(client_hello(host))
             return read_tls_answer(connection)
+
+    def set_rules(self, server, addresses, allow=True):
+        """A firewall rule for each address, set or taken away by requests that are all sent at
+        once. Returns the requests' answers; what they began may still go on."""
+        start = threading.Barrier(len(addresses))
+        self.token()
+
+        def send(address):
+            rule = f"{self.server_path(server)}/firewallRules/{address.replace('.', '-')}"
+            body = {"properties": {"startIpAddress": address, "endIpAddress": address}}
+            start.wait(30)
+            return self.call("PUT", rule, body) if allow else self.call("DELETE", rule)
+
+        with concurrent.futures.ThreadPoolExecutor(len(addresses)) as pool:
+            return list(pool.map(send, addresses))
+
+    def wait_for_rules(self, server, addresses, allow=True, timeout=60):
+        """Until the gateway treats connections from every address so: PostgreSQL answers, or the
+        gateway refuses."""
+        wanted = "hello" if allow else "alert"
+        for address in addresses:
+            wait_until(f"{address} gets {wanted}", lambda source=address: self.tls_answer(
+                f"{server}.{DOMAIN}", source=source)[0] == wanted, timeout)
 
     # -- failpoints --------------------------------------------------------------------------
 

@@ -8,8 +8,11 @@
 #include "api/access/activity.h"
 #include "api/auth/token_service.h"
 #include "api/call.h"
+#include "api/deployments/forecast_gate.h"
 #include "api/deployments/runner.h"
 #include "api/postgres/offer.h"
+#include "api/preconditions.h"
+#include "api/query_options.h"
 #include "api/router.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -17,7 +20,8 @@
 #include "store/keys.h"
 
 // The way of a request: ids -> authority and metadata (no token) -> token -> route -> api-version
-// -> subscription -> roles -> activity log -> locks -> handler -> headers and log line.
+// -> subscription -> roles -> activity log -> locks -> conditions -> handler -> headers and log
+// line.
 
 namespace howdah::api {
 namespace {
@@ -39,8 +43,7 @@ bool changes_something(std::string_view method) { return method != "GET" && meth
 
 Status is_built(const Route& route) {
     if (route.handler != nullptr) return ok_status();
-    return Error{ErrorCode::not_supported,
-                 fmt::format("{} not supported by this version of Howdah", route.missing),
+    return Error{ErrorCode::not_supported, not_supported_text(route.missing),
                  fmt::format("{}.{}", route.group, route.operation)};
 }
 
@@ -69,7 +72,7 @@ struct Api::Impl final : InnerApi {
           offers(context.store, context.clock),
           activity(context),
           known(context.store),
-          services{turnstile, known, offers, *this},
+          services{turnstile, known, offers, *this, forecasts},
           deployments(context, *this) {}
 
     http::Response send(const OnBehalf& who, const std::string& method, const std::string& path,
@@ -89,6 +92,7 @@ struct Api::Impl final : InnerApi {
     TokenService tokens;
     Router router;
     Turnstile turnstile;
+    deployments::ForecastGate forecasts;
     postgres::OfferCache offers;
     Activity activity;
     Known known;
@@ -124,6 +128,8 @@ Status Api::Impl::find_route(const std::vector<std::string>& segments, Call& cal
     HD_TRY(Router::Match match, router.match(call.request.method, segments, call.api_version));
     call.route = match.route;
     call.parameters = std::move(match.parameters);
+    if (call.is_of_graph && call.route->versions != &kGraphVersions)
+        return Error{ErrorCode::unknown_resource_type, "there is nothing of this name in Graph"};
     HD_CHECK(check_api_version(*call.route, call.api_version, context.location));
     call.shape = call.api_version < "2024-08-01" ? Shape::v2022_12_01 : Shape::v2025_08_01;
     HD_CHECK(check_subscription(call));
@@ -142,7 +148,10 @@ Status Api::Impl::check_still_trusted(const Caller& caller) const {
 
 Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call) {
     if (call.caller.object_id.empty()) {
-        HD_TRY(call.caller, tokens.authenticate(call.request));
+        HD_TRY(call.caller,
+               tokens.authenticate(call.request, call.is_of_graph
+                                                     ? TokenService::Audience::graph
+                                                     : TokenService::Audience::management));
     }
     HD_CHECK(check_still_trusted(call.caller));
     HD_CHECK(find_route(segments, call));
@@ -151,16 +160,27 @@ Answer Api::Impl::dispatch(const std::vector<std::string>& segments, Call& call)
         HD_CHECK(check_locks(call));
     }
     HD_CHECK(is_built(*call.route));
-    return call.route->handler(call);
+    HD_CHECK(check_query_options(call));
+    HD_TRY(const auto turn, check_preconditions(call, router, segments));
+    HD_TRY(http::Response response, call.route->handler(call));
+    apply_tag(call, response);
+    if (call.request.method == "HEAD" && response.status == 200) response.status = 204;
+    return response;
 }
 
 http::Response Api::Impl::serve(const http::Request& request, Call& call) {
-    const Result<std::vector<std::string>> segments = path_segments(request.path);
+    Result<std::vector<std::string>> segments = path_segments(request.path);
     if (!segments.ok()) return error_answer(segments.error());
     if (segments->size() == 2 && iequals((*segments)[0], "metadata") &&
         iequals((*segments)[1], "endpoints") && request.method == "GET")
         return cloud_metadata(context, call.api_version);
     if (auto answer = tokens.answer(request, *segments)) return std::move(*answer);
+    if (segments->size() > 2 && iequals((*segments)[0], "msgraph") &&
+        iequals((*segments)[1], "v1.0")) {
+        // Microsoft Graph's address in the description of this cloud.
+        call.is_of_graph = true;
+        segments->erase(segments->begin());
+    }
     return serve_caller(*segments, call);
 }
 
@@ -294,8 +314,9 @@ std::string Api::operations_table() {
         std::string path(route.pattern);
         for (const auto& [longer, shorter] : kShort)
             if (path.starts_with(longer)) path.replace(0, longer.size(), shorter);
-        const std::string_view answers =
-            route.handler != nullptr ? "built" : "`FeatureNotSupported`";
+        const std::string_view answers = route.handler == nullptr ? "`FeatureNotSupported`"
+                                         : !route.missing.empty() ? "nothing yet"
+                                                                  : "built";
         table += fmt::format("| {} | {} | {} | `{}` | {} |\n", route.group, route.operation,
                              route.method, path, answers);
     }

@@ -34,6 +34,10 @@ Answer json_answer(int status, const Json& body) {
 
 Answer empty_answer(int status) { return http::Response{status, {}, ""}; }
 
+std::string not_supported_text(std::string_view missing) {
+    return fmt::format("{} not supported by this version of Howdah", missing);
+}
+
 std::string as_sentence(std::string_view text) {
     std::string sentence(text);
     if (sentence.empty()) return sentence;

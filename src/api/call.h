@@ -33,6 +33,7 @@ struct Call {
     std::string api_version = {};
     Shape shape = Shape::v2025_08_01;
     Caller caller = {};
+    bool is_of_graph = false;  ///< came to "/msgraph", with a token for that
     /// Deployments that the request comes from, one within the other; 0: from outside.
     std::int64_t deployment_depth = 0;
     std::string parent_deployment = {};  ///< operation_id of the innermost of them
@@ -68,6 +69,8 @@ Answer empty_answer(int status);
 http::Response error_answer(const Error& error);
 /// The same object without the envelope, for operations that failed.
 Json error_json(const Error& error);
+/// "backups are" -> "backups are not supported by this version of Howdah"
+std::string not_supported_text(std::string_view missing);
 /// "the server is busy" -> "The server is busy."
 std::string as_sentence(std::string_view text);
 

@@ -2,8 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "api/query_options.h"
 #include "base/text.h"
 #include "http/client.h"
 
@@ -20,7 +22,13 @@ Result<Page> read_page(const Call& call, const std::string& prefix) {
     const Error bad{ErrorCode::invalid_argument, "the $skiptoken is not valid for this list",
                     "$skiptoken", "follow the nextLink of the page before, or start anew"};
     store::ListOptions options;
-    options.limit = kPageSize + 1;
+    std::size_t size = kPageSize;
+    const auto top = call.request.query_value("$top");
+    if (top && !top->empty()) {
+        HD_TRY(const auto wanted, parse_integer(*top, 1, kTopMax));
+        size = std::min(size, static_cast<std::size_t>(wanted));
+    }
+    options.limit = size + 1;
     const std::string token = call.request.query_value("$skiptoken").value_or("");
     if (!token.empty()) {
         if (token.size() > kTokenBytesMax) return bad;
@@ -32,12 +40,15 @@ Result<Page> read_page(const Call& call, const std::string& prefix) {
     }
     Page page;
     HD_TRY(page.entries, call.context.store.list(prefix, options));
-    if (page.entries.size() > kPageSize) {
-        page.entries.resize(kPageSize);
+    if (page.entries.size() > size) {
+        page.entries.resize(size);
         const std::string sealed =
             call.context.secrets.seal(purpose(prefix), Secret(page.entries.back().key));
         page.next_link = fmt::format("{}&$skiptoken={}", call.link(call.request.path),
                                      http::url_encode(base64url_encode(sealed)));
+        for (const char* name : {"$top", "$expand"})
+            if (const auto value = call.request.query_value(name))
+                page.next_link += fmt::format("&{}={}", name, http::url_encode(*value));
     }
     return page;
 }

@@ -16,7 +16,8 @@ struct Page {
     std::string next_link;  ///< empty: this is the last page
 };
 
-/// The page that the request's $skiptoken asks for; the first one without. Tokens are opaque and
+/// The page that the request's $skiptoken asks for; the first one without. $top makes it smaller,
+/// and goes on in the link, as $expand does. Tokens are opaque and
 /// authenticated: ErrorCode::invalid_argument for one that is not ours or is for another list.
 Result<Page> read_page(const Call& call, const std::string& prefix);
 

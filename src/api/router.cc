@@ -120,6 +120,8 @@ const Versions* versions_of(std::string_view ns) {
     return nullptr;
 }
 
+bool is_of_named(const Route& route) { return route.pattern.ends_with('}'); }
+
 std::span<const Route> all_routes() {
     static const std::vector<Route> routes = [] {
         std::vector<Route> all;
@@ -187,8 +189,14 @@ Result<Router::Match> Router::match(std::string_view method,
                               return is_parameter(pattern) || iequals(pattern, given);
                           });
     };
-    const auto try_method = [&](const Compiled& each) {
+    const Compiled* readable = nullptr;  // what HEAD may stand for
+    std::size_t readable_from = 0;
+    const auto try_method = [&](const Compiled& each, std::size_t from) {
         if (each.route->method == method) return true;
+        if (each.route->method == "GET" && is_of_named(*each.route) && readable == nullptr) {
+            readable = &each;
+            readable_from = from;
+        }
         if (methods.find(each.route->method) == std::string::npos)
             methods += fmt::format("{}{}", methods.empty() ? "" : ", ", each.route->method);
         return false;
@@ -197,12 +205,14 @@ Result<Router::Match> Router::match(std::string_view method,
     const std::span<const Compiled> candidates =
         length < by_length_.size() ? by_length_[length] : std::span<const Compiled>{};
     for (const Compiled& each : candidates)
-        if (fits(each, 0) && try_method(each)) return matched(each, segments, 0);
+        if (fits(each, 0) && try_method(each, 0)) return matched(each, segments, 0);
     for (const Compiled& each : scoped_) {
         if (each.segments.size() > length) continue;
         const std::size_t from = length - each.segments.size();
-        if (fits(each, from) && try_method(each)) return matched(each, segments, from);
+        if (fits(each, from) && try_method(each, from)) return matched(each, segments, from);
     }
+    if (method == "HEAD" && readable != nullptr) return matched(*readable, segments, readable_from);
+    if (readable != nullptr && methods.find("HEAD") == std::string::npos) methods += ", HEAD";
     if (!methods.empty())
         return Error{ErrorCode::method_not_allowed,
                      fmt::format("the method {} is not allowed for this resource", method), methods,

@@ -48,11 +48,14 @@ struct Route {
     std::string_view operation;  ///< "createOrUpdate"
     const Versions* versions;
     Handler handler = nullptr;  ///< none: answers FeatureNotSupported
-    /// What is not there yet, if there is no handler: "are backups on demand".
+    /// What is not there yet: "backups are". With a handler: it tells that there is nothing.
     std::string_view missing = {};
     Needs needs = Needs::role;
     Pace pace = Pace::may_wait;
 };
+
+/// A resource of its own and no list: the route's path ends with a name.
+bool is_of_named(const Route& route);
 
 /// All routes, in the order of the documentation.
 std::span<const Route> all_routes();
@@ -66,6 +69,7 @@ class Router {
         const Route* route = nullptr;
         std::vector<std::pair<std::string_view, std::string>> parameters;
     };
+    /// HEAD of something that has a name is its GET, where there is no route of its own.
     /// Errors: unknown_resource_type, unknown_namespace, method_not_allowed (its hint lists the
     /// methods).
     Result<Match> match(std::string_view method, const std::vector<std::string>& segments,

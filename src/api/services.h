@@ -1,10 +1,11 @@
 #pragma once
 
 #include <condition_variable>
+#include <map>
 #include <mutex>
-#include <set>
 #include <string>
 #include <string_view>
+#include <thread>
 
 #include "api/remembered.h"
 #include "base/clock.h"
@@ -16,12 +17,13 @@ namespace howdah::api {
 
 /// Lets one change of a resource pass at a time, so that concurrent changes queue instead of
 /// racing for the same revision. What protects against lost updates is still the store's
-/// compare-and-swap. Thread-safe; no lock is held while a pass is out.
+/// compare-and-swap. A thread that has a pass gets another one for the same key at once.
+/// Thread-safe; no lock is held while a pass is out.
 class Turnstile {
   public:
     static constexpr Duration kWaitMax = std::chrono::seconds(20);
 
-    /// The right to change one resource; gives it back when it dies.
+    /// The right to change one resource; gives it back when it dies, in the thread that got it.
     class Pass {
       public:
         Pass(Turnstile& turnstile, std::string key)
@@ -44,15 +46,23 @@ class Turnstile {
   private:
     void leave(const std::string& key);
 
+    struct Holder {
+        std::thread::id thread;
+        int passes = 0;
+    };
+
     std::mutex mutex_;
     std::condition_variable freed_;
-    std::set<std::string, std::less<>> busy_;  ///< guarded by mutex_
+    std::map<std::string, Holder, std::less<>> busy_;  ///< guarded by mutex_
 };
 
 namespace postgres {
 class OfferCache;
 struct ServerRecord;
 }  // namespace postgres
+namespace deployments {
+class ForecastGate;
+}
 class InnerApi;
 
 /// What nearly every request reads.
@@ -70,6 +80,7 @@ struct Services {
     Known& known;
     postgres::OfferCache& offers;
     InnerApi& inner;
+    deployments::ForecastGate& forecasts;
 };
 
 }  // namespace howdah::api

@@ -198,6 +198,7 @@ void fields(V& visit, Operation& record) {
     HD_F(requester_name);
     HD_F(correlation_id);
     HD_F(operation_name);
+    HD_F(database);
 }
 template <typename V>
 void fields(V& visit, TlsMaterial& record) {

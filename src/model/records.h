@@ -222,6 +222,9 @@ struct Operation {
     std::string requester_name;  ///< as the activity log shows him; empty: requested_by
     std::string operation_name;  ///< in the activity log
     std::string correlation_id;
+    /// CreateDatabase: what is to be created. The database's own record is that of the newest
+    /// request, which may be another one.
+    std::optional<DatabaseSpec> database;
 };
 
 /// One resource of a deployment. JSON is kept as text; "" is absent.

@@ -54,10 +54,16 @@ TEST_F(Access, who_has_no_role_sees_no_subscription_and_does_not_learn_what_exis
         << there.message();
 }
 
+TEST_F(Access, who_has_no_role_is_not_told_whether_something_exists) {
+    EXPECT_EQ(as_other("HEAD", "{P}/flexibleServers/pg1").status, 403);
+    EXPECT_EQ(as_other("HEAD", "{P}/flexibleServers/none").status, 403);
+}
+
 TEST_F(Access, a_reader_reads_and_changes_nothing) {
     ASSERT_EQ(assign("{S}", kReader).status, 201);
     EXPECT_EQ(as_other("GET", "{P}/flexibleServers/pg1").status, 200);
     EXPECT_EQ(as_other("GET", "{P}/flexibleServers/pg1/databases").status, 200);
+    EXPECT_EQ(as_other("HEAD", "{P}/flexibleServers/pg1").status, 204);
     for (const auto& [method, path] :
          std::vector<std::pair<std::string, std::string>>{{"PUT", "{P}/flexibleServers/pg2"},
                                                           {"PATCH", "{P}/flexibleServers/pg1"},

@@ -153,23 +153,42 @@ TEST_F(Databases, made_with_sql_are_shown_and_can_be_dropped) {
     const Reply dropped = world.call("DELETE", child("databases/mine"));
     ASSERT_EQ(dropped.status, 202) << dropped.text;
     EXPECT_EQ(world.operations.find(World::operation_of(dropped))->kind, "DropDatabase");
-    EXPECT_EQ(world.call("PUT", child("databases/mine"), Body::object()).code(), "Conflict")
-        << "while it is being dropped";
     world.finish();
     EXPECT_EQ(world.call("GET", "{L}/operationResults/" + World::operation_of(dropped)).status,
               204);
     EXPECT_EQ(world.call("DELETE", child("databases/nothere")).status, 204);
 }
 
-TEST_F(Databases, that_come_cannot_be_dropped_before_they_are_there) {
-    ASSERT_EQ(world.call("PUT", child("databases/app"), Body::object()).status, 202);
-    EXPECT_EQ(world.call("DELETE", child("databases/app")).code(), "Conflict");
+TEST_F(Databases, are_dropped_and_created_again_by_requests_that_queue) {
+    const auto key = store::keys::database(world.server_id().child("databases", "app"));
+    const auto wanted = [](const char* collation) {
+        return Body{{"properties", {{"charset", "UTF8"}, {"collation", collation}}}};
+    };
+    report_databases({{"postgres", "UTF8", "en_US.utf8"}, {"app", "UTF8", "en_US.utf8"}});
+    const Reply first_drop = world.call("DELETE", child("databases/app"));
+    ASSERT_EQ(first_drop.status, 202) << first_drop.text;
+    const Reply creation = world.call("PUT", child("databases/app"), wanted("C"));
+    ASSERT_EQ(creation.status, 202) << "another collation, as the old one goes" << creation.text;
+    const auto record = model::from_json<model::DatabaseSpec>(world.store->get(key).value()->value);
+    EXPECT_EQ(record->operation_id, World::operation_of(creation));
+    EXPECT_EQ(record->collation, "C");
+    const Reply last_drop = world.call("DELETE", child("databases/app"));
+    ASSERT_EQ(last_drop.status, 202) << last_drop.text;
+    EXPECT_FALSE(world.store->get(key).value().has_value()) << "the newest request has the say";
+    const model::Operation operation = world.operations.find(World::operation_of(creation)).value();
+    ASSERT_TRUE(operation.database.has_value()) << "its own, as the record is gone";
+    EXPECT_EQ(operation.database->collation, "C");
     world.finish();
+    report_databases({{"postgres", "UTF8", "en_US.utf8"}});
+    EXPECT_EQ(world.call("GET", child("databases/app")).status, 404);
+    EXPECT_EQ(world.call("DELETE", child("databases/app")).status, 204);
+}
+
+TEST_F(Databases, can_be_dropped_before_they_are_there) {
+    ASSERT_EQ(world.call("PUT", child("databases/app"), Body::object()).status, 202);
     EXPECT_EQ(world.call("DELETE", child("databases/app")).status, 202);
-    EXPECT_FALSE(
-        world.store->get(store::keys::database(world.server_id().child("databases", "app")))
-            .value()
-            .has_value());
+    EXPECT_EQ(world.call("PUT", child("databases/app"), Body::object()).status, 202);
+    EXPECT_EQ(world.call("GET", child("databases/app")).status, 200) << "it comes";
 }
 
 TEST_F(Databases, with_bad_names_or_properties_are_refused) {

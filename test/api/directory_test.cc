@@ -46,6 +46,41 @@ class Directory : public testing::Test {
     World world;
 };
 
+/// Clients find Graph in the description of the cloud, and ask for a token for what stands there.
+TEST_F(Directory, stands_where_the_description_of_the_cloud_says_with_tokens_for_it_alone) {
+    const Body cloud = world.call("GET", "/metadata/endpoints?api-version=2022-09-01").body;
+    const std::string graph_id = cloud["microsoftGraphResourceId"];
+    const std::string base = "https://localhost:8443";
+    ASSERT_EQ(graph_id.substr(0, base.size()), base);
+    const std::string place = graph_id.substr(base.size());
+    const Reply given = world.login(
+        fmt::format("client_id={}&client_secret={}&grant_type=client_credentials&scope={}",
+                    world.boot.client_id, http::url_encode(world.boot.client_secret->reveal()),
+                    http::url_encode(graph_id + "/.default")));
+    ASSERT_EQ(given.status, 200) << given.text;
+    const std::string token = given.body["access_token"];
+    for (int round = 0; round < 2; ++round) {  // a new token, and one that was seen before
+        for (const char* path : {"/v1.0/servicePrincipals", "//V1.0/applications"}) {
+            const Reply list = as(token, "GET", place + path, nullptr, "");
+            EXPECT_EQ(list.status, 200) << path << list.text;
+        }
+        EXPECT_EQ(as(token, "GET", "{S}").code(), "InvalidAuthenticationToken");
+        EXPECT_EQ(as(token, "GET", "/v1.0/applications", nullptr, "").status, 401);
+        EXPECT_EQ(as(token, "PUT", "{S}/resourceGroups/g", {{"location", "local"}}).status, 401);
+        for (const char* path :
+             {"{S}", "v1.0", "v1.0{S}", "v1.0/v1.0/applications", "x/{S}",
+              "v1.0/providers/Microsoft.Authorization/roleAssignments?api-version=2022-04-01",
+              "v1.0{S}/providers/Microsoft.Authorization/locks?api-version=2016-09-01"}) {
+            const Reply refused = as(token, "GET", place + "/" + path);
+            EXPECT_TRUE(refused.status == 401 || refused.status == 404) << path << refused.text;
+        }
+        EXPECT_EQ(as(world.token, "GET", place + "/v1.0/applications", nullptr, "").status, 401);
+    }
+    const Reply made =
+        as(token, "POST", place + "/v1.0/applications", {{"displayName", "by graph"}}, "");
+    EXPECT_EQ(made.status, 201) << made.text;
+}
+
 /// The requests of `az ad sp create-for-rbac` and what people do afterwards.
 TEST_F(Directory, a_service_principal_is_made_used_rotated_and_deleted) {
     EXPECT_TRUE(

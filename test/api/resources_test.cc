@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "api/api_support.h"
+#include "api/router.h"
+#include "base/text.h"
 #include "http/client.h"
 #include "model/json.h"
 #include "store/keys.h"
@@ -149,10 +151,122 @@ TEST(providers, are_registered) {
     EXPECT_EQ(names, (std::set<std::string>{"Microsoft.Authorization", "Microsoft.DBforPostgreSQL",
                                             "Microsoft.Insights", "Microsoft.Resources"}));
     const Reply locks = manage(world, "GET", "{S}/providers/Microsoft.Authorization");
-    EXPECT_EQ(locks.body["resourceTypes"].back()["resourceType"], "locks");
     EXPECT_EQ(locks.body["resourceTypes"].back()["apiVersions"][0], "2022-04-01") << "no preview";
     EXPECT_EQ(manage(world, "GET", "{S}/providers/Microsoft.Nope").code(),
               "InvalidResourceNamespace");
+}
+
+TEST(query_options, that_a_request_does_not_honour_are_refused) {
+    World world;
+    world.make_group();
+    world.make_server();
+    std::size_t asked = 0;
+    for (const Route& route : all_routes()) {
+        if (route.method != "GET" || route.handler == nullptr || route.versions->supported.empty())
+            continue;
+        std::string path;
+        for (const std::string& each : split(route.pattern.substr(1), '/'))
+            path += "/" + (each == "{subscriptionId}"      ? world.boot.subscription_id
+                           : each == "{resourceGroupName}" ? "rg1"
+                           : each == "{serverName}"        ? "pg1"
+                           : each == "{scope}" ? "subscriptions/" + world.boot.subscription_id
+                           : each[0] == '{'    ? "x"
+                                               : each);
+        path += "?api-version=" + std::string(route.versions->supported.back());
+        for (const char* option : {"$orderby=name", "$skip=3", "$expand=secrets", "$top=0",
+                                   "$top=x", "$filter=frobnicate%20eq%20%27x%27"}) {
+            const Reply reply = world.call("GET", path + "&" + option);
+            EXPECT_EQ(reply.status, 400) << path << option << reply.text;
+            EXPECT_EQ(reply.code(), "InvalidParameterValue") << path << option;
+            ++asked;
+        }
+    }
+    EXPECT_GT(asked, 200U);
+}
+
+TEST(query_options, of_azures_clients_are_honoured) {
+    World world;
+    world.make_group();
+    for (const char* name : {"aaa", "bbb", "ccc"}) world.make_server(name);
+    const auto names = [](const Reply& reply) {
+        std::set<std::string> out;
+        for (const Body& each : reply.body["value"]) out.insert(each["name"]);
+        return out;
+    };
+    for (const char* list :
+         {"{S}/resources", "{S}/resourceGroups/rg1/resources",
+          "{S}/providers/Microsoft.DBforPostgreSQL/flexibleServers", "{P}/flexibleServers"}) {
+        const std::string version =
+            std::string(list).ends_with("resources") ? kManagerVersion : kNewVersion;
+        std::string path = std::string(list) + "?api-version=" + version + "&$top=2";
+        const Reply first = world.call("GET", path);
+        ASSERT_EQ(first.status, 200) << path << first.text;
+        EXPECT_EQ(names(first), (std::set<std::string>{"aaa", "bbb"})) << path;
+        const std::string next = first.body.value("nextLink", "");
+        EXPECT_NE(next.find("top=2"), std::string::npos) << next;
+        const Reply second =
+            world.call("GET", next.substr(std::string("https://localhost:8443").size()));
+        EXPECT_EQ(names(second), std::set<std::string>{"ccc"}) << next << second.text;
+        EXPECT_FALSE(second.body.contains("nextLink"));
+    }
+    // As az resource list and Terraform's azurerm send it.
+    const Reply expanded = world.call(
+        "GET",
+        "{S}/resources?$filter=resourceGroup%20eq%20%27rg1%27&$expand=createdTime%2CchangedTime%2C"
+        "provisioningState&api-version=2021-04-01");
+    ASSERT_EQ(expanded.body["value"].size(), 3U) << expanded.text;
+    for (const char* field : {"createdTime", "changedTime", "provisioningState"})
+        EXPECT_TRUE(expanded.body["value"][0].contains(field)) << field;
+    EXPECT_EQ(manage(world, "GET", "{S}/resourceGroups?api-version=2021-04-01&$top=1").status, 200);
+    EXPECT_EQ(
+        manage(world, "GET", "{S}/providers?api-version=2021-04-01&$expand=resourceTypes%2Faliases")
+            .status,
+        200);
+}
+
+TEST(providers, have_every_type_that_is_served) {
+    World world;
+    const auto types_of = [&](const std::string& ns) {
+        std::set<std::string> names;
+        const Reply provider = manage(world, "GET", "{S}/providers/" + ns);
+        for (const Body& type : provider.body["resourceTypes"]) names.insert(type["resourceType"]);
+        return names;
+    };
+    EXPECT_EQ(types_of("Microsoft.Authorization"),
+              (std::set<std::string>{"denyAssignments", "locks", "permissions", "roleAssignments",
+                                     "roleDefinitions"}));
+    const auto own = types_of("Microsoft.Resources");
+    for (const char* each :
+         {"tenants", "subscriptions", "subscriptions/resourceGroups", "resourceGroups",
+          "subscriptions/locations", "subscriptions/providers", "providers", "resources",
+          "deployments", "deployments/operations", "deployments/operationStatuses",
+          "calculateTemplateHash", "subscriptions/operationresults"})
+        EXPECT_TRUE(own.contains(each)) << each;
+    const auto postgres = types_of("Microsoft.DBforPostgreSQL");
+    for (const char* each :
+         {"flexibleServers", "flexibleServers/databases", "flexibleServers/firewallRules",
+          "flexibleServers/configurations", "locations/capabilities", "operations",
+          "locations/checkNameAvailability", "checkNameAvailability", "getPrivateDnsZoneSuffix",
+          "locations/azureAsyncOperation", "locations/operationResults"})
+        EXPECT_TRUE(postgres.contains(each)) << each;
+    for (const auto& all : {own, postgres})
+        for (const std::string& each : all)
+            for (const char* action : {"restart", "validate", "register", "v1.0", "{"})
+                EXPECT_EQ(each.find(action), std::string::npos) << each;
+    // Not one of them is missing that a route has.
+    const Reply providers = manage(world, "GET", "{S}/providers");
+    for (const Route& route : all_routes()) {
+        if (route.handler == nullptr || route.method != "PUT" || route.versions->supported.empty())
+            continue;
+        const auto segments = split(route.pattern, '/');
+        const std::string& type = segments[segments.size() - 2];
+        const std::string last = "/" + type;
+        bool found = false;
+        for (const Body& each : providers.body["value"])
+            for (const Body& has : each["resourceTypes"])
+                found = found || ("/" + has["resourceType"].get<std::string>()).ends_with(last);
+        EXPECT_TRUE(found) << route.pattern;
+    }
 }
 
 /// Writes servers into the store without the api, as fast as that goes.

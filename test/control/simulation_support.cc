@@ -415,43 +415,31 @@ bool Simulation::change_server(const std::string& name, const std::string& kind)
     return operations->commit(transaction).ok();
 }
 
-/// True if the opposite is being done to the database: the api refuses that.
-bool Simulation::is_contradicted(const model::ResourceId& database, bool create) {
-    const auto pending = store.list(keys::pending_of(database.parent().key()), {});
-    if (!pending.ok()) return true;
-    for (const store::Entry& each : *pending) {
-        const auto operation = read_record<model::Operation>(
-            store, keys::operation(each.key.substr(each.key.rfind('/') + 1)));
-        if (!operation.ok() || !operation->record) return true;
-        if (operation->record->kind == (create ? "DropDatabase" : "CreateDatabase") &&
-            iequals(operation->record->resource_id, database.to_string()))
-            return true;
-    }
-    return false;
-}
-
 bool Simulation::change_database(const std::string& server, const std::string& database,
                                  bool create) {
     const model::ResourceId id = server_id(server);
     const auto read = read_record<model::ServerSpec>(store, keys::server(id));
     if (!read.ok() || !read->record || read->record->deleting) return false;
     const model::ResourceId child = id.child("databases", database);
-    if (!read->record->running || is_contradicted(child, create)) return false;
+    if (!read->record->running) return false;
     const auto record = store.get(keys::database(child));
     if (!record.ok()) return false;
     store::Transaction transaction;
     transaction.expect(keys::server(id), read->modified);
     transaction.expect(keys::database(child), *record ? (*record)->modified : 0);
-    if (create)
-        transaction.put(keys::database(child),
-                        model::to_json(model::DatabaseSpec{child.to_string(), database}));
-    else
+    std::optional<model::DatabaseSpec> spec;
+    if (create) {
+        spec = model::DatabaseSpec{child.to_string(), database};
+        transaction.put(keys::database(child), model::to_json(*spec));
+    } else {
         transaction.remove(keys::database(child));
+    }
     operations->begin(transaction, {.kind = create ? "CreateDatabase" : "DropDatabase",
                                     .resource_id = child.to_string(),
                                     .server_key = id.key(),
                                     .incarnation = read->record->incarnation,
-                                    .action_id = ids.uuid()});
+                                    .action_id = ids.uuid(),
+                                    .database = spec});
     return operations->commit(transaction).ok();
 }
 
@@ -591,7 +579,7 @@ std::string Simulation::check_leftovers() {
         if (operation.status == "InProgress") return "ended in progress: " + entry.value;
         if ((operation.status == "Succeeded") == operation.failure.has_value())
             return "ended without a reason: " + entry.value;
-        // The api refuses to drop what is being created, so nobody else may take its record away.
+        // Requests for one database queue, and each creation has its wishes with it.
         if (operation.failure && operation.failure->message == "the database's record is gone")
             return "lost its record: " + entry.value;
     }

@@ -182,7 +182,6 @@ class Simulation {
   private:
     std::size_t pick(std::size_t count) { return random() % count; }
     void random_request();
-    bool is_contradicted(const model::ResourceId& database, bool create);
     void interfere();
     void revive_if_dead();
     bool one_round();

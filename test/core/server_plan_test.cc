@@ -768,6 +768,38 @@ TEST(server_plan, requests_for_one_database_are_done_one_after_another) {
                 ElementsAre("inc1-0-create_database-op4", "inc1-0-drop_database-op3"));
 }
 
+TEST(server_plan, a_creation_has_its_own_wishes_whatever_became_of_the_record) {
+    World world;
+    world.create_and_run();
+    const auto begin = [&](const char* kind, const char* collation) {
+        world.begin_database(kind, "app");
+        model::Operation& operation = world.view.pending.back();
+        world.view.databases.clear();  // the newest request wrote or removed the record
+        if (operation.kind != "CreateDatabase") return;
+        operation.database = {operation.resource_id, "app", "UTF8", collation, operation.id};
+        world.view.databases.push_back(*operation.database);
+    };
+    begin("CreateDatabase", "C");
+    begin("DropDatabase", "");
+    begin("CreateDatabase", "POSIX");
+    begin("DropDatabase", "");
+    for (const auto& [action, collation] : {std::pair("inc1-0-create_database-op2", "C"),
+                                            {"inc1-0-drop_database-op3", ""},
+                                            {"inc1-0-create_database-op4", "POSIX"},
+                                            {"inc1-0-drop_database-op5", ""}}) {
+        world.decide();
+        ASSERT_THAT(world.action_ids(), ElementsAre(action));
+        if (*collation != 0) {
+            EXPECT_EQ(world.view.actions[0].database->collation, collation);
+        }
+        world.finish();
+    }
+    world.decide();
+    EXPECT_THAT(world.action_ids(), IsEmpty());
+    for (const char* each : {"op2", "op3", "op4", "op5"})
+        EXPECT_EQ(world.ended.at(each).status, "Succeeded") << each;
+}
+
 TEST(server_plan, a_failed_database_action_is_tried_again_and_then_fails) {
     World world;
     world.create_and_run();

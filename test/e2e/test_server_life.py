@@ -461,6 +461,36 @@ class Databases(Case):
             MAIN, "select count(*) from pg_database where datname = 'busy'"), "0")
         self.assertEqual(HOME.get(f"{path()}/databases/busy").status, 404)
 
+    def test_a_database_is_dropped_and_created_again_by_requests_that_queue(self):
+        """What is there in the end is what was asked for last."""
+        where = f"{path()}/databases/again"
+
+        def shown():
+            return HOME.psql(MAIN, "select datcollate from pg_database where datname = 'again'")
+
+        HOME.finish(self.create("again", collation="C"))
+        HOME.psql(MAIN, "create table old(n int)", db="again")
+        answers = [HOME.call("DELETE", where), self.create("again", collation="C.utf8")]
+        for answer in answers:
+            self.assertEqual(answer.status, 202, repr(answer))
+        for answer in answers:
+            HOME.finish(answer)
+        self.assertEqual(shown(), "C.utf8")
+        self.assertEqual(HOME.psql(MAIN, "select to_regclass('old') is null", db="again"), "t")
+        self.assertEqual(HOME.get(where).json["properties"]["collation"], "C.utf8")
+        answers = [HOME.call("DELETE", where), self.create("again", collation="C"),
+                   HOME.call("DELETE", where)]
+        for answer in answers:
+            self.assertEqual(answer.status, 202, repr(answer))
+        for answer in answers:
+            HOME.finish(answer)
+        self.assertEqual(shown(), "")
+        self.assertEqual(HOME.get(where).status, 404)
+        answers = [self.create("again", collation="C"), HOME.call("DELETE", where)]
+        for answer in answers:
+            self.assertEqual(HOME.finish(answer)["status"], "Succeeded")
+        self.assertEqual(shown(), "")
+
     def test_a_name_with_quotes_and_capitals_is_one_database_and_no_sql(self):
         name = 'Odd-Name_1'
         answer = self.create(name, collation="C")
@@ -507,6 +537,25 @@ class Firewall(Case):
         self.assertEqual(HOME.tls_answer(self.HOST), ("alert", ACCESS_DENIED))
         HOME.allow(OTHER, "around", "127.0.0.0", "127.0.0.255")
         self.assertEqual(HOME.psql(OTHER, "select 1"), "1")
+
+    def test_twenty_rules_set_at_once_are_all_in_force_and_so_is_their_removal(self):
+        addresses = [f"127.7.0.{number}" for number in range(1, 21)]
+        self.assertEqual(HOME.tls_answer(self.HOST, source=addresses[0]), ("alert", ACCESS_DENIED))
+        for allow in (True, False):
+            begin = time.monotonic()
+            answers = HOME.set_rules(OTHER, addresses, allow)
+            self.assertEqual({answer.status for answer in answers}, {202}, repr(answers))
+            HOME.wait_for_rules(OTHER, addresses, allow)
+            print(f"20 rules {'set' if allow else 'removed'} at once: in force after "
+                  f"{time.monotonic() - begin:.2f} s", flush=True)
+            if allow:
+                self.assertEqual(HOME.tls_answer(self.HOST, source="127.7.0.99"),
+                                 ("alert", ACCESS_DENIED), "an address without a rule")
+            for answer in answers:
+                HOME.finish(answer)
+            rules = HOME.get(path(OTHER) + "/firewallRules").json["value"]
+            self.assertEqual(sorted(r["properties"]["startIpAddress"] for r in rules),
+                             sorted(addresses) if allow else [])
 
     def test_a_rule_is_shown_listed_and_changed(self):
         HOME.allow(OTHER, "one", "10.1.2.3", "10.1.2.9")

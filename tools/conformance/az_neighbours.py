@@ -189,7 +189,25 @@ class Neighbours:
             return seen_soon("GET answers 404", lambda: self.home.get(
                 self.home.server_path(SPARE, GROUP)).status == 404)
 
+        def of_resource(*words):
+            return az("tag", *words, "--resource-id", self.server_id)["properties"]["tags"]
+
+        def tags():
+            of_resource("create", "--tags", "made-by=e2e", "a=1")
+            seen("GET shows it", self.server().json["tags"] == {"made-by": "e2e", "a": "1"})
+            of_resource("update", "--operation", "Merge", "--tags", "b=2")
+            of_resource("update", "--operation", "Delete", "--tags", "a=1")
+            seen("GET shows it", self.server().json["tags"] == {"made-by": "e2e", "b": "2"})
+            seen("it is listed", of_resource("list") == {"made-by": "e2e", "b": "2"})
+            names = {each["tagName"]: each["count"]["value"] for each in az("tag", "list")}
+            seen("names are counted", names["b"] == 1)
+            az("tag", "delete", "--resource-id", self.server_id, "--yes")
+            seen("GET shows none", self.server().json["tags"] == {})
+            of_resource("create", "--tags", "x=y")
+            return seen("GET shows each change", self.server().json["tags"] == {"x": "y"})
+
         return {"resource list": listed, "resource show": show, "resource tag": tag,
+                "tag create, update, list, delete": tags,
                 "resource wait": lambda: seen("it returns", az(
                     "resource", "wait", "--ids", self.server_id, "--exists") is None),
                 "resource delete": delete}
@@ -479,7 +497,6 @@ class Neighbours:
                                      "--metric", "cpu_percent"),
             "monitor diagnostic-settings list": ("monitor", "diagnostic-settings", "list",
                                                  "--resource", self.server_id),
-            "tag list": ("tag", "list"),
             "policy assignment list": ("policy", "assignment", "list"),
             "vm list": ("vm", "list", "-g", GROUP),
         }

@@ -17,7 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(ROOT, "test", "e2e"), os.path.join(ROOT, "tools"), HERE]
 
 import howdah_client  # noqa: E402
-from rows import BROKEN, NOT_BUILT, WORKS  # noqa: E402
+from rows import BROKEN, NOT_BUILT, NOTHING_YET, WORKS  # noqa: E402
 from support import started_home  # noqa: E402
 
 AZ_VERSIONS = 2  # Debian's and the newest
@@ -31,6 +31,8 @@ starts a real howdahd and tries every operation and command as a user would.
   says how.
 - **not built yet**: refused with a documented error: `FeatureNotSupported`, or Azure's own for a
   provider or type that is not there.
+- **nothing yet**: an empty list, or `ResourceNotFound`, of what cannot be made yet: the truth, but no proof that
+  something works.
 - **not for us**: never asks this Howdah.
 - **broken**: anything else.
 
@@ -79,10 +81,11 @@ def az(home, program):
 def page_of(rows):
     text = HEAD
     clients = list(dict.fromkeys(each["client"] for each in rows))
-    text += "| client | works | not built yet | broken | not for us |\n|---|---|---|---|---|\n"
+    text += ("| client | works | not built yet | nothing yet | broken | not for us |\n"
+             "|---|---|---|---|---|---|\n")
     for client in clients:
         counts = [sum(r["client"] == client and r["outcome"] == outcome for r in rows)
-                  for outcome in (WORKS, NOT_BUILT, BROKEN, "not for us")]
+                  for outcome in (WORKS, NOT_BUILT, NOTHING_YET, BROKEN, "not for us")]
         text += f"| {client} | {' | '.join(map(str, counts))} |\n"
     for client in clients:
         text += f"\n## {client}\n\n| operation or command | outcome | seen |\n|---|---|---|\n"
@@ -126,7 +129,8 @@ def main():
                 print(f"out of date: {PAGE}\n  what to do: script/conformance, and commit it")
                 return 1
     print(f"{sum(r['outcome'] == WORKS for r in rows)} work, "
-          f"{sum(r['outcome'] == NOT_BUILT for r in rows)} not built yet, {len(broken)} broken")
+          f"{sum(r['outcome'] == NOT_BUILT for r in rows)} not built yet, "
+          f"{sum(r['outcome'] == NOTHING_YET for r in rows)} with nothing yet, {len(broken)} broken")
     return 1 if broken else 0
 
 

@@ -5,7 +5,7 @@ virtual environment that has them."""
 import datetime
 import uuid
 
-from rows import Rows, seen
+from rows import Rows, nothing_yet, seen
 
 NAME = "py-neighbour"
 GROUP = "py-others"
@@ -88,6 +88,32 @@ class Neighbours:
                                          api_version=VERSION).result()
             return seen("GET shows it", home.get(self.server_id).json["tags"] == {"x": "z"})
 
+        def exists():
+            missing = self.server_id + "-never-made"
+            return seen("one is there, another is not", resources.check_existence_by_id(
+                self.server_id, api_version=VERSION) and not resources.check_existence_by_id(
+                    missing, api_version=VERSION))
+
+        def tags():
+            of_scope = self.resources.tags
+            before = home.get(self.server_id).json["tags"]
+
+            def change(operation, changed):
+                done = of_scope.begin_update_at_scope if hasattr(
+                    of_scope, "begin_update_at_scope") else of_scope.update_at_scope
+                answer = done(self.server_id, {"operation": operation,
+                                               "properties": {"tags": changed}})
+                if hasattr(answer, "result"):
+                    answer.result()
+
+            change("Merge", {"merged": "1"})
+            seen("GET shows it", home.get(self.server_id).json["tags"] == {**before, "merged": "1"})
+            seen("its tags", of_scope.get_at_scope(self.server_id).properties.tags == {
+                **before, "merged": "1"})
+            seen("names are counted", "merged" in [t.tag_name for t in of_scope.list()])
+            change("Replace", before)
+            return seen("GET shows each change", home.get(self.server_id).json["tags"] == before)
+
         return {
             "resource: resource_groups.create_or_update": create,
             "resource: resource_groups.update": update,
@@ -102,6 +128,8 @@ class Neighbours:
             "resource: resources.get_by_id": lambda: seen("its place", resources.get_by_id(
                 self.server_id, api_version=VERSION).location == "local"),
             "resource: resources.begin_update_by_id": patch,
+            "resource: resources.check_existence_by_id": exists,
+            "resource: tags.update_at_scope, get_at_scope, list": tags,
             "resource: resources.list": lambda: seen("it is listed", NAME in [
                 r.name for r in resources.list(filter=f"resourceType eq '{TYPE}'")]),
             "resource: resources.list_by_resource_group": lambda: seen("it is listed", [NAME] == [
@@ -236,11 +264,10 @@ class Neighbours:
             "network: private_endpoints.list": lambda: self.network.private_endpoints.list(GROUP),
             "network: subnets.get": lambda: [self.network.subnets.get(GROUP, "v", "s")],
             "advisor: recommendations.list": lambda: self.advisor.recommendations.list(),
-            "authorization: deny_assignments.list": lambda: (
-                self.authorization.deny_assignments.list_for_scope(self.group_id)),
-            "resource: tags.list": lambda: self.resources.tags.list(),
         }
-        return {name: lambda each=call: refused(each) for name, call in calls.items()}
+        return {**{name: lambda each=call: refused(each) for name, call in calls.items()},
+                "authorization: deny_assignments.list": lambda: nothing_yet(
+                    self.authorization.deny_assignments.list_for_scope(self.group_id))}
 
     def last(self):
         def delete():

@@ -5,6 +5,14 @@ import time
 import traceback
 
 WORKS, NOT_BUILT, BROKEN = "works", "not built yet", "broken"
+# An empty list, or 404, of what cannot be made yet: the truth, and proves nothing that works.
+NOTHING_YET = "nothing yet"
+# What Howdah says when it answers 404 for such a thing.
+UNSUPPORTED = "not supported by this version of Howdah"
+
+
+class NothingYet(Exception):
+    """A list of what cannot be made yet is empty."""
 
 
 class NotForUs(Exception):
@@ -24,18 +32,30 @@ class Rows:
 
     def attempt(self, what, action, refusal_of):
         """`action` does it and returns how the effect was seen. refusal_of(exception): the text of
-        a documented FeatureNotSupported, or None."""
+        a documented FeatureNotSupported, or None. A 404 that says so is no refusal: there is
+        nothing of the kind."""
         try:
             self.add(what, WORKS, action())
         except NotForUs as reason:
             self.add(what, "not for us", str(reason))
+        except NothingYet as reason:
+            self.add(what, NOTHING_YET, str(reason))
         except Exception as error:  # pylint: disable=broad-except
             refusal = refusal_of(error)
-            if refusal:
+            if not refusal and UNSUPPORTED in str(error) and "ResourceNotFound" in str(error):
+                self.add(what, NOTHING_YET, "ResourceNotFound, as none can be made")
+            elif refusal:
                 self.add(what, NOT_BUILT, refusal)
             else:
                 text = traceback.format_exception_only(type(error), error)[-1].strip()
                 self.add(what, BROKEN, " ".join(text.split())[:300])
+
+
+def nothing_yet(found):
+    """For a list of what cannot be made yet; AssertionError if it has something."""
+    if list(found):
+        raise AssertionError("it answers, but nothing here proves its effect")
+    raise NothingYet("an empty list, as none can be made")
 
 
 def seen(what, condition):

@@ -41,6 +41,8 @@ Error for_sender(const Error& error) {
     return {ErrorCode::unauthenticated, "the access token is invalid"};
 }
 
+std::string graph_audience(const ApiContext& context) { return context.base_url + "/msgraph"; }
+
 bool is_any_tenant(std::string_view tenant) {
     return iequals(tenant, "common") || iequals(tenant, "organizations");
 }
@@ -143,7 +145,7 @@ Result<std::string> TokenService::audience_of(const Grant& grant) const {
     if (wanted.empty()) return context_.base_url;
     for (const std::string& each : management_audiences(context_))
         if (iequals(each, wanted)) return wanted;
-    if (iequals(wanted, context_.base_url + "/msgraph")) return wanted;
+    if (iequals(wanted, graph_audience(context_))) return wanted;
     if (iequals(wanted, core::kDatabaseAudience)) return std::string(core::kDatabaseAudience);
     return Error{ErrorCode::invalid_argument, wanted.substr(0, 256)};
 }
@@ -336,6 +338,7 @@ Result<http::Claims> TokenService::verify(std::string_view token, const http::Re
     if (auto known = verified_.find(token, now)) return std::move(*known);
     http::VerifyOptions options;
     options.audiences = management_audiences(context_);
+    options.audiences.push_back(graph_audience(context_));
     options.issuer = issuer();
     auto claims = http::verify_jwt(token, context_.signing_keys.current()->keys, options, now);
     if (claims.ok()) {
@@ -366,7 +369,7 @@ Result<std::shared_ptr<const std::optional<Principal>>> TokenService::known_prin
     });
 }
 
-Result<Caller> TokenService::authenticate(const http::Request& request) {
+Result<Caller> TokenService::authenticate(const http::Request& request, Audience audience) {
     const std::string_view header = request.header("authorization");
     if (header.empty())
         return Error{ErrorCode::authentication_failed,
@@ -380,6 +383,11 @@ Result<Caller> TokenService::authenticate(const http::Request& request) {
     if (auto caller = foreign_caller(token, request)) return std::move(*caller);
     const auto claims = verify(token, request);
     if (!claims.ok()) return claims.error();
+    const bool is_for_graph = iequals(without_slashes(claims->audience), graph_audience(context_));
+    if (is_for_graph != (audience == Audience::graph)) {
+        note_refusal(request, "it is for another audience");
+        return Error{ErrorCode::unauthenticated, "the access token is invalid"};
+    }
     if (!iequals(claims->tenant, context_.tenant_id)) {
         note_refusal(request, "it is of another tenant");
         return Error{ErrorCode::wrong_tenant,

@@ -37,9 +37,13 @@ class TokenService {
     std::optional<http::Response> answer(const http::Request& request,
                                          const std::vector<std::string>& segments);
 
+    /// What a token is for: each is good at its own place alone.
+    enum class Audience { management, graph };
+
     /// Who sent the request. Errors: authentication_failed (no token), unauthenticated,
     /// token_expired, wrong_tenant.
-    Result<Caller> authenticate(const http::Request& request);
+    Result<Caller> authenticate(const http::Request& request,
+                                Audience audience = Audience::management);
     /// The WWW-Authenticate header of a 401.
     std::string challenge(const Error& error) const;
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/deployments/deployment_store.h"
+#include "api/deployments/forecast_gate.h"
 #include "api/deployments/inner_calls.h"
 #include "api/deployments/request_body.h"
 #include "api/deployments/view.h"
@@ -322,6 +323,7 @@ Answer cancel_deployment(Call& call) {
 }
 
 Answer validate_deployment(Call& call) {
+    HD_TRY(const ForecastGate::Pass pass, call.services.forecasts.enter(call.caller.object_id));
     HD_TRY(Request request, read_request(call));
     request.record.state = "Succeeded";
     Json body = deployment_json(request.record);
@@ -334,6 +336,7 @@ Answer validate_deployment(Call& call) {
 }
 
 Answer forecast_deployment(Call& call) {
+    HD_TRY(const ForecastGate::Pass pass, call.services.forecasts.enter(call.caller.object_id));
     HD_TRY(const Request request, read_request(call));
     HD_TRY(Json changes, what_if(call.services.inner, on_behalf_of(request.record),
                                  request.prepared, request.body.ids_only, call.context.clock));

@@ -160,24 +160,24 @@ Status check_server_can_change(const ServerRecord& server) {
     return ok_status();
 }
 
-/// A creation and a drop of the same database at once have no defined order: the later request has
-/// to wait for the earlier one.
-Status check_not_contradicted(const Call& call, const model::ResourceId& server,
-                              const model::ResourceId& id, std::string_view kind) {
-    HD_TRY(const auto pending, pending_operations(call, server.key()));
-    for (const model::Operation& each : pending)
-        if (each.kind == kind && iequals(each.resource_id, id.to_string()))
-            return Error{ErrorCode::conflict,
-                         fmt::format("the database '{}' is being {} at the moment", id.name(),
-                                     kind == "DropDatabase" ? "dropped" : "created"),
-                         id.to_string(), "wait until that has ended"};
-    return ok_status();
+/// Whether a drop of the database waits or goes on: what PostgreSQL has now is not what a creation
+/// behind it will meet.
+Result<bool> is_being_dropped(const Call& call, const model::ResourceId& id) {
+    HD_TRY(const auto pending, pending_operations(call, id.parent().key()));
+    return std::any_of(pending.begin(), pending.end(), [&](const model::Operation& each) {
+        return each.kind == "DropDatabase" && iequals(each.resource_id, id.to_string());
+    });
 }
 
+/// With a spec it is a creation. Requests for one database queue; the operation has the spec with
+/// it, as a later request may write the record anew or remove it.
 Result<model::Operation> begin(const Call& call, const ServerRecord& server,
-                               const model::ResourceId& id, std::string kind,
+                               const model::ResourceId& id,
+                               std::optional<model::DatabaseSpec> database,
                                store::Transaction& txn) {
-    control::OperationDraft draft = draft_for(call, std::move(kind), server.spec, id.to_string());
+    control::OperationDraft draft =
+        draft_for(call, database ? "CreateDatabase" : "DropDatabase", server.spec, id.to_string());
+    draft.database = std::move(database);
     draft.generation = 0;
     draft.action_id = call.context.ids.uuid();
     // A concurrent deletion of the server must not leave an operation behind.
@@ -198,11 +198,11 @@ Result<model::Operation> try_put(const Call& call, const model::ResourceId& serv
                                  bool& overtaken) {
     HD_TRY(const ServerRecord server, load_server(call, server_key));
     HD_CHECK(check_server_can_change(server));
-    HD_CHECK(check_not_contradicted(call, server_key, id, "DropDatabase"));
     HD_TRY(const auto offer, call.services.offers.current());
     const std::string host = server.status ? server.status->host : "";
     HD_CHECK(check_collation(offer->engine(server.spec.version, host), database));
-    const model::DatabaseStatus* there = find_status(server, database.name);
+    HD_TRY(const bool goes, is_being_dropped(call, id));
+    const model::DatabaseStatus* there = goes ? nullptr : find_status(server, database.name);
     if (there != nullptr && (!iequals(there->charset, database.charset) ||
                              normal_locale(there->collation) != normal_locale(database.collation)))
         return Error{ErrorCode::property_change_not_allowed,
@@ -217,7 +217,7 @@ Result<model::Operation> try_put(const Call& call, const model::ResourceId& serv
                      server.spec.id};
     HD_TRY(const StoredDatabase stored, load_database(call, id));
     store::Transaction txn;
-    HD_TRY(const model::Operation operation, begin(call, server, id, "CreateDatabase", txn));
+    HD_TRY(const model::Operation operation, begin(call, server, id, database, txn));
     database.operation_id = operation.id;
     txn.expect(store::keys::database(id), stored.modified);
     txn.put(store::keys::database(id), model::to_json(database));
@@ -234,9 +234,8 @@ Result<std::optional<model::Operation>> try_delete(const Call& call,
     const bool exists = find_status(server, id.name()) != nullptr;
     if (!exists && !stored.spec) return std::optional<model::Operation>();
     HD_CHECK(check_server_can_change(server));
-    HD_CHECK(check_not_contradicted(call, server_key, id, "CreateDatabase"));
     store::Transaction txn;
-    HD_TRY(model::Operation operation, begin(call, server, id, "DropDatabase", txn));
+    HD_TRY(model::Operation operation, begin(call, server, id, std::nullopt, txn));
     if (stored.spec) {
         txn.expect(store::keys::database(id), stored.modified);
         txn.remove(store::keys::database(id));

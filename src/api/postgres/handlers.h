@@ -12,7 +12,6 @@ Answer patch_server(Call& call);
 Answer delete_server(Call& call);
 Answer list_servers_in_group(Call& call);
 Answer list_servers_in_subscription(Call& call);
-Answer list_replicas(Call& call);
 
 // server_actions.cc
 Answer start_server(Call& call);
@@ -57,6 +56,11 @@ Answer list_operations(Call& call);
 // locations.cc
 Answer list_quota_usages(Call& call);
 Answer get_private_dns_zone_suffix(Call& call);
+
+// not_there.cc
+Answer list_nothing(Call& call);
+Answer get_nothing(Call& call);
+Answer list_subnet_usage(Call& call);
 
 // async_operations.cc
 Answer get_async_operation(Call& call);

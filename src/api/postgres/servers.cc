@@ -215,10 +215,4 @@ Answer list_servers_in_subscription(Call& call) {
     return list_servers(call, store::keys::servers_in(call.subscription()));
 }
 
-Answer list_replicas(Call& call) {
-    // Read replicas cannot be created yet, so no server has one.
-    HD_CHECK(load_server(call, server_id(call)));
-    return json_answer(200, list_body(Json::array()));
-}
-
 }  // namespace howdah::api::postgres

@@ -127,6 +127,14 @@ Status apply(const Call& call, const GroupBody& body, bool is_put, StoredGroup& 
     return ok_status();
 }
 
+Error changed_by_others(const model::ResourceId& id) {
+    return {ErrorCode::unavailable,
+            fmt::format("the resource group '{}' was changed by others at the same time, again and "
+                        "again",
+                        id.resource_group),
+            "", "send the request again"};
+}
+
 /// PUT and PATCH: read, apply, write; again when somebody else was faster.
 Answer change_group(Call& call, bool is_put) {
     const model::ResourceId id = group_id(call);
@@ -145,11 +153,7 @@ Answer change_group(Call& call, bool is_put) {
         if (revision.ok()) return json_answer(is_new ? 201 : 200, group_json(stored.group));
         if (revision.error().code != ErrorCode::conflict) return revision.error();
     }
-    return Error{ErrorCode::unavailable,
-                 fmt::format("the resource group '{}' was changed by others at the same time, "
-                             "again and again",
-                             id.resource_group),
-                 "", "send the request again"};
+    return changed_by_others(id);
 }
 
 http::Response accepted(const Call& call, const std::string& operation_id) {
@@ -170,6 +174,24 @@ Result<TagFilter> tag_filter(const Call& call) {
 }
 
 }  // namespace
+
+Status change_group_tags(const Call& call, const model::ResourceId& id,
+                         const std::function<Status(Tags&)>& apply) {
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(id.key()));
+    for (int attempt = 0; attempt < postgres::kChangeAttemptsMax; ++attempt) {
+        HD_TRY(StoredGroup stored, find_group(call, id));
+        if (stored.modified == 0) HD_CHECK(postgres::load_group(call, id));
+        if (stored.group.deleting) return postgres::group_being_deleted(stored.group);
+        HD_CHECK(apply(stored.group.tags));
+        store::Transaction txn;
+        txn.expect(store::keys::group(id), stored.modified);
+        txn.put(store::keys::group(id), model::to_json(stored.group));
+        const auto revision = call.context.store.commit(txn);
+        if (revision.ok()) return ok_status();
+        if (revision.error().code != ErrorCode::conflict) return revision.error();
+    }
+    return changed_by_others(id);
+}
 
 Answer list_groups(Call& call) {
     HD_TRY(const TagFilter filter, tag_filter(call));
@@ -230,11 +252,7 @@ Answer delete_group(Call& call) {
         if (revision.ok()) return accepted(call, operation.id);
         if (revision.error().code != ErrorCode::conflict) return revision.error();
     }
-    return Error{ErrorCode::unavailable,
-                 fmt::format("the resource group '{}' was changed by others at the same time, "
-                             "again and again",
-                             id.resource_group),
-                 "", "send the request again"};
+    return changed_by_others(id);
 }
 
 Answer get_group_operation_result(Call& call) {

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -11,25 +12,68 @@
 namespace howdah::api::resources {
 namespace {
 
+/// Azure lists what belongs to no provider at two levels: "subscriptions/resourceGroups".
+constexpr std::size_t kOwnLevelsMax = 2;
+
+/// The types of a namespace, as clients look up the api-versions of one.
+using Types = std::set<std::string, std::less<>>;
+
 struct Provider {
     std::string_view ns;
     const Versions* versions;
-    std::vector<std::string_view> types;
+    Types types;
 };
 
+/// The place behind "providers/<namespace>"; 0 if the path has no fixed namespace.
+std::size_t behind_namespace(const std::vector<std::string>& pattern) {
+    for (std::size_t i = pattern.size(); i-- > 1;)
+        if (pattern[i - 1] == "providers" && !pattern[i].starts_with('{')) return i + 1;
+    return 0;
+}
+
+/// What is done to something that has a name is no type; to a location it is one.
+bool is_action(const Route& route, const std::vector<std::string>& pattern, std::size_t from) {
+    if (route.method != "POST") return false;
+    return std::any_of(
+        pattern.begin() + static_cast<std::ptrdiff_t>(from), pattern.end(),
+        [](const std::string& each) { return each.starts_with('{') && each != "{locationName}"; });
+}
+
+/// "flexibleServers/databases", and what it is below.
+void add_types(const std::vector<std::string>& pattern, std::size_t from, Types& types) {
+    std::string type;
+    for (std::size_t i = from; i < pattern.size(); i += 2) {
+        type += (type.empty() ? "" : "/") + pattern[i];
+        types.insert(type);
+    }
+}
+
+/// From the routes that do something.
+std::vector<Provider> find_providers() {
+    std::vector<Provider> all = {{model::kPostgresNamespace, &kPostgresVersions, {}},
+                                 {"Microsoft.Resources", &kResourceManagerVersions, {}},
+                                 {"Microsoft.Authorization", &kAuthorizationVersions, {}},
+                                 {"Microsoft.Insights", &kInsightsVersions, {}}};
+    for (const Route& route : all_routes()) {
+        if (route.handler == nullptr || route.versions->supported.empty()) continue;
+        const std::vector<std::string> pattern = split(route.pattern.substr(1), '/');
+        const std::size_t at = behind_namespace(pattern);
+        if (is_action(route, pattern, at)) continue;
+        const std::string ns = at == 0 ? "Microsoft.Resources" : pattern[at - 1];
+        const auto provider = std::find_if(
+            all.begin(), all.end(), [&](const Provider& each) { return iequals(each.ns, ns); });
+        if (provider == all.end() || (at == 0 && pattern.size() > 2 * kOwnLevelsMax)) continue;
+        add_types(pattern, at, provider->types);
+        // Clients know "resourceGroups" by this name too.
+        constexpr std::size_t kBehindSubscription = 2;
+        if (at == 0 && pattern.size() > kBehindSubscription)
+            add_types(pattern, kBehindSubscription, provider->types);
+    }
+    return all;
+}
+
 const std::vector<Provider>& providers() {
-    static const std::vector<Provider> all = {
-        {model::kPostgresNamespace, &kPostgresVersions, {}},
-        {"Microsoft.Resources",
-         &kResourceManagerVersions,
-         {"subscriptions", "subscriptions/locations", "resourceGroups",
-          "subscriptions/resourceGroups", "providers", "resources", "tenants",
-          "subscriptions/operationresults"}},
-        {"Microsoft.Authorization",
-         &kAuthorizationVersions,
-         {"roleAssignments", "roleDefinitions", "permissions", "locks"}},
-        {"Microsoft.Insights", &kInsightsVersions, {"eventtypes", "eventCategories"}},
-    };
+    static const std::vector<Provider> all = find_providers();
     return all;
 }
 
@@ -52,29 +96,10 @@ Json type_json(const Call& call, const std::string& type, const Versions& versio
             {"capabilities", has_locations ? "SupportsTags, SupportsLocation" : "None"}};
 }
 
-/// "flexibleServers/databases" for every path of the provider that has a handler.
-std::set<std::string> types_of_postgres() {
-    std::set<std::string> types;
-    for (const Route& route : all_routes()) {
-        const std::size_t at = route.pattern.find(model::kPostgresNamespace);
-        if (route.handler == nullptr || at == std::string_view::npos) continue;
-        std::string type;
-        const std::string_view rest = route.pattern.substr(at + model::kPostgresNamespace.size());
-        for (const std::string& part : split(rest, '/'))
-            if (!part.empty() && !part.starts_with('{')) type += (type.empty() ? "" : "/") + part;
-        const bool is_action = route.method == "POST" && type != "checkNameAvailability";
-        if (!type.empty() && !is_action) types.insert(type);
-    }
-    return types;
-}
-
 Json provider_json(const Call& call, const Provider& provider) {
     Json types = Json::array();
-    if (provider.ns == model::kPostgresNamespace)
-        for (const std::string& type : types_of_postgres())
-            types.push_back(type_json(call, type, kPostgresVersions, type == "flexibleServers"));
-    for (const std::string_view type : provider.types)
-        types.push_back(type_json(call, std::string(type), *provider.versions, false));
+    for (const std::string& type : provider.types)
+        types.push_back(type_json(call, type, *provider.versions, type == "flexibleServers"));
     return {{"id", fmt::format("/subscriptions/{}/providers/{}", call.subscription(), provider.ns)},
             {"namespace", provider.ns},
             {"registrationPolicy", "RegistrationFree"},

@@ -7,6 +7,7 @@ namespace {
 
 #define HD_S "/subscriptions/{subscriptionId}"
 #define HD_G HD_S "/resourceGroups/{resourceGroupName}"
+#define HD_TAGS "/{scope}/providers/Microsoft.Resources/tags/default"
 
 constexpr const Versions* kV = &kResourceManagerVersions;
 
@@ -62,8 +63,16 @@ constexpr Route kRoutes[] = {
      list_resources_in_group,
      {},
      Needs::any_role},
+    {"GET", HD_TAGS, "tags", "getAtScope", kV, get_tags},
+    {"PUT", HD_TAGS, "tags", "createOrUpdateAtScope", kV, put_tags},
+    {"PATCH", HD_TAGS, "tags", "updateAtScope", kV, patch_tags},
+    {"DELETE", HD_TAGS, "tags", "deleteAtScope", kV, delete_tags},
+    {"GET", HD_S "/tagNames", "tags", "list", kV, list_tag_names, {}, Needs::any_role},
+    {"GET", "/{scope}/providers/Microsoft.Authorization/denyAssignments", "denyAssignments",
+     "listForScope", &kAuthorizationVersions, list_deny_assignments},
 };
 
+#undef HD_TAGS
 #undef HD_S
 #undef HD_G
 

@@ -25,6 +25,7 @@ struct OperationDraft {
     std::string requester_name;
     std::string operation_name;  ///< "Microsoft.DBforPostgreSQL/flexibleServers/write"
     std::string correlation_id;
+    std::optional<model::DatabaseSpec> database = std::nullopt;  ///< of CreateDatabase
 };
 
 /// Durable operations. Stateless beside the store; thread-safe.

@@ -429,6 +429,11 @@ std::optional<Action> Planner::database_action(const Operation& operation) const
     action.generation = spec_.generation;
     action.database = model::DatabaseSpec{operation.resource_id, id->name()};
     if (action.kind == ActionKind::drop_database) return action;
+    if (operation.database) {
+        action.database = operation.database;
+        return action;
+    }
+    // An operation of an older version has it in the database's record alone.
     for (const model::DatabaseSpec& record : view_.databases) {
         if (!iequals(record.id, operation.resource_id)) continue;
         action.database = record;
