@@ -126,6 +126,10 @@ function(howdah_tests)
       target_link_libraries(test_${name} PRIVATE PkgConfig::gmock PkgConfig::gtest gtest_main hd_flags)
       target_compile_definitions(test_${name} PRIVATE
         HOWDAH_SOURCE_DIR="${PROJECT_SOURCE_DIR}" HOWDAH_BIN_DIR="${CMAKE_BINARY_DIR}/bin")
+      if(name STREQUAL sim)
+        # Many runs of much arithmetic: what a slow build costs here is runs.
+        target_compile_options(test_sim PRIVATE -O2)
+      endif()
       add_test(NAME ${name} COMMAND test_${name})
     endif()
   endforeach()

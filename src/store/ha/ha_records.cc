@@ -1,0 +1,213 @@
+#include "store/ha/ha_records.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sqlite3.h>
+#include <string.h>
+
+#include <cerrno>
+#include <mutex>
+
+#include "os/fd.h"
+#include "store/sqlite/connection.h"
+
+namespace howdah::store {
+namespace {
+
+/// "HdHA": tells the file from any other of SQLite.
+constexpr std::int64_t kApplicationId = 0x48644841;
+constexpr std::int64_t kVersion = 1;
+
+// Revisions come from one counter for all servers, so that a record that is removed and made again
+// never has one that somebody may still have in mind.
+constexpr const char* kSchema =
+    "CREATE TABLE record (server TEXT PRIMARY KEY, revision INTEGER NOT NULL, "
+    "  record BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE lease (agent TEXT PRIMARY KEY, counter INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE last (revision INTEGER NOT NULL);"
+    "INSERT INTO last VALUES (0);";
+
+constexpr std::string_view kGet = "SELECT revision, record FROM record WHERE server = ?1";
+constexpr std::string_view kLeases = "SELECT agent, counter FROM lease";
+constexpr std::string_view kNext = "UPDATE last SET revision = revision + 1 RETURNING revision";
+constexpr std::string_view kPut =
+    "INSERT INTO record VALUES (?1, ?2, ?3) ON CONFLICT (server) DO UPDATE SET "
+    "revision = excluded.revision, record = excluded.record";
+constexpr std::string_view kRemove = "DELETE FROM record WHERE server = ?1";
+constexpr std::string_view kRenew =
+    "INSERT INTO lease VALUES (?1, 1) ON CONFLICT (agent) DO UPDATE SET counter = counter + 1";
+constexpr std::string_view kForget = "DELETE FROM lease WHERE agent = ?1";
+
+Status check_name(std::string_view name) {
+    if (!name.empty() && name.size() <= HaRecords::kNameBytesMax &&
+        name.find('\0') == std::string_view::npos)
+        return ok_status();
+    return Error{ErrorCode::invalid_argument,
+                 fmt::format("'{}' is no name for a record", name.substr(0, 64))};
+}
+
+class SqliteHaRecords final : public HaRecords {
+  public:
+    explicit SqliteHaRecords(Connection durable, Connection quick)
+        : durable_(std::move(durable)), quick_(std::move(quick)) {}
+
+    Result<Seen> read(std::string_view server) override;
+    Result<std::int64_t> replace(std::string_view server, std::int64_t revision,
+                                 std::string_view record) override;
+    Status remove(std::string_view server, std::int64_t revision) override;
+    Status renew(std::string_view agent) override;
+    Status forget(std::string_view agent) override;
+
+  private:
+    Result<std::int64_t> revision_of(std::string_view server);
+    Status expect(std::string_view server, std::int64_t revision);
+
+    std::mutex mutex_;
+    Connection durable_;  ///< syncs at each commit; guarded by mutex_
+    Connection quick_;    ///< does not; guarded by mutex_
+};
+
+Result<HaRecords::Seen> SqliteHaRecords::read(std::string_view server) {
+    HD_CHECK(check_name(server));
+    const std::lock_guard lock(mutex_);
+    HD_CHECK(durable_.execute("BEGIN"));
+    const auto look = [&]() -> Result<Seen> {
+        Seen seen;
+        HD_TRY(Statement get, durable_.prepare(kGet));
+        HD_TRY(const bool there, get.bind(1, server).step());
+        if (there) {
+            seen.revision = get.number(0);
+            seen.record = get.text(1);
+        }
+        HD_TRY(Statement leases, durable_.prepare(kLeases));
+        for (;;) {
+            HD_TRY(const bool row, leases.step());
+            if (!row) return seen;
+            seen.leases[leases.text(0)] = leases.number(1);
+        }
+    };
+    Result<Seen> seen = look();
+    const Status ended = durable_.execute("COMMIT");
+    if (seen.ok() && !ended.ok()) return ended.error();
+    return seen;
+}
+
+Result<std::int64_t> SqliteHaRecords::revision_of(std::string_view server) {
+    HD_TRY(Statement get, durable_.prepare(kGet));
+    HD_TRY(const bool there, get.bind(1, server).step());
+    return there ? get.number(0) : 0;
+}
+
+Status SqliteHaRecords::expect(std::string_view server, std::int64_t revision) {
+    HD_TRY(const std::int64_t found, revision_of(server));
+    if (found == revision) return ok_status();
+    return Error{ErrorCode::conflict, fmt::format("the record of '{}' has revision {} and not {}",
+                                                  server, found, revision)};
+}
+
+Result<std::int64_t> SqliteHaRecords::replace(std::string_view server, std::int64_t revision,
+                                              std::string_view record) {
+    HD_CHECK(check_name(server));
+    if (record.size() > kRecordBytesMax)
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("the record of '{}' is too large", server)};
+    const std::lock_guard lock(mutex_);
+    HD_TRY(auto transaction, WriteTransaction::begin(durable_));
+    HD_CHECK(expect(server, revision));
+    std::int64_t next = 0;
+    {
+        HD_TRY(Statement count, durable_.prepare(kNext));
+        HD_TRY(const bool row, count.step());
+        if (!row) return Error{ErrorCode::corrupt, "the HA records have no counter"};
+        next = count.number(0);
+    }
+    {
+        HD_TRY(Statement put, durable_.prepare(kPut));
+        HD_CHECK(put.bind(1, server).bind(2, next).bind(3, record).run());
+    }
+    HD_CHECK(transaction.commit());
+    return next;
+}
+
+Status SqliteHaRecords::remove(std::string_view server, std::int64_t revision) {
+    HD_CHECK(check_name(server));
+    const std::lock_guard lock(mutex_);
+    HD_TRY(auto transaction, WriteTransaction::begin(durable_));
+    HD_CHECK(expect(server, revision));
+    {
+        HD_TRY(Statement gone, durable_.prepare(kRemove));
+        HD_CHECK(gone.bind(1, server).run());
+    }
+    return transaction.commit();
+}
+
+Status SqliteHaRecords::renew(std::string_view agent) {
+    HD_CHECK(check_name(agent));
+    const std::lock_guard lock(mutex_);
+    HD_TRY(Statement counter, quick_.prepare(kRenew));
+    return counter.bind(1, agent).run();
+}
+
+Status SqliteHaRecords::forget(std::string_view agent) {
+    HD_CHECK(check_name(agent));
+    const std::lock_guard lock(mutex_);
+    HD_TRY(Statement counter, quick_.prepare(kForget));
+    return counter.bind(1, agent).run();
+}
+
+Result<Connection> open_connection(const std::string& path, const char* synchronous) {
+    HD_TRY(Connection connection, Connection::open(path));
+    sqlite3_busy_timeout(connection.raw(), HaRecords::kWaitMaxMs);
+    HD_CHECK(connection.execute("PRAGMA journal_mode = WAL"));
+    HD_CHECK(connection.execute(fmt::format("PRAGMA synchronous = {}", synchronous)));
+    HD_CHECK(connection.execute("PRAGMA trusted_schema = OFF"));
+    HD_CHECK(connection.execute("PRAGMA cache_size = -64"));
+    HD_CHECK(connection.execute("PRAGMA journal_size_limit = 1048576"));
+    return connection;
+}
+
+/// Several agents may come first at the same time.
+Status prepare_file(Connection& connection) {
+    HD_TRY(auto transaction, WriteTransaction::begin(connection));
+    HD_TRY(const std::int64_t application, connection.query_number("PRAGMA application_id"));
+    HD_TRY(const std::int64_t version, connection.query_number("PRAGMA user_version"));
+    HD_TRY(const std::int64_t tables,
+           connection.query_number("SELECT count(*) FROM sqlite_schema"));
+    if (tables == 0 && version == 0) {
+        HD_CHECK(connection.execute(kSchema));
+        HD_CHECK(connection.execute(fmt::format("PRAGMA application_id = {}", kApplicationId)));
+        HD_CHECK(connection.execute(fmt::format("PRAGMA user_version = {}", kVersion)));
+        return transaction.commit();
+    }
+    if (application != kApplicationId)
+        return Error{ErrorCode::corrupt, "the file of the HA records belongs to something else"};
+    if (version > kVersion)
+        return Error{
+            ErrorCode::not_supported,
+            fmt::format("the HA records have version {}, this program knows {}", version, kVersion),
+            "", "use the newer howdah-agent"};
+    return ok_status();
+}
+
+/// Makes the file, so that it is nobody else's from its first moment on. One that is there is not
+/// touched: closing it would drop the locks that SQLite holds on it in this process.
+Status make_file(const std::string& path) {
+    const os::Fd file(
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (file.valid() || errno == EEXIST) return ok_status();
+    return Error{ErrorCode::io, fmt::format("cannot make '{}': {}", path, strerror(errno)), "",
+                 "check that its folder exists and can be written"};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HaRecords>> open_ha_records(const std::string& path) {
+    HD_CHECK(make_file(path));
+    HD_TRY(Connection durable, open_connection(path, "FULL"));
+    HD_CHECK(prepare_file(durable));
+    HD_TRY(Connection quick, open_connection(path, "NORMAL"));
+    return std::unique_ptr<HaRecords>(
+        std::make_unique<SqliteHaRecords>(std::move(durable), std::move(quick)));
+}
+
+}  // namespace howdah::store

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+/// What agents agree on for failovers, without howdahd (RULES HA 23).
+namespace howdah::store {
+
+/// The records of all highly available servers of one machine: one text for each, changed by
+/// compare-and-swap alone, and one lease counter for each agent. Each agent opens them itself.
+///
+/// GUARANTEES: a replace() that returned is on disk, whatever dies. One that failed with `timeout`
+/// may have happened: read before going on. A renewal may be forgotten in a power failure, which is
+/// harmless: a counter only has to move while its agent lives.
+///
+/// Every call waits a bounded time for other processes (kWaitMax) and then fails with
+/// `unavailable`. Thread-safe; calls of one object wait for each other.
+class HaRecords {
+  public:
+    static constexpr int kWaitMaxMs = 300;
+    static constexpr std::size_t kRecordBytesMax = 64 << 10;
+    static constexpr std::size_t kNameBytesMax = 256;
+
+    virtual ~HaRecords() = default;
+
+    struct Seen {
+        std::int64_t revision = 0;  ///< 0: there is no record
+        std::string record;
+        std::map<std::string, std::int64_t> leases;  ///< of all agents, by name
+    };
+    /// The record of a server and all leases, as they were at one moment.
+    virtual Result<Seen> read(std::string_view server) = 0;
+    /// The new revision. ErrorCode::conflict unless the record still has this revision (0: unless
+    /// there is none); invalid_argument beyond the bounds above.
+    virtual Result<std::int64_t> replace(std::string_view server, std::int64_t revision,
+                                         std::string_view record) = 0;
+    /// Removes the record under the same condition. Its revisions are never used again.
+    virtual Status remove(std::string_view server, std::int64_t revision) = 0;
+    /// Moves the counter of an agent on.
+    virtual Status renew(std::string_view agent) = 0;
+    /// Forgets the counter of an agent that is gone for ever.
+    virtual Status forget(std::string_view agent) = 0;
+};
+
+/// An SQLite file (mode 0600) that the agents of one machine share; its folder must exist. Errors:
+/// not_supported for a file of a newer program, corrupt for a damaged one or one that is not ours.
+Result<std::unique_ptr<HaRecords>> open_ha_records(const std::string& path);
+
+}  // namespace howdah::store
