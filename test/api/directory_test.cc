@@ -137,6 +137,19 @@ TEST(client_secrets, begin_with_no_hyphen) {
     for (int i = 0; i < 2000; ++i) EXPECT_NE(new_client_secret(ids).reveal().front(), '-');
 }
 
+TEST_F(Directory, an_application_gets_another_name_and_keeps_all_else) {
+    const Reply made = graph("POST", "applications", {{"displayName", "first"}});
+    const std::string path = "applications/" + made.body["id"].get<std::string>();
+    EXPECT_EQ(graph("PATCH", path, {{"displayName", "second"}}).status, 204);
+    EXPECT_EQ(graph("GET", path).body["displayName"], "second");
+    EXPECT_EQ(graph("GET", path).body["appId"], made.body["appId"]);
+    EXPECT_EQ(graph("PATCH", path, {{"displayName", ""}}).status, 400);
+    EXPECT_EQ(graph("PATCH", path, {{"appId", world.ids.uuid()}}).status, 400);
+    EXPECT_EQ(graph("PATCH", "applications/" + world.ids.uuid(), {{"displayName", "x"}}).status,
+              404);
+    EXPECT_EQ(graph("GET", path).body["displayName"], "second");
+}
+
 TEST_F(Directory, principals_are_found_as_az_asks_for_them) {
     const Reply made = graph("POST", "applications", {{"displayName", "deploy bot"}});
     const std::string app_id = made.body["appId"];

@@ -20,7 +20,7 @@ LOCKS_VERSION = "2020-05-01"
 VERSIONS = ("2022-12-01", "2024-08-01", "2025-08-01")
 # Whoever is logged in may ask these, and whoever has any role those.
 FOR_ALL = {"operations.list", "privateDnsZoneSuffix.get", "tenants.list", "subscriptions.list",
-           "eventCategories.list", "deployments.calculateTemplateHash"}
+           "eventCategories.list", "deployments.calculateTemplateHash", "users.me"}
 FOR_ANY_ROLE = {"nameAvailability.checkGlobally", "nameAvailability.checkWithLocation",
                 "capabilitiesByLocation.list", "quotaUsages.list", "servers.listByResourceGroup",
                 "servers.listBySubscription", "asyncOperations.get", "asyncOperations.getResult",
@@ -410,6 +410,7 @@ WRONG_OF_OTHERS = {
         "properties": NO_OBJECT, "properties.level": NO_TEXT, "properties.notes": (5, []),
         "properties.owners": LISTS},
     "applications.create": {"displayName": (5, True, [], {}), "signInAudience": NO_TEXT},
+    "applications.update": {"displayName": (5, True, [], {}), "signInAudience": NO_TEXT},
     "applications.addPassword": {"passwordCredential": NO_OBJECT,
                                  "passwordCredential.displayName": (5, []),
                                  "passwordCredential.endDateTime": (5, [])},
@@ -523,6 +524,7 @@ class Others(Matrix):
                                                       "principalId": cls.principal}},
             "managementLocks.createOrUpdateByScope": {"properties": {"level": "CanNotDelete"}},
             "applications.create": {"displayName": "another"},
+            "applications.update": {"displayName": "another"},
             "applications.addPassword": {"passwordCredential": {}},
             "applications.removePassword": {"keyId": str(uuid.uuid4())},
             "servicePrincipals.create": {"appId": cls.application},
@@ -559,7 +561,7 @@ class Others(Matrix):
     def is_above(operation):
         """Its scope is above every subscription, or it asks for a role there."""
         return (operation.pattern.startswith("/v1.0/") or operation.name.startswith(
-            "tenantActivityLogs.")) and operation.name not in FOR_ANY_ROLE
+            "tenantActivityLogs.")) and operation.name not in FOR_ANY_ROLE | FOR_ALL
 
     @staticmethod
     def needs_parent(operation):

@@ -304,6 +304,18 @@ Answer create_application(Call& call) {
     return json_answer(201, application_json(principal));
 }
 
+/// az does this instead of making a second application of a name (`az ad sp create-for-rbac`).
+Answer update_application(Call& call) {
+    HD_TRY(const std::string name, read_display_name(call));
+    HD_TRY(const Turnstile::Pass pass, enter(call));
+    HD_TRY(const Principal found, find(call));
+    HD_CHECK(change(call, found.client_id, [&](Principal& principal) -> Status {
+        principal.display_name = name;
+        return ok_status();
+    }));
+    return empty_answer(204);
+}
+
 Answer delete_application(Call& call) { return remove(call); }
 
 Answer create_service_principal(Call& call) {

@@ -9,6 +9,7 @@ namespace howdah::api::directory {
 Answer list_applications(Call& call);
 Answer get_application(Call& call);
 Answer create_application(Call& call);
+Answer update_application(Call& call);
 Answer delete_application(Call& call);
 Answer add_password(Call& call);
 Answer remove_password(Call& call);

@@ -11,6 +11,7 @@ constexpr Route kRoutes[] = {
     {"GET", "/v1.0/applications", "applications", "list", kV, list_applications},
     {"GET", "/v1.0/applications/{objectId}", "applications", "get", kV, get_application},
     {"POST", "/v1.0/applications", "applications", "create", kV, create_application},
+    {"PATCH", "/v1.0/applications/{objectId}", "applications", "update", kV, update_application},
     {"DELETE", "/v1.0/applications/{objectId}", "applications", "delete", kV, delete_application},
     {"POST", "/v1.0/applications/{objectId}/addPassword", "applications", "addPassword", kV,
      add_password},

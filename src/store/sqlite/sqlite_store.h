@@ -18,9 +18,9 @@ struct SqliteOptions {
 /// reads, so that a read never waits for a sync. `clock` must outlive it.
 ///
 /// Opening makes the file (mode 0600, its folder must exist) or migrates it. Errors: not_supported
-/// for a file of a newer program, corrupt for a damaged one or one that is not ours. For one process
-/// at a time (howdahd holds the lock of its home): others may read, but what they commit wakes no
-/// watch here and is not in revision().
+/// for a file of a newer program, corrupt for a damaged one or one that is not ours. For one
+/// process at a time (howdahd holds the lock of its home): others may read, but what they commit
+/// wakes no watch here and is not in revision().
 Result<std::unique_ptr<Store>> open_sqlite_store(const std::string& path, const Clock& clock,
                                                  const SqliteOptions& options = {});
 
