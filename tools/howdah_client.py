@@ -277,6 +277,21 @@ class Bench:
         self._script.close()
 
 
+def reserved_ports():
+    """The first of OWN_PORTS ports that no home of another test has, and what keeps them: a socket
+    whose name is gone with the process."""
+    slots = list(range(21000, 31000, OWN_PORTS))
+    random.shuffle(slots)
+    for first in slots:
+        lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            lock.bind(f"\0howdah-test-ports-{first}")
+            return first, lock
+        except OSError:
+            lock.close()
+    raise AssertionError("all ports for servers are taken by other tests")
+
+
 class Home:
     """One temporary home and everything that runs in it."""
 
@@ -284,7 +299,7 @@ class Home:
         self.user = user or default_user
         self.pool_size = pool_size
         # Another Howdah of this machine may use the ports that servers have by default.
-        self.own_ports = random.randrange(21000, 31000, OWN_PORTS)
+        self.own_ports, self._own_ports_lock = reserved_ports()
         self.extra_environment = environment or {}
         self.extra_arguments = list(arguments)  # of howdahd
         self.folder = tempfile.mkdtemp(prefix="howdah-e2e-", dir="/tmp")
