@@ -47,6 +47,7 @@ struct Node {
     Instance pg;
     bool agent_is_paused = false;
     bool agent_is_dead = false;
+    bool fence_is_paused = false;
     int agent_run = 0;
     bool reaches_store = true;
     Time store_delay = 1;
@@ -123,7 +124,15 @@ class World {
     void look_at_postgres(Node& node);
     View view_of(Node& node, bool store_answers);
     void carry_out(Node& node, const Decision& decision, std::int64_t revision);
-    void change(Node& node, std::int64_t base, Record wanted, Members adds);
+    using Lease = std::pair<std::string, std::int64_t>;  ///< of a node, with its counter
+    /// `unless_renewed`: it happens only while that lease still has that counter.
+    void change(Node& node, std::int64_t base, Record wanted, Members adds,
+                std::optional<Lease> unless_renewed = std::nullopt);
+    static Lease silent_lease(const Node& node) {
+        const std::string& primary = node.known->primary.node;
+        const auto seen = node.leases.find(primary);
+        return {primary, seen == node.leases.end() ? 0 : seen->second.lease};
+    }
     void renew(Node& node);
     void ask_promises(Node& node);
     void fence(Node& node);
@@ -282,6 +291,8 @@ std::span<const World::Fault> World::faults() {
              node.paused_until = std::max(node.paused_until, w.now() + lasts + kAfterPause);
              w.pause_agent(node, lasts);
              w.freeze(node, lasts);
+             node.fence_is_paused = true;
+             w.after(lasts, [&node] { node.fence_is_paused = false; });
          }},
         {"partition",
          [](World& w, Node& node, Time lasts) {
@@ -551,6 +562,10 @@ void World::renew(Node& node) {
     agenda_.at(now() + there, [this, &node, sent, run] {
         if (store_is_down_) return;
         ++store_.leases[node.name];
+        // What comes after somebody took over is no lease: the answer tells whose the record is.
+        const bool is_deposed = node.known && node.known->primary == id_of(node) &&
+                                store_.record.primary != id_of(node);
+        if (is_deposed) return;
         agenda_.at(now() + chance_.between(1, node.store_delay), [this, &node, sent, run] {
             if (!node.reaches_store || node.agent_run != run) return;
             // Counted from before it was sent.
@@ -586,8 +601,7 @@ void World::ask_promises(Node& node) {
 
 /// A process beside the agent, for when the agent cannot act.
 void World::fence(Node& node) {
-    const bool node_is_paused = node.agent_is_paused && node.pg.is_frozen;
-    if (node_is_paused || !node.known || node.pg.state != State::primary) return;
+    if (node.fence_is_paused || !node.known || node.pg.state != State::primary) return;
     if (!has_rule("F2")) return;  // it is that rule's other half
     Members set = node.known->sync_set;
     if (node.doubt_base != 0) set.insert(node.doubt_names.begin(), node.doubt_names.end());
@@ -774,7 +788,7 @@ void World::carry_out(Node& node, const Decision& decision, std::int64_t revisio
         case Action::hand_over:
             return change(node, revision, begin_term(*decision.peer), {});
         case Action::take_over:
-            return change(node, revision, begin_term(id_of(node)), {});
+            return change(node, revision, begin_term(id_of(node)), {}, silent_lease(node));
         case Action::note_timeline:
             next.timelines = pg.directory.timelines;
             return change(node, revision, next, {});
@@ -801,14 +815,17 @@ void World::stop_clean(Node& node) {
 
 /// The answer may get lost, the request may come late or twice. Before it goes out it is on disk
 /// that it may happen.
-void World::change(Node& node, std::int64_t base, Record wanted, Members adds) {
+void World::change(Node& node, std::int64_t base, Record wanted, Members adds,
+                   std::optional<Lease> unless_renewed) {
     node.doubt_base = base;
     node.doubt_names = std::move(adds);
     node.busy_until = now() + kCallLimit;
     if (!node.reaches_store) return;
-    const auto arrive = [this, &node, base, wanted, run = node.agent_run] {
+    const auto arrive = [this, &node, base, wanted, unless_renewed, run = node.agent_run] {
         if (store_is_down_) return;
-        const bool happens = store_.revision == base;
+        const bool is_renewed =
+            unless_renewed && store_.leases[unless_renewed->first] != unless_renewed->second;
+        const bool happens = store_.revision == base && !is_renewed;
         if (happens) {
             store_.record = wanted;
             ++store_.revision;

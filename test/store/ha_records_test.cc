@@ -49,6 +49,19 @@ TEST_F(HaRecordsTest, a_record_that_is_made_again_has_a_revision_of_its_own) {
     EXPECT_EQ(records->replace("s", first, "late").error().code, ErrorCode::conflict);
 }
 
+TEST_F(HaRecordsTest, nobody_takes_over_from_who_has_renewed_its_lease) {
+    const auto records = open();
+    const std::int64_t first = records->replace("s", 0, "one").value();
+    ASSERT_TRUE(records->renew("a").ok());
+    const HaRecords::Lease seen{"a", records->read("s").value().leases.at("a")};
+    ASSERT_TRUE(records->renew("a").ok());
+    EXPECT_EQ(records->replace("s", first, "taken", seen).error().code, ErrorCode::conflict);
+    EXPECT_EQ(records->read("s").value().record, "one");
+    EXPECT_TRUE(
+        records->replace("s", first, "taken", HaRecords::Lease{"a", seen.counter + 1}).ok());
+    EXPECT_TRUE(records->replace("t", 0, "x", HaRecords::Lease{"never heard of", 0}).ok());
+}
+
 TEST_F(HaRecordsTest, agents_share_the_file_and_see_each_others_leases_move) {
     const auto one = open();
     const auto other = open();

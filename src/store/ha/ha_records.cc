@@ -29,6 +29,7 @@ constexpr const char* kSchema =
 
 constexpr std::string_view kGet = "SELECT revision, record FROM record WHERE server = ?1";
 constexpr std::string_view kLeases = "SELECT agent, counter FROM lease";
+constexpr std::string_view kLease = "SELECT counter FROM lease WHERE agent = ?1";
 constexpr std::string_view kNext = "UPDATE last SET revision = revision + 1 RETURNING revision";
 constexpr std::string_view kPut =
     "INSERT INTO record VALUES (?1, ?2, ?3) ON CONFLICT (server) DO UPDATE SET "
@@ -53,7 +54,8 @@ class SqliteHaRecords final : public HaRecords {
 
     Result<Seen> read(std::string_view server) override;
     Result<std::int64_t> replace(std::string_view server, std::int64_t revision,
-                                 std::string_view record) override;
+                                 std::string_view record,
+                                 const std::optional<Lease>& silent) override;
     Status remove(std::string_view server, std::int64_t revision) override;
     Status renew(std::string_view agent) override;
     Status forget(std::string_view agent) override;
@@ -61,6 +63,7 @@ class SqliteHaRecords final : public HaRecords {
   private:
     Result<std::int64_t> revision_of(std::string_view server);
     Status expect(std::string_view server, std::int64_t revision);
+    Status expect_silent(const Lease& lease);
 
     std::mutex mutex_;
     Connection durable_;  ///< syncs at each commit; guarded by mutex_
@@ -105,8 +108,16 @@ Status SqliteHaRecords::expect(std::string_view server, std::int64_t revision) {
                                                   server, found, revision)};
 }
 
+Status SqliteHaRecords::expect_silent(const Lease& lease) {
+    HD_TRY(Statement get, durable_.prepare(kLease));
+    HD_TRY(const bool there, get.bind(1, lease.agent).step());
+    if ((there ? get.number(0) : 0) == lease.counter) return ok_status();
+    return Error{ErrorCode::conflict, fmt::format("'{}' has renewed its lease", lease.agent)};
+}
+
 Result<std::int64_t> SqliteHaRecords::replace(std::string_view server, std::int64_t revision,
-                                              std::string_view record) {
+                                              std::string_view record,
+                                              const std::optional<Lease>& silent) {
     HD_CHECK(check_name(server));
     if (record.size() > kRecordBytesMax)
         return Error{ErrorCode::invalid_argument,
@@ -114,6 +125,7 @@ Result<std::int64_t> SqliteHaRecords::replace(std::string_view server, std::int6
     const std::lock_guard lock(mutex_);
     HD_TRY(auto transaction, WriteTransaction::begin(durable_));
     HD_CHECK(expect(server, revision));
+    if (silent) HD_CHECK(expect_silent(*silent));
     std::int64_t next = 0;
     {
         HD_TRY(Statement count, durable_.prepare(kNext));

@@ -36,13 +36,23 @@ class HaRecords {
     };
     /// The record of a server and all leases, as they were at one moment.
     virtual Result<Seen> read(std::string_view server) = 0;
+    /// The lease of an agent, with the counter that it was seen to have.
+    struct Lease {
+        std::string agent;
+        std::int64_t counter = 0;
+    };
     /// The new revision. ErrorCode::conflict unless the record still has this revision (0: unless
-    /// there is none); invalid_argument beyond the bounds above.
+    /// there is none), and unless the lease, if one is given, has not moved: who takes over because
+    /// of a silent lease must not pass a renewal on its way. invalid_argument beyond the bounds
+    /// above.
     virtual Result<std::int64_t> replace(std::string_view server, std::int64_t revision,
-                                         std::string_view record) = 0;
+                                         std::string_view record,
+                                         const std::optional<Lease>& silent = std::nullopt) = 0;
     /// Removes the record under the same condition. Its revisions are never used again.
     virtual Status remove(std::string_view server, std::int64_t revision) = 0;
-    /// Moves the counter of an agent on.
+    /// Moves the counter of an agent on. A renewal that reaches the records after somebody took
+    /// over is no lease: read() behind it, and count it only for servers that are still the
+    /// agent's.
     virtual Status renew(std::string_view agent) = 0;
     /// Forgets the counter of an agent that is gone for ever.
     virtual Status forget(std::string_view agent) = 0;
