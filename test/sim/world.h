@@ -1,7 +1,6 @@
 #pragma once
 
 #include <map>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,7 +22,6 @@ struct Outcome {
     std::vector<std::string> violations;
     std::map<std::string, int> rules;   ///< how often each was the one that held
     std::map<std::string, int> faults;  ///< by kind
-    std::set<std::string> covered;  ///< "fault/rule": a fault that came where that rule held last
     int acknowledged = 0;
     int promotions = 0;
     std::vector<std::string> trace;

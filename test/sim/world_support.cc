@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "sim/world.h"
@@ -348,7 +349,6 @@ void World::plan_faults() {
             const Fault& fault = faults()[kind];
             Node& node = *nodes_[victim];
             ++outcome_.faults[std::string(fault.name)];
-            outcome_.covered.insert(fmt::format("{}/{}", fault.name, node.last_rule));
             note(fmt::format("fault: {} at {}", fault.name, node.name));
             const Time lasts =
                 chance_.one_in(4) ? chance_.between(1, 300) : chance_.between(300, 5'000);
