@@ -187,7 +187,8 @@ std::shared_ptr<const ForeignIssuers::Keys> ForeignIssuers::usable_keys(State& s
                                                                         Timestamp now) {
     const std::lock_guard lock(state.mutex);
     if (state.keys == nullptr) return nullptr;
-    const Duration age = now - state.keys->fetched_at;
+    // In milliseconds: the record may name the year 9999, 292 years are all that nanoseconds hold.
+    const std::chrono::milliseconds age = now - state.keys->fetched_at;
     if (age > kIssuerKeysAgeMax || age < -kIssuerClockLeeway) return nullptr;
     return state.keys;
 }

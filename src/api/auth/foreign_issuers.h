@@ -24,7 +24,7 @@ namespace howdah::api {
 inline constexpr Duration kIssuerKeysPeriod = std::chrono::hours(1);
 /// How long the last good keys are used while the issuer cannot be asked: longer than an outage
 /// should last, and no longer than a key that the issuer has withdrawn should be believed.
-inline constexpr Duration kIssuerKeysAgeMax = std::chrono::hours(24);
+inline constexpr std::chrono::milliseconds kIssuerKeysAgeMax = std::chrono::hours(24);
 /// A token with a key that is not known makes the keys be fetched at most this often.
 inline constexpr Duration kUnknownKeyPause = std::chrono::seconds(30);
 /// After a failure: this long, then twice as long each time.
@@ -33,7 +33,7 @@ inline constexpr Duration kIssuerRetryMax = std::chrono::minutes(5);
 /// For each of the two documents.
 inline constexpr Duration kIssuerTimeout = std::chrono::seconds(10);
 /// How far ahead the time of a fetch may be before a clock that was set back is suspected.
-inline constexpr Duration kIssuerClockLeeway = std::chrono::minutes(5);
+inline constexpr std::chrono::milliseconds kIssuerClockLeeway = std::chrono::minutes(5);
 
 /// The issuers of tokens that are trusted besides Howdah's own authority, and their keys
 /// (adr/0009).
