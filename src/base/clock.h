@@ -23,6 +23,11 @@ using Duration = BootClock::duration;
 /// Calendar time, UTC, milliseconds.
 using Timestamp = std::chrono::sys_time<std::chrono::milliseconds>;
 
+/// The sum would be in nanoseconds, which end in the year 2262; certificates, tokens and hostile
+/// input name later ones. What is added to calendar time is in milliseconds or coarser.
+Timestamp operator+(Timestamp, Duration) = delete;
+Timestamp operator-(Timestamp, Duration) = delete;
+
 /// The only place where clocks are read. Thread-safe. Passed by reference to whoever needs time.
 class Clock {
   public:

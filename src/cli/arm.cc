@@ -13,7 +13,7 @@ namespace {
 /// A token is renewed when it would end within this time.
 /// howdahd may wait a while for the machine that has a file.
 constexpr Duration kLinkTimeout = std::chrono::seconds(60);
-constexpr Duration kTokenReserve = std::chrono::minutes(2);
+constexpr std::chrono::milliseconds kTokenReserve = std::chrono::minutes(2);
 constexpr Duration kCallTimeout = std::chrono::seconds(60);
 constexpr std::size_t kMessageBytesMax = 2000;
 

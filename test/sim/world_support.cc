@@ -119,6 +119,7 @@ class World {
     void try_promote(Node& node);
 
     // The agent.
+    void repeat(Node& node, Time period, void (World::*what)(Node&));
     void tick(Node& node);
     /// `seen` is the store as it was read; none: it does not answer.
     void act(Node& node, int run, std::optional<Store> seen);
@@ -217,12 +218,7 @@ void World::set_up() {
         const auto every = [this, &node](Time period, void (World::*what)(Node&)) {
             // Not all at the same moment.
             const Time first = chance_.between(1, period);
-            auto again = std::make_shared<std::function<void()>>();
-            *again = [this, &node, period, what, again] {
-                (this->*what)(node);
-                agenda_.at(now() + period, *again);
-            };
-            agenda_.at(first, *again);
+            agenda_.at(first, [this, &node, period, what] { repeat(node, period, what); });
         };
         every(kTick, &World::tick);
         every(kLease / 5, &World::renew);
@@ -230,13 +226,13 @@ void World::set_up() {
         every(20, &World::fence);
         every(3, &World::stream);
     }
-    auto again = std::make_shared<std::function<void()>>();
-    *again = [this, again] {
-        clients();
-        agenda_.at(now() + chance_.between(2, 12), *again);
-    };
-    agenda_.at(1, *again);
+    agenda_.at(1, [this] { clients(); });
     plan_faults();
+}
+
+void World::repeat(Node& node, Time period, void (World::*what)(Node&)) {
+    (this->*what)(node);
+    agenda_.at(now() + period, [this, &node, period, what] { repeat(node, period, what); });
 }
 
 void World::lose_agent(Node& node, Time lasts) {
@@ -901,6 +897,7 @@ void World::clients() {
         node.read_run = pg.run;
         node.read_to = pg.visible;
     }
+    agenda_.at(now() + chance_.between(2, 12), [this] { clients(); });
 }
 
 void World::violate(const std::string& text) {
