@@ -128,6 +128,13 @@ void count_up(const std::string& path, int times) {
     }
 }
 
+TEST_F(HaRecordsTest, whoever_opens_them_waits_for_nobody_who_writes) {
+    (void)open();
+    Connection other = Connection::open(path_).value();
+    ASSERT_TRUE(other.execute("BEGIN IMMEDIATE").ok());
+    EXPECT_TRUE(open_ha_records(path_).ok());
+}
+
 TEST_F(HaRecordsTest, processes_that_count_together_lose_nothing) {
     constexpr int kProcesses = 4;
     constexpr int kTimes = 25;

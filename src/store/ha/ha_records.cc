@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include <cerrno>
+#include <chrono>
 #include <mutex>
+#include <thread>
 
 #include "os/fd.h"
 #include "store/sqlite/connection.h"
@@ -17,6 +19,8 @@ namespace {
 /// "HdHA": tells the file from any other of SQLite.
 constexpr std::int64_t kApplicationId = 0x48644841;
 constexpr std::int64_t kVersion = 1;
+constexpr int kOpenTries = 12;
+constexpr std::chrono::milliseconds kOpenPause(5);
 
 // Revisions come from one counter for all servers, so that a record that is removed and made again
 // never has one that somebody may still have in mind.
@@ -179,18 +183,24 @@ Result<Connection> open_connection(const std::string& path, const char* synchron
 }
 
 /// Several agents may come first at the same time.
-Status prepare_file(Connection& connection) {
+Status make_tables(Connection& connection) {
     HD_TRY(auto transaction, WriteTransaction::begin(connection));
-    HD_TRY(const std::int64_t application, connection.query_number("PRAGMA application_id"));
-    HD_TRY(const std::int64_t version, connection.query_number("PRAGMA user_version"));
     HD_TRY(const std::int64_t tables,
            connection.query_number("SELECT count(*) FROM sqlite_schema"));
-    if (tables == 0 && version == 0) {
-        HD_CHECK(connection.execute(kSchema));
-        HD_CHECK(connection.execute(fmt::format("PRAGMA application_id = {}", kApplicationId)));
-        HD_CHECK(connection.execute(fmt::format("PRAGMA user_version = {}", kVersion)));
-        return transaction.commit();
-    }
+    if (tables > 0) return ok_status();
+    HD_CHECK(connection.execute(kSchema));
+    HD_CHECK(connection.execute(fmt::format("PRAGMA application_id = {}", kApplicationId)));
+    HD_CHECK(connection.execute(fmt::format("PRAGMA user_version = {}", kVersion)));
+    return transaction.commit();
+}
+
+/// A file that is in use is only read: whoever writes may keep it from being written for long.
+Status prepare_file(Connection& connection) {
+    HD_TRY(const std::int64_t tables,
+           connection.query_number("SELECT count(*) FROM sqlite_schema"));
+    if (tables == 0) HD_CHECK(make_tables(connection));
+    HD_TRY(const std::int64_t application, connection.query_number("PRAGMA application_id"));
+    HD_TRY(const std::int64_t version, connection.query_number("PRAGMA user_version"));
     if (application != kApplicationId)
         return Error{ErrorCode::corrupt, "the file of the HA records belongs to something else"};
     if (version > kVersion)
@@ -211,15 +221,26 @@ Status make_file(const std::string& path) {
                  "check that its folder exists and can be written"};
 }
 
-}  // namespace
-
-Result<std::unique_ptr<HaRecords>> open_ha_records(const std::string& path) {
+Result<std::unique_ptr<HaRecords>> try_open(const std::string& path) {
     HD_CHECK(make_file(path));
     HD_TRY(Connection durable, open_connection(path, "FULL"));
     HD_CHECK(prepare_file(durable));
     HD_TRY(Connection quick, open_connection(path, "NORMAL"));
     return std::unique_ptr<HaRecords>(
         std::make_unique<SqliteHaRecords>(std::move(durable), std::move(quick)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HaRecords>> open_ha_records(const std::string& path) {
+    for (int attempt = 1;; ++attempt) {
+        auto opened = try_open(path);
+        // Two that make the same file a WAL file at once could wait for each other for ever, so
+        // SQLite turns one away without waiting.
+        const bool is_busy = !opened.ok() && opened.error().code == ErrorCode::unavailable;
+        if (!is_busy || attempt == kOpenTries) return opened;
+        std::this_thread::sleep_for(kOpenPause * attempt);
+    }
 }
 
 }  // namespace howdah::store
