@@ -105,9 +105,10 @@ Status apply(const TagsBody& body, Tags& tags) {
             tags[name] = value;
         }
     } else if (body.operation == "Delete") {
-        for (const auto& [name, value] : body.tags)
+        for (const auto& gone : body.tags)
             std::erase_if(tags, [&](const auto& each) {
-                return iequals(each.first, name) && (value.empty() || each.second == value);
+                return iequals(each.first, gone.first) &&
+                       (gone.second.empty() || each.second == gone.second);
             });
     } else {
         tags = body.tags;
