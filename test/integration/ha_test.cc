@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
+#include <map>
 #include <memory>
+#include <random>
 #include <set>
 #include <thread>
 
@@ -46,6 +49,9 @@ struct Node {
     std::unique_ptr<HaMember> member;
     std::jthread lease_thread;
     std::jthread member_thread;
+    /// What a gateway would know: the term in which clients are let in; 0: they are not. An agent
+    /// that is gone takes nothing back.
+    std::atomic<core::ha::Term> serves_in = 0;
 
     pid_t postmaster() const {
         const auto file = os::read_file(paths.data() + "/postmaster.pid", 4096);
@@ -204,7 +210,10 @@ class HaTest : public testing::Test {
     void begin(Node& node) {
         node.lease = std::make_unique<LeaseKeeper>(*records_, node.name, clock_);
         node.member = std::make_unique<HaMember>(node.options, *records_, *node.lease, ids_, clock_,
-                                                 [](const HaMember::View&) {});
+                                                 [&node](const HaMember::View& view) {
+                                                     node.serves_in =
+                                                         view.serves ? view.record->term : 0;
+                                                 });
         must(node.member->load());
         node.lease_thread =
             std::jthread([&node](std::stop_token stop) { node.lease->run(stop); });
@@ -217,6 +226,20 @@ class HaTest : public testing::Test {
         node.lease_thread = {};
         node.member.reset();
         node.lease.reset();
+    }
+    /// All its processes, as storage that hangs or a paused machine would.
+    void signal_all(const Node& node, int number) {
+        const pid_t postmaster = node.postmaster();
+        ASSERT_GT(postmaster, 1);
+        for (const pid_t child : os::children_of(postmaster)) (void)::kill(child, number);
+        (void)::kill(postmaster, number);
+    }
+    /// What the API does for a planned failover.
+    void ask_for_switchover(const Node& to) {
+        const auto seen = records_->read(kServer).value();
+        auto record = record_from_text(seen.record).value();
+        record.successor = to.member->view().self;
+        ASSERT_TRUE(records_->replace(kServer, seen.revision, to_text(record)).ok());
     }
     void kill_postgres(const Node& node) {
         Postmaster postmaster(node.options.postgres.postmaster, clock_);
@@ -271,20 +294,27 @@ class Writer {
   private:
     void run(std::stop_token stop) {
         std::optional<pg::Connection> session;
+        core::ha::Term term = 0;
         Instant last = clock_.now();
         for (long long next = 1; !stop.stop_requested();) {
+            // A gateway closes sessions to a primary that another one has followed.
+            if (session && is_deposed(term)) session.reset();
             if (!session) {
-                for (const Node* each : nodes_) {
-                    if (!each->member || !each->member->view().serves) continue;
-                    auto opened = each->connect();
+                const Node* const newest = *std::max_element(
+                    nodes_.begin(), nodes_.end(), [](const Node* one, const Node* other) {
+                        return one->serves_in < other->serves_in;
+                    });
+                if (newest->serves_in > 0) {
+                    auto opened = newest->connect();
                     if (opened.ok()) session = std::move(*opened);
+                    term = newest->serves_in;
                 }
                 struct timespec pause {0, 1'000'000};
                 if (!session) nanosleep(&pause, nullptr);
                 continue;
             }
             const auto done = session->query("INSERT INTO public.commits VALUES ($1)",
-                                             {std::to_string(next)}, 5s);
+                                             {std::to_string(next)}, 300ms);
             const Instant now = clock_.now();
             if (done.ok()) {
                 acknowledged_.insert(next);
@@ -296,6 +326,11 @@ class Writer {
             }
             ++next;  // what was not acknowledged may be there
         }
+    }
+
+    bool is_deposed(core::ha::Term term) const {
+        return std::any_of(nodes_.begin(), nodes_.end(),
+                           [&](const Node* each) { return each->serves_in > term; });
     }
 
     SystemClock clock_;
@@ -346,6 +381,144 @@ TEST_F(HaTest, a_killed_postmaster_is_followed_by_the_standby_and_comes_back_as_
     EXPECT_EQ(missing(b_, acknowledged), 0);
     fmt::print("longest time without a commit: {} ms\n", writer.longest_gap() / 1ms);
     EXPECT_EQ(b_.member->view().record->term, 2);
+}
+
+TEST_F(HaTest, a_planned_failover_needs_no_new_copy) {
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    const auto directory = a_.member->view().self;
+    ask_for_switchover(b_);
+    wait_for([&] { return b_.serves_in == 2; }, "the standby took over");
+    const int before = writer.count();
+    wait_for([&] { return writer.count() > before + 50; }, "commits after the failover");
+    wait_until_safe(b_);
+    const auto acknowledged = writer.stop();
+    EXPECT_EQ(missing(b_, acknowledged), 0);
+    EXPECT_EQ(a_.member->view().self, directory) << "its directory had nothing of its own";
+    EXPECT_EQ(a_.member->view().postgres, Postgres::standby);
+    fmt::print("longest time without a commit: {} ms\n", writer.longest_gap() / 1ms);
+}
+
+TEST_F(HaTest, a_postgresql_that_hangs_is_ended_and_followed) {
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    signal_all(a_, SIGSTOP);
+    wait_for([&] { return b_.serves_in == 2; }, "the standby took over");
+    const int before = writer.count();
+    wait_for([&] { return writer.count() > before + 50; }, "commits after the failover");
+    wait_until_safe(b_);
+    const auto acknowledged = writer.stop();
+    EXPECT_EQ(missing(b_, acknowledged), 0);
+    fmt::print("longest time without a commit: {} ms\n", writer.longest_gap() / 1ms);
+}
+
+TEST_F(HaTest, a_lost_standby_holds_commits_up_for_its_patience_only) {
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    signal_all(b_, SIGSTOP);
+    wait_for([&] { return a_.member->view().record->sync_set.empty(); }, "it is let go");
+    const int before = writer.count();
+    wait_for([&] { return writer.count() > before + 50; }, "commits without it");
+    signal_all(b_, SIGCONT);
+    wait_until_safe(a_);
+    const auto acknowledged = writer.stop();
+    EXPECT_EQ(missing(a_, acknowledged), 0);
+    EXPECT_EQ(a_.member->view().record->term, 1);
+    fmt::print("longest time without a commit: {} ms\n", writer.longest_gap() / 1ms);
+}
+
+TEST_F(HaTest, the_next_agent_goes_on_where_the_last_one_stood) {
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    const pid_t before = a_.postmaster();
+    for (Node* each : {&a_, &b_}) {
+        end(*each);
+        begin(*each);
+    }
+    wait_until_safe(a_);
+    const int count = writer.count();
+    wait_for([&] { return writer.count() > count + 50; }, "commits go on");
+    EXPECT_EQ(a_.postmaster(), before);
+    EXPECT_EQ(a_.member->view().record->term, 1) << "nobody took over";
+    EXPECT_EQ(missing(a_, writer.stop()), 0);
+}
+
+/// Faults by chance, one after the other and each after the members have healed, while a client
+/// commits. HOWDAH_HA_ROUNDS and HOWDAH_HA_SEED make it longer, and the same again.
+TEST_F(HaTest, faults_by_chance_lose_nothing_that_was_acknowledged) {
+    const auto number = [](const char* name, long long fallback) {
+        const char* const text = getenv(name);
+        return text == nullptr ? fallback : parse_integer(text, 0, 1LL << 40).value_or(fallback);
+    };
+    const auto seed = static_cast<unsigned>(number("HOWDAH_HA_SEED", 7));
+    std::mt19937 chance(seed);
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    std::map<std::string, int> faults;
+    for (long long round = 0; round < number("HOWDAH_HA_ROUNDS", 5) && !HasFailure(); ++round) {
+        const bool leads = a_.serves_in > b_.serves_in;
+        Node& primary = leads ? a_ : b_;
+        Node& standby = leads ? b_ : a_;
+        const int before = writer.count();
+        wait_for([&] { return writer.count() > before + 20; }, "commits");
+        const core::ha::Term term = primary.serves_in;
+        switch (chance() % 6) {
+            case 0:
+                ++faults["postmaster killed"];
+                ASSERT_EQ(kill(primary.postmaster(), SIGKILL), 0);
+                break;
+            case 1:
+                ++faults["node lost"];
+                end(primary);
+                kill_postgres(primary);
+                wait_for([&] { return standby.serves_in > term; }, "the standby took over");
+                begin(primary);
+                break;
+            case 2:
+                ++faults["hang"];
+                signal_all(primary, SIGSTOP);
+                break;
+            case 3:
+                ++faults["switchover"];
+                ask_for_switchover(standby);
+                break;
+            case 4:
+                ++faults["standby killed"];
+                kill_postgres(standby);
+                break;
+            case 5:
+                ++faults["one backend killed"];
+                for (const pid_t child : os::children_of(primary.postmaster())) {
+                    const auto line =
+                        os::read_file(fmt::format("/proc/{}/cmdline", child), 4096).value_or("");
+                    if (line.find("howdah postgres [local]") == std::string::npos) continue;
+                    (void)kill(child, SIGKILL);
+                    break;
+                }
+                break;
+        }
+        wait_for(
+            [&] {
+                const Node& now = a_.serves_in > b_.serves_in ? a_ : b_;
+                const auto view = now.member->view();
+                return view.serves && view.record->sync_set.size() == 1;
+            },
+            "healed");
+    }
+    const auto acknowledged = writer.stop();
+    for (const Node* each : {&a_, &b_}) EXPECT_EQ(missing(*each, acknowledged), 0) << each->name;
+    for (const auto& [name, count] : faults) fmt::print("{}: {}\n", name, count);
+    fmt::print("seed {}: {} commits, longest time without one: {} ms\n", seed, acknowledged.size(),
+               writer.longest_gap() / 1ms);
 }
 
 TEST_F(HaTest, a_lost_node_is_followed_when_its_lease_ran_out) {

@@ -221,8 +221,8 @@ void HaMember::look_at_postgres() {
         facts_ = {};
         return;
     }
+    const Instant before = clock_.now();
     facts_ = postgres_.look();
-    const Instant now = clock_.now();
     if (state_.directory.empty()) {
         // What is there was never finished.
         if (facts_.postgres == Postgres::stopped) facts_.postgres = Postgres::absent;
@@ -232,12 +232,13 @@ void HaMember::look_at_postgres() {
     if (facts_.answers) {
         role_ = facts_.postgres;
         role_run_ = facts_.run;
-        silent_since_.reset();
+        answered_at_ = before;
+        silent_looks_ = 0;
     } else if (is_known_run && facts_.postgres == Postgres::starting) {
         facts_.postgres = role_;
-        if (!silent_since_) silent_since_ = now;
+        ++silent_looks_;
     } else {
-        silent_since_.reset();
+        silent_looks_ = 0;
     }
     if (!facts_.receives) cut_since_.reset();
     if (state_.promoting != 0) finish_promotion();
@@ -353,7 +354,7 @@ core::ha::View HaMember::make_view(bool store_answers) {
         view.record->sync_set.insert(state_.doubt_names.begin(), state_.doubt_names.end());
     view.lease_holds = now < lease_until_;
     view.postgres = facts_.postgres;
-    view.is_hung = silent_since_ && now - *silent_since_ > kHang;
+    view.is_hung = silent_looks_ >= kHangLooks && now - answered_at_ > kHang;
     view.own_term = state_.timelines.empty() ? 0 : state_.timelines.back().term;
     view.receives = facts_.receives;
     view.follows = follows_;
@@ -391,7 +392,9 @@ Peer HaMember::peer(const MemberId& id) const {
         rival != rivals_.end() && now - rival->second.since < LeaseKeeper::kRivalWait;
     const auto link = links_.find(id);
     if (facts_.postgres != Postgres::primary || link == links_.end()) return peer;
-    peer.is_streaming = now - link->second.kept_up < kStandbyPatience;
+    // A PostgreSQL that is silent tells nothing of its standbys.
+    const Instant seen = facts_.answers ? now : answered_at_;
+    peer.is_streaming = seen - link->second.kept_up < kStandbyPatience;
     const std::lock_guard lock(mutex_);
     peer.has_caught_up = proof_ && proof_->end && link->second.is_waited_for &&
                          link->second.flushed >= *proof_->end;

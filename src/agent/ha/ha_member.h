@@ -33,8 +33,10 @@ class HaMember {
     static constexpr Duration kTick = std::chrono::milliseconds(50);
     /// Between two actions, so that one that has no effect does not keep a processor busy.
     static constexpr Duration kActionPause = std::chrono::milliseconds(2);
-    /// Without an answer for this long, PostgreSQL hangs.
+    /// Without an answer for this long and at so many looks, PostgreSQL hangs. The looks are for an
+    /// agent that was itself kept from looking.
     static constexpr Duration kHang = std::chrono::milliseconds(1200);
+    static constexpr int kHangLooks = 3;
     /// A standby that has not kept up for this long is lost: commits waited for it all that time.
     static constexpr Duration kStandbyPatience = std::chrono::milliseconds(1500);
     /// A receiver that does not end by itself is ended after this.
@@ -152,7 +154,8 @@ class HaMember {
     PostmasterId primary_run_;
     core::ha::Postgres role_ = core::ha::Postgres::absent;  ///< when it last answered
     PostmasterId role_run_;
-    std::optional<Instant> silent_since_;
+    Instant answered_at_{};  ///< the last look that PostgreSQL answered
+    int silent_looks_ = 0;   ///< since then, in the same run
     std::optional<Instant> cut_since_;
     std::optional<core::ha::MemberId> follows_;
     std::optional<core::ha::Members> told_;       ///< whom PostgreSQL was told to wait for
