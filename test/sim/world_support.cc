@@ -671,7 +671,9 @@ void World::look_at_postgres(Node& node) {
     }
     if (!pg.acts() || pg.state != State::primary) return;
     if (pg.published_names != pg.sync_names) {
-        if (node.proved) std::erase_if(*node.proved, [&](const MemberId& each) { return !pg.sync_names.contains(each); });
+        if (node.proved)
+            std::erase_if(*node.proved,
+                          [&](const MemberId& each) { return !pg.sync_names.contains(each); });
     } else if (node.proved != pg.published_names) {
         node.proved = pg.published_names;
         node.must_reach = pg.end();

@@ -103,11 +103,11 @@ void HaMember::run(std::stop_token stop) {
 }
 
 void HaMember::wait(std::stop_token stop, Duration pause) {
-    const bool runs =
-        facts_.postgres != Postgres::absent && facts_.postgres != Postgres::stopped;
+    const bool runs = facts_.postgres != Postgres::absent && facts_.postgres != Postgres::stopped;
     pollfd fds[] = {{wake_fd_.get(), POLLIN, 0}, {runs ? postgres_.watch_fd() : -1, POLLIN, 0}};
     if (stop.stop_requested()) return;
-    (void)poll(fds, 2, static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(pause).count()));
+    (void)poll(fds, 2,
+               static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(pause).count()));
     eventfd_t count = 0;
     (void)eventfd_read(wake_fd_.get(), &count);
 }
@@ -273,8 +273,7 @@ void HaMember::finish_promotion() {
         return;
     }
     const bool has_left = last->timeline > state_.promoting_from;
-    if (has_left)
-        state_.timelines.push_back({state_.promoting, last->left_at});
+    if (has_left) state_.timelines.push_back({state_.promoting, last->left_at});
     state_.was_primary = has_left;
     state_.promoting = 0;
     promoted_at_.reset();
@@ -388,24 +387,22 @@ Peer HaMember::peer(const MemberId& id) const {
     const Instant now = clock_.now();
     Peer peer{.id = id};
     const auto rival = rivals_.find(id.node);
-    peer.is_alive =
-        rival != rivals_.end() && now - rival->second.since < LeaseKeeper::kRivalWait;
+    peer.is_alive = rival != rivals_.end() && now - rival->second.since < LeaseKeeper::kRivalWait;
     const auto link = links_.find(id);
     if (facts_.postgres != Postgres::primary || link == links_.end()) return peer;
     // A PostgreSQL that is silent tells nothing of its standbys.
     const Instant seen = facts_.answers ? now : answered_at_;
     peer.is_streaming = seen - link->second.kept_up < kStandbyPatience;
     const std::lock_guard lock(mutex_);
-    peer.has_caught_up = proof_ && proof_->end && link->second.is_waited_for &&
-                         link->second.flushed >= *proof_->end;
+    peer.has_caught_up =
+        proof_ && proof_->end && link->second.is_waited_for && link->second.flushed >= *proof_->end;
     return peer;
 }
 
 History HaMember::history() const {
     if (!state_.known || state_.directory.empty()) return History::fits;
     const core::ha::Timelines& noted = state_.known->timelines;
-    const Lsn end =
-        facts_.answers && facts_.postgres == Postgres::standby ? facts_.end : 0;
+    const Lsn end = facts_.answers && facts_.postgres == Postgres::standby ? facts_.end : 0;
     const History by_position = core::ha::history_of(state_.timelines, end, noted);
     const bool may_be_ahead = state_.was_primary && state_.known->primary != self() &&
                               state_.timelines.size() < noted.size();
@@ -647,9 +644,8 @@ Result<bool> HaMember::begin_copy() {
     state_.promoting = 0;
     HD_CHECK(save());
     is_copying_ = true;
-    log::info("copying the primary", {{"server", options_.server},
-                                      {"node", lease_.node()},
-                                      {"primary", from->id.node}});
+    log::info("copying the primary",
+              {{"server", options_.server}, {"node", lease_.node()}, {"primary", from->id.node}});
     copier_ = std::jthread([this, address = from->address] {
         const Status copied = postgres_.clone(address);
         const std::lock_guard lock(mutex_);
@@ -675,7 +671,8 @@ void HaMember::finish_copy() {
     state_.timelines = copied_timelines_;
     const Status saved = save();
     if (!saved.ok())
-        log::error("the state of a member cannot be written", {{"reason", saved.error().describe()}});
+        log::error("the state of a member cannot be written",
+                   {{"reason", saved.error().describe()}});
 }
 
 }  // namespace howdah::agent

@@ -36,7 +36,8 @@ constexpr std::string_view kHistory = ".history";
 
 std::string conf_line(std::string_view name, std::string_view value) {
     std::string quoted;
-    for (const char c : value) quoted += c == '\'' || c == '\\' ? std::string(2, c) : std::string(1, c);
+    for (const char c : value)
+        quoted += c == '\'' || c == '\\' ? std::string(2, c) : std::string(1, c);
     return fmt::format("{} = '{}'\n", name, quoted);
 }
 
@@ -132,8 +133,7 @@ bool MemberPostgres::ask(Facts& facts) {
     facts.end = *end;
     facts.flushed = *flushed;
     facts.replay_is_paused = rows->at(0, 3) == "t";
-    facts.receiver_pid =
-        static_cast<int>(parse_integer(rows->at(0, 4), 0, 1 << 30).value_or(0));
+    facts.receiver_pid = static_cast<int>(parse_integer(rows->at(0, 4), 0, 1 << 30).value_or(0));
     facts.receives = facts.receiver_pid != 0;
     facts.sync_names = rows->at(0, 5);
     if (recovers) return true;
@@ -171,9 +171,8 @@ Status MemberPostgres::write_conf(const HaSettings& settings) {
     const std::string text = ha_conf(settings);
     const auto present = os::read_file(path);
     if (present.ok() && *present == text) return ok_status();
-    return options_.config_owner
-               ? os::write_file_atomic(path, text, 0640, *options_.config_owner)
-               : os::write_file_atomic(path, text, 0600);
+    return options_.config_owner ? os::write_file_atomic(path, text, 0640, *options_.config_owner)
+                                 : os::write_file_atomic(path, text, 0600);
 }
 
 Status MemberPostgres::mark_standby() {
@@ -272,9 +271,10 @@ Result<HistoryLine> MemberPostgres::newest_switch() const {
 }
 
 std::optional<Lsn> MemberPostgres::shutdown_checkpoint() const {
-    const auto shown = os::run({.arguments = {options_.programs + "/pg_controldata", paths().data()},
-                                .environment = {"LC_ALL=C"},
-                                .user = options_.postmaster.user});
+    const auto shown =
+        os::run({.arguments = {options_.programs + "/pg_controldata", paths().data()},
+                 .environment = {"LC_ALL=C"},
+                 .user = options_.postmaster.user});
     if (!shown.ok() || !shown->succeeded()) return std::nullopt;
     std::string state;
     std::optional<Lsn> at;

@@ -60,9 +60,9 @@ class MemberPostgres {
     };
     struct Facts {
         core::ha::Postgres postgres = core::ha::Postgres::absent;
-        PostmasterId run;        ///< of the postmaster
-        bool answers = false;    ///< all below is known
-        core::ha::Lsn end = 0;   ///< a primary: inserted; a standby: received or replayed
+        PostmasterId run;           ///< of the postmaster
+        bool answers = false;       ///< all below is known
+        core::ha::Lsn end = 0;      ///< a primary: inserted; a standby: received or replayed
         core::ha::Lsn flushed = 0;  ///< a primary
         bool receives = false;
         int receiver_pid = 0;

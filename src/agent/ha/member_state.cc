@@ -4,9 +4,9 @@
 
 #include <charconv>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "model/json.h"
 
 namespace howdah::agent {
 namespace {
@@ -17,126 +17,115 @@ using core::ha::Members;
 using core::ha::Record;
 using core::ha::Switch;
 using core::ha::Timelines;
-using Json = nlohmann::json;
 
-Json to_json(const MemberId& id) { return {{"node", id.node}, {"directory", id.incarnation}}; }
+// ---------------------------------------------------------------------------------------------
+// Between what the rules use and what is written
 
-Json to_json(const Members& members) {
-    Json all = Json::array();
-    for (const MemberId& each : members) all.push_back(to_json(each));
+model::HaMemberId written(const MemberId& id) { return {id.node, id.incarnation}; }
+MemberId read(const model::HaMemberId& id) { return {id.node, id.directory}; }
+
+std::vector<model::HaMemberId> written(const Members& members) {
+    std::vector<model::HaMemberId> all;
+    for (const MemberId& each : members) all.push_back(written(each));
     return all;
 }
 
-Json to_json(const Timelines& timelines) {
-    Json all = Json::array();
-    for (const Switch& each : timelines)
-        all.push_back({{"term", each.term}, {"at", format_lsn(each.at)}});
+Members read(const std::vector<model::HaMemberId>& members) {
+    Members all;
+    for (const model::HaMemberId& each : members) all.insert(read(each));
     return all;
 }
 
-Json to_json(const Record& record) {
-    Json json{{"term", record.term},
-              {"primary", to_json(record.primary)},
-              {"sync_set", to_json(record.sync_set)},
-              {"timelines", to_json(record.timelines)},
-              {"wants_standby", record.wants_standby}};
-    if (record.successor) json["successor"] = to_json(*record.successor);
-    return json;
+std::vector<model::HaSwitch> written(const Timelines& timelines) {
+    std::vector<model::HaSwitch> all;
+    for (const Switch& each : timelines) all.push_back({each.term, format_lsn(each.at)});
+    return all;
 }
 
-// What reads throws nlohmann's exceptions for wrong types; parse() turns them into an error.
-
-MemberId member_from(const Json& json) {
-    return {json.at("node").get<std::string>(), json.at("directory").get<std::string>()};
-}
-
-Members members_from(const Json& json) {
-    Members members;
-    for (const Json& each : json) members.insert(member_from(each));
-    return members;
-}
-
-Timelines timelines_from(const Json& json) {
-    Timelines timelines;
-    for (const Json& each : json) {
-        const auto at = parse_lsn(each.at("at").get<std::string>());
-        if (!at.ok()) throw Json::other_error::create(500, at.error().message, &each);
-        timelines.push_back({each.at("term").get<core::ha::Term>(), *at});
+Result<Timelines> read(const std::vector<model::HaSwitch>& timelines) {
+    Timelines all;
+    for (const model::HaSwitch& each : timelines) {
+        HD_TRY(const Lsn at, parse_lsn(each.at));
+        all.push_back({each.term, at});
     }
-    return timelines;
+    return all;
 }
 
-Record record_from(const Json& json) {
-    Record record{.term = json.at("term").get<core::ha::Term>(),
-                  .primary = member_from(json.at("primary")),
-                  .sync_set = members_from(json.at("sync_set")),
-                  .timelines = timelines_from(json.at("timelines")),
-                  .wants_standby = json.at("wants_standby").get<bool>()};
-    if (json.contains("successor")) record.successor = member_from(json.at("successor"));
-    return record;
+model::HaRecord written(const Record& record) {
+    model::HaRecord all{.term = record.term,
+                        .primary = written(record.primary),
+                        .sync_set = written(record.sync_set),
+                        .timelines = written(record.timelines),
+                        .wants_standby = record.wants_standby};
+    if (record.successor) all.successor = written(*record.successor);
+    return all;
 }
 
-template <typename Read>
-auto parse(std::string_view text, std::string_view what, Read read)
-    -> Result<decltype(read(std::declval<const Json&>()))> {
-    try {
-        return read(Json::parse(text));
-    } catch (const Json::exception& problem) {
-        return Error{ErrorCode::corrupt, fmt::format("{} cannot be read: {}", what, problem.what())};
-    }
+Result<Record> read(const model::HaRecord& record) {
+    if (record.term < 1 || record.primary.node.empty())
+        return Error{ErrorCode::corrupt, "the record of a server says nothing"};
+    HD_TRY(Timelines timelines, read(record.timelines));
+    Record all{.term = record.term,
+               .primary = read(record.primary),
+               .sync_set = read(record.sync_set),
+               .timelines = std::move(timelines),
+               .wants_standby = record.wants_standby};
+    if (record.successor) all.successor = read(*record.successor);
+    return all;
 }
 
 }  // namespace
 
-std::string to_text(const Record& record) { return to_json(record).dump(); }
+std::string to_text(const Record& record) { return model::to_json(written(record)); }
 
 Result<Record> record_from_text(std::string_view text) {
-    return parse(text, "the record of a server", record_from);
+    HD_TRY(const auto record, model::from_json<model::HaRecord>(text));
+    return read(record);
 }
 
 std::string to_text(const MemberState& state) {
-    Json json{{"directory", state.directory},
-              {"timelines", to_json(state.timelines)},
-              {"was_primary", state.was_primary},
-              {"promoting", state.promoting},
-              {"promoting_from", state.promoting_from},
-              {"known_revision", state.known_revision},
-              {"doubt_base", state.doubt_base},
-              {"doubt_names", to_json(state.doubt_names)}};
-    if (state.known) json["known"] = to_json(*state.known);
-    return json.dump();
+    model::HaMemberState all{.directory = state.directory,
+                             .timelines = written(state.timelines),
+                             .was_primary = state.was_primary,
+                             .promoting = state.promoting,
+                             .promoting_from = state.promoting_from,
+                             .known_revision = state.known_revision,
+                             .doubt_base = state.doubt_base,
+                             .doubt_names = written(state.doubt_names)};
+    if (state.known) all.known = written(*state.known);
+    return model::to_json(all);
 }
 
 Result<MemberState> member_state_from_text(std::string_view text) {
-    return parse(text, "the state of a member", [](const Json& json) {
-        MemberState state{.directory = json.at("directory").get<std::string>(),
-                          .timelines = timelines_from(json.at("timelines")),
-                          .was_primary = json.at("was_primary").get<bool>(),
-                          .promoting = json.at("promoting").get<core::ha::Term>(),
-                          .promoting_from = json.at("promoting_from").get<std::int64_t>(),
-                          .known_revision = json.at("known_revision").get<std::int64_t>(),
-                          .doubt_base = json.at("doubt_base").get<std::int64_t>(),
-                          .doubt_names = members_from(json.at("doubt_names"))};
-        if (json.contains("known")) state.known = record_from(json.at("known"));
-        return state;
-    });
+    HD_TRY(const auto all, model::from_json<model::HaMemberState>(text));
+    HD_TRY(Timelines timelines, read(all.timelines));
+    MemberState state{.directory = all.directory,
+                      .timelines = std::move(timelines),
+                      .was_primary = all.was_primary,
+                      .promoting = all.promoting,
+                      .promoting_from = all.promoting_from,
+                      .known_revision = all.known_revision,
+                      .doubt_base = all.doubt_base,
+                      .doubt_names = read(all.doubt_names)};
+    if (all.known) {
+        HD_TRY(state.known, read(*all.known));
+    }
+    return state;
 }
 
 std::string to_text(const MemberAddress& address) {
-    return Json{{"host", address.host}, {"port", address.port}}.dump();
+    return model::to_json(model::HaAddress{address.host, address.port});
 }
 
 Result<MemberAddress> member_address_from_text(std::string_view text) {
-    HD_TRY(MemberAddress address, parse(text, "the address of a member", [](const Json& json) {
-               return MemberAddress{json.at("host").get<std::string>(), json.at("port").get<int>()};
-           }));
+    HD_TRY(const auto address, model::from_json<model::HaAddress>(text));
     // It goes into a connection string.
     const bool is_plain =
-        !address.host.empty() && address.host.find_first_not_of("0123456789abcdefABCDEF.:") ==
-                                     std::string::npos;
+        !address.host.empty() &&
+        address.host.find_first_not_of("0123456789abcdefABCDEF.:") == std::string::npos;
     if (!is_plain || address.port < 1 || address.port > 65535)
         return Error{ErrorCode::corrupt, "the address of a member is none"};
-    return address;
+    return MemberAddress{address.host, static_cast<int>(address.port)};
 }
 
 std::string replication_name(const MemberId& member) {
@@ -175,7 +164,8 @@ Result<Lsn> parse_lsn(std::string_view text) {
     Lsn high = 0, low = 0;
     if (slash == std::string_view::npos || !half(text.substr(0, slash), high) ||
         !half(text.substr(slash + 1), low))
-        return Error{ErrorCode::corrupt, fmt::format("'{}' is no WAL position", text.substr(0, 40))};
+        return Error{ErrorCode::corrupt,
+                     fmt::format("'{}' is no WAL position", text.substr(0, 40))};
     return high << 32 | low;
 }
 

@@ -149,7 +149,8 @@ constexpr std::array kRules = {
          Action::cut, "the old primary could still be acknowledged through the stream"},
     Rule{"L8", lead, [](const View& v) { return is_standby(v) && leads(v); }, Action::promote,
          "no other member can be acknowledged any more"},
-    Rule{"L9", lead, [](const View& v) {
+    Rule{"L9", lead,
+         [](const View& v) {
              return is_primary(v) && leads(v) && !is_within(v.record->sync_set, v.told);
          },
          Action::set_sync, "commits must wait for every member of the sync_set"},
