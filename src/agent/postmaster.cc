@@ -271,7 +271,11 @@ Status Postmaster::end_leftovers(int first_signal) {
             os::reap({pid});
         }
         std::this_thread::sleep_for(kKillPoll);
-        if (is_proved_stopped()) return ok_status();
+        if (is_proved_stopped()) {
+            // One that died just now. PostgreSQL would take its pid in a lock file for a live one.
+            if (id_) os::reap({static_cast<pid_t>(id_->pid)});
+            return ok_status();
+        }
         signal = SIGKILL;
     }
     return Error{ErrorCode::conflict,

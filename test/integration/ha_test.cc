@@ -428,6 +428,20 @@ TEST_F(HaTest, a_postgresql_that_hangs_is_ended_and_followed) {
     fmt::print("longest time without a commit: {} ms\n", writer.longest_gap() / 1ms);
 }
 
+TEST_F(HaTest, a_hang_in_the_middle_of_a_planned_failover_ends_it_the_hard_way) {
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    const pid_t postmaster = a_.postmaster();
+    ASSERT_GT(postmaster, 1);
+    ASSERT_EQ(kill(postmaster, SIGSTOP), 0);
+    ask_for_switchover(b_);
+    wait_for([&] { return b_.serves_in == 2; }, "the standby took over");
+    wait_until_safe(b_);
+    EXPECT_EQ(missing(b_, writer.stop()), 0);
+}
+
 TEST_F(HaTest, a_lost_standby_holds_commits_up_for_its_patience_only) {
     begin(b_);
     wait_until_safe(a_);

@@ -115,6 +115,8 @@ void HaMember::wait(std::stop_token stop, Duration pause) {
 Duration HaMember::look_and_act() {
     // Before the record is read: a renewal counts only while the record is still ours behind it.
     const auto renewed = lease_.renewed();
+    if (!began_at_) began_at_ = clock_.now();
+    if (!renewed && clock_.now() - *began_at_ < kFirstLeaseMax) return kActionPause;
     const bool answers = read_record();
     if (answers && renewed && state_.known && state_.known->primary == self())
         lease_until_ = std::max(lease_until_, *renewed + LeaseKeeper::kLease);
@@ -241,6 +243,13 @@ void HaMember::look_at_postgres() {
         silent_looks_ = 0;
     }
     if (!facts_.receives) cut_since_.reset();
+    if (facts_.postgres == Postgres::stopped) {
+        stopping_since_.reset();
+        const Status marked = postgres_.mark_standby();
+        if (!marked.ok())
+            log::warn("a stopped directory cannot be marked",
+                      {{"server", options_.server}, {"reason", marked.error().describe()}});
+    }
     if (state_.promoting != 0) finish_promotion();
     if (facts_.postgres == Postgres::primary && facts_.answers) {
         look_at_links();
@@ -353,7 +362,7 @@ core::ha::View HaMember::make_view(bool store_answers) {
         view.record->sync_set.insert(state_.doubt_names.begin(), state_.doubt_names.end());
     view.lease_holds = now < lease_until_;
     view.postgres = facts_.postgres;
-    view.is_hung = silent_looks_ >= kHangLooks && now - answered_at_ > kHang;
+    view.is_hung = !stopping_since_ && silent_looks_ >= kHangLooks && now - answered_at_ > kHang;
     view.own_term = state_.timelines.empty() ? 0 : state_.timelines.back().term;
     view.receives = facts_.receives;
     view.follows = follows_;
@@ -451,8 +460,7 @@ Result<bool> HaMember::carry_out(const Decision& decision) {
             HD_CHECK(postgres_.stop_now());
             return true;
         case Action::stop_clean:
-            HD_CHECK(postgres_.stop_clean());
-            return true;
+            return stop_clean();
         case Action::start_primary:
             return start_primary(decision.names);
         case Action::start_standby:
@@ -617,6 +625,18 @@ Result<bool> HaMember::promote() {
     HD_CHECK(postgres_.configure(settings()));
     promoted_at_ = clock_.now();
     HD_CHECK(postgres_.promote());
+    return true;
+}
+
+Result<bool> HaMember::stop_clean() {
+    const Instant now = clock_.now();
+    if (!stopping_since_) {
+        stopping_since_ = now;
+        HD_CHECK(postgres_.begin_clean_stop());
+        return true;
+    }
+    if (now - *stopping_since_ < kCleanStopMax) return false;
+    HD_CHECK(postgres_.stop_now());
     return true;
 }
 

@@ -41,6 +41,11 @@ class HaMember {
     static constexpr Duration kStandbyPatience = std::chrono::milliseconds(1500);
     /// A receiver that does not end by itself is ended after this.
     static constexpr Duration kReceiverMax = std::chrono::milliseconds(50);
+    /// A clean stop that takes longer is none: the standby has what was acknowledged anyway.
+    static constexpr Duration kCleanStopMax = std::chrono::seconds(5);
+    /// A new agent decides nothing before its lease could be renewed, but no longer than this: a
+    /// primary that runs well must not be ended because its agent was started anew.
+    static constexpr Duration kFirstLeaseMax = std::chrono::seconds(1);
     /// After an action failed.
     static constexpr Duration kRetryPauseMin = std::chrono::milliseconds(20);
     static constexpr Duration kRetryPauseMax = std::chrono::seconds(5);
@@ -120,6 +125,7 @@ class HaMember {
     Result<bool> follow();
     Result<bool> cut();
     Result<bool> promote();
+    Result<bool> stop_clean();
     Result<bool> set_sync(const core::ha::Members& names);
     Result<bool> begin_copy();
     Status check_start();
@@ -148,6 +154,7 @@ class HaMember {
     MemberPostgres::Facts facts_;
     std::map<std::string, Rival> rivals_;
     Instant lease_until_{};
+    std::optional<Instant> began_at_;
     std::map<core::ha::MemberId, Link> links_;
     core::ha::Lsn flushed_before_ = 0;
     std::optional<core::ha::Lsn> recovered_to_;  ///< of the run that was last seen as primary
@@ -157,6 +164,7 @@ class HaMember {
     Instant answered_at_{};  ///< the last look that PostgreSQL answered
     int silent_looks_ = 0;   ///< since then, in the same run
     std::optional<Instant> cut_since_;
+    std::optional<Instant> stopping_since_;  ///< cleanly
     std::optional<core::ha::MemberId> follows_;
     std::optional<core::ha::Members> told_;       ///< whom PostgreSQL was told to wait for
     std::optional<core::ha::Members> waits_for_;  ///< at least, and that is proved

@@ -212,14 +212,12 @@ Status MemberPostgres::end_receiver(int pid) {
 
 Status MemberPostgres::stop_now() {
     session_.reset();
-    HD_CHECK(postmaster_.kill());
-    return os::exists(paths().data() + "/PG_VERSION") ? mark_standby() : ok_status();
+    return postmaster_.kill();
 }
 
-Status MemberPostgres::stop_clean() {
+Status MemberPostgres::begin_clean_stop() {
     session_.reset();
-    HD_CHECK(postmaster_.stop());
-    return mark_standby();
+    return postmaster_.signal(SIGINT);
 }
 
 Result<Lsn> MemberPostgres::prove_wait() const {

@@ -38,7 +38,6 @@ std::string ha_conf(const HaSettings& settings);
 class MemberPostgres {
   public:
     static constexpr Duration kLookMax = std::chrono::milliseconds(250);
-    static constexpr Duration kCleanStopMax = std::chrono::seconds(30);
     static constexpr Duration kCloneMax = std::chrono::hours(48);
     static constexpr Duration kCheckpointMax = std::chrono::minutes(30);
 
@@ -81,9 +80,12 @@ class MemberPostgres {
     Status promote();
     Status end_receiver(int pid);
     Status stop_now();
-    /// With everything sent to the standbys; stop_now() when it takes longer than kCleanStopMax.
-    /// The directory has a standby.signal afterwards (RULES HA 17).
-    Status stop_clean();
+    /// Asks for a stop with a last checkpoint, and with everything sent to the standbys. That takes
+    /// as long as it takes (RULES HA 19); look() tells when it is over.
+    Status begin_clean_stop();
+    /// Every directory that does not run is one of a standby: whoever starts it by mistake gets no
+    /// second primary (RULES HA 17).
+    Status mark_standby();
 
     /// From this moment on the configuration that is loaded is in force for every commit: waits for
     /// a checkpoint (RULES HA 4), then tells where the WAL ends. Opens a session of its own; may be
@@ -107,7 +109,6 @@ class MemberPostgres {
 
   private:
     Status write_conf(const HaSettings& settings);
-    Status mark_standby();
     bool ask(Facts& facts);
     bool is_stopped_by_signal() const;
     std::optional<os::Owner> data_owner() const;

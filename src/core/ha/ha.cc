@@ -81,9 +81,10 @@ const Peer* new_standby(const View& v) {
     return nullptr;
 }
 
-/// Others than those of the sync_set, and nobody who is about to join it.
-bool waits_for_strangers(const View& v) {
-    return growing(v) == nullptr && !is_within(v.told, v.record->sync_set);
+/// For others than those of the sync_set, while nobody is about to join it.
+bool waits_for_others(const View& v) {
+    const bool has_all = is_within(v.record->sync_set, v.told);
+    return !has_all || (growing(v) == nullptr && v.told.size() > v.record->sync_set.size());
 }
 
 /// Every commit that is not on it waits for it.
@@ -149,17 +150,12 @@ constexpr std::array kRules = {
          Action::cut, "the old primary could still be acknowledged through the stream"},
     Rule{"L8", lead, [](const View& v) { return is_standby(v) && leads(v); }, Action::promote,
          "no other member can be acknowledged any more"},
-    Rule{"L9", lead,
-         [](const View& v) {
-             return is_primary(v) && leads(v) && !is_within(v.record->sync_set, v.told);
-         },
-         Action::set_sync, "commits must wait for every member of the sync_set"},
     Rule{"L10", lead, [](const View& v) { return may_change(v) && !v.record->is_noted(); },
          Action::note_timeline, "a former primary must learn where this timeline began", true},
     Rule{"L11", lead, [](const View& v) { return may_change(v) && lost_standby(v).has_value(); },
          Action::shrink, "a standby is lost, and commits wait for it"},
-    Rule{"L12", lead, [](const View& v) { return may_change(v) && waits_for_strangers(v); },
-         Action::set_sync, "the store says that commits need not wait for it any more"},
+    Rule{"L12", lead, [](const View& v) { return may_change(v) && waits_for_others(v); },
+         Action::set_sync, "commits wait for others than the store says"},
     Rule{"L13", lead,
          [](const View& v) {
              return may_change(v) && growing(v) != nullptr && !may_grow(v, *growing(v));
@@ -221,7 +217,7 @@ constexpr std::array kRules = {
 
 Members names_for(const View& v) {
     Members names = v.record->sync_set;
-    if (waits_for_strangers(v)) return names;
+    if (waits_for_others(v)) return names;
     names.insert(v.told.begin(), v.told.end());
     if (const Peer* joining = may_change(v) ? new_standby(v) : nullptr) names.insert(joining->id);
     return names;
