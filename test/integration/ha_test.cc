@@ -18,6 +18,7 @@
 
 #include "agent/config/extension_files.h"
 #include "agent/config/render.h"
+#include "agent/ha/fence.h"
 #include "agent/ha/ha_member.h"
 #include "agent/machine.h"
 #include "agent/prepared.h"
@@ -77,7 +78,7 @@ class HaTest : public testing::Test {
         ASSERT_NE(mkdtemp(name), nullptr);
         ASSERT_EQ(chmod(name, 0711), 0);
         home_ = name;
-        for (const char* each : {"agent", "gateway", "run"})
+        for (const char* each : {"agent/instances", "gateway", "run"})
             ASSERT_TRUE(os::make_folders(home_ + "/" + each, 0711).ok());
         MachineOptions options;
         options.layout.home = home_;
@@ -139,7 +140,8 @@ class HaTest : public testing::Test {
         const InstalledEngine& engine = machine_->engines().back();
         node.name = name;
         node.port = free_port() + index;
-        node.paths = {home_ + "/" + run_ + name, home_ + "/s" + run_.substr(0, 4) + name};
+        node.paths = {home_ + "/agent/instances/" + run_ + name,
+                      home_ + "/s" + run_.substr(0, 4) + name};
         if (index == 0) {
             ASSERT_TRUE(pool_->claim(engine, node.paths.folder).ok());
         } else {
@@ -164,6 +166,7 @@ class HaTest : public testing::Test {
                          .pass_file = node.paths.folder + "/replica.pass",
                          .config_owner = config_owner},
             .state_path = node.paths.folder + "/ha.json",
+            .fence_path = node.paths.folder + "/" + FenceFile::kName,
             .is_founder = index == 0};
         const std::string& pass_file = node.options.postgres.pass_file;
         const std::string line = fmt::format("*:*:*:{}:{}\n", kReplicationRole, kReplicaPassword);
@@ -440,6 +443,36 @@ TEST_F(HaTest, a_hang_in_the_middle_of_a_planned_failover_ends_it_the_hard_way) 
     wait_for([&] { return b_.serves_in == 2; }, "the standby took over");
     wait_until_safe(b_);
     EXPECT_EQ(missing(b_, writer.stop()), 0);
+}
+
+/// Nobody is there to end it but the fence, and nobody may read it when another one is written.
+TEST_F(HaTest, the_primary_of_a_dead_agent_is_ended_before_a_standby_takes_over) {
+    begin(b_);
+    wait_until_safe(a_);
+    Fence fence(home_ + "/agent/instances", clock_);
+    EXPECT_EQ(fence.look(), 0);
+    const std::jthread fencing([&](std::stop_token stop) { fence.run(std::move(stop)); });
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    a_.member_thread = {};
+    a_.lease_thread = {};
+    wait_for([&] { return b_.member->view().postgres == Postgres::primary; }, "a promotion");
+    EXPECT_FALSE(a_.connect().ok());
+    const int before = writer.count();
+    wait_for([&] { return writer.count() > before + 50; }, "commits after the failover");
+    EXPECT_EQ(missing(b_, writer.stop()), 0);
+    end(a_);
+    begin(a_);
+    wait_until_safe(b_);
+}
+
+/// With no standby that could take over there is nothing to fear from it.
+TEST_F(HaTest, the_primary_of_a_dead_agent_goes_on_alone) {
+    Fence fence(home_ + "/agent/instances", clock_);
+    end(a_);
+    poll(nullptr, 0, 1500);
+    EXPECT_EQ(fence.look(), 0);
+    EXPECT_TRUE(a_.connect().ok());
 }
 
 TEST_F(HaTest, a_lost_standby_holds_commits_up_for_its_patience_only) {

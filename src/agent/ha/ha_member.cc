@@ -68,6 +68,7 @@ MemberId HaMember::self() const { return {lease_.node(), state_.directory}; }
 // What is on disk
 
 Status HaMember::load() {
+    HD_TRY(fence_, FenceFile::open(options_.fence_path));
     const auto text = os::read_file(options_.state_path, kStateBytesMax);
     if (text.ok()) {
         HD_TRY(state_, member_state_from_text(*text));
@@ -134,6 +135,7 @@ Duration HaMember::look_and_act() {
         last_rule_ = decision.rule->id;
     }
     publish(view);
+    set_fence();
     const Status started = check_start();
     const auto done = started.ok() ? carry_out(decision) : Result<bool>(started.error());
     if (done.ok()) {
@@ -443,6 +445,19 @@ void HaMember::publish(const core::ha::View& seen) {
     if (is_news && changed_) changed_(next);
 }
 
+/// What the fence has to know before anything else can happen. `added` may join the sync_set.
+void HaMember::set_fence(const Members& added) {
+    const bool leads = state_.known && state_.known->primary == self();
+    const bool is_alone =
+        leads && state_.known->sync_set.empty() && state_.doubt_names.empty() && added.empty();
+    const bool may_be_followed = leads && !is_alone;
+    const bool is_deposed = state_.known && !leads && facts_.postgres == Postgres::primary;
+    if (may_be_followed || is_deposed)
+        fence_->set(lease_until_);
+    else
+        fence_->set(std::nullopt);
+}
+
 // ---------------------------------------------------------------------------------------------
 // Acting
 
@@ -527,6 +542,7 @@ Result<bool> HaMember::change(Record wanted, const Members& adds,
     state_.doubt_base = state_.known_revision;
     state_.doubt_names = adds;
     HD_CHECK(save());
+    set_fence(adds);
     const auto revision =
         records_.replace(options_.server, state_.known_revision, to_text(wanted), silent);
     if (!revision.ok() && revision.error().code == ErrorCode::timeout) return revision.error();

@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "agent/ha/fence.h"
 #include "agent/ha/lease_keeper.h"
 #include "agent/ha/member_postgres.h"
 #include "agent/ha/member_state.h"
@@ -55,6 +56,7 @@ class HaMember {
         MemberAddress address;
         MemberPostgres::Options postgres;
         std::string state_path;
+        std::string fence_path;
         /// This one makes the record if there is none: its directory is the server's first.
         bool is_founder = false;
     };
@@ -116,6 +118,7 @@ class HaMember {
     core::ha::Peer peer(const core::ha::MemberId& id) const;
     core::ha::Members known_members() const;
     void publish(const core::ha::View& view);
+    void set_fence(const core::ha::Members& added = {});
 
     // True if something was done, so that it is worth while to look again at once.
     Result<bool> carry_out(const core::ha::Decision& decision);
@@ -149,6 +152,7 @@ class HaMember {
     const std::function<void(const View&)> changed_;
 
     MemberPostgres postgres_;
+    std::optional<FenceFile> fence_;
     MemberState state_;
     MemberState saved_;
     MemberPostgres::Facts facts_;
