@@ -91,6 +91,9 @@ bool Postmaster::adopt() {
     if (!handle.ok()) return false;
     // Looked at after the handle is ours: what we see is what we hold.
     const auto facts = os::process_facts(static_cast<pid_t>(*pid));
+    // A dead child that nobody has collected keeps PostgreSQL from starting: its pid is in a lock
+    // file and counts as a live one.
+    if (facts && facts->zombie) os::reap({static_cast<pid_t>(*pid)});
     if (!facts || facts->zombie || facts->folder != options_.paths.data()) return false;
     if (std::filesystem::path(facts->executable).filename().string().rfind("postgres", 0) != 0) {
         return false;
