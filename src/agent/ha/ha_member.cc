@@ -297,18 +297,22 @@ void HaMember::look_at_links() {
         primary_run_ = facts_.run;
         links_.clear();
         recovered_to_ = facts_.end;
-        flushed_before_ = facts_.flushed;
-        told_.reset();
+            told_.reset();
         waits_for_.reset();
     }
     for (const MemberPostgres::Sender& each : facts_.senders) {
         const auto [found, is_new] = links_.try_emplace(each.id);
         Link& link = found->second;
-        if (is_new || each.flushed >= flushed_before_) link.kept_up = now;
+        if (is_new) link.kept_up = now;
+        // Against what there was a while ago: one that is always a little behind keeps up too.
+        if (is_new || each.flushed >= link.target) {
+            if (!is_new) link.kept_up = link.target_at;
+            link.target = facts_.flushed;
+            link.target_at = now;
+        }
         link.flushed = std::max(link.flushed, each.flushed);
         link.is_waited_for = each.is_waited_for;
     }
-    flushed_before_ = facts_.flushed;
     if (!told_) told_ = members_of(facts_.sync_names);
 }
 

@@ -93,7 +93,10 @@ class HaMember {
     struct Link {
         core::ha::Lsn flushed = 0;
         bool is_waited_for = false;
-        Instant kept_up{};  ///< when it last had what the primary had flushed at the look before
+        /// It has all that the primary had then: how far behind it is, in time.
+        Instant kept_up{};
+        core::ha::Lsn target = 0;  ///< what the primary had at target_at
+        Instant target_at{};
     };
     struct Proof {
         PostmasterId run;
@@ -160,7 +163,6 @@ class HaMember {
     Instant lease_until_{};
     std::optional<Instant> began_at_;
     std::map<core::ha::MemberId, Link> links_;
-    core::ha::Lsn flushed_before_ = 0;
     std::optional<core::ha::Lsn> recovered_to_;  ///< of the run that was last seen as primary
     PostmasterId primary_run_;
     core::ha::Postgres role_ = core::ha::Postgres::absent;  ///< when it last answered
