@@ -98,7 +98,7 @@ void HaMember::run(std::stop_token stop) {
         const Duration pause = look_and_act();
         wait(stop, pause);
     }
-    // A copy ends with the thread that makes it; what is half done is begun anew.
+    // A copy is broken off; what is half done is begun anew.
     prover_ = {};
     copier_ = {};
 }
@@ -297,7 +297,7 @@ void HaMember::look_at_links() {
         primary_run_ = facts_.run;
         links_.clear();
         recovered_to_ = facts_.end;
-            told_.reset();
+        told_.reset();
         waits_for_.reset();
     }
     for (const MemberPostgres::Sender& each : facts_.senders) {
@@ -686,8 +686,8 @@ Result<bool> HaMember::begin_copy() {
     is_copying_ = true;
     log::info("copying the primary",
               {{"server", options_.server}, {"node", lease_.node()}, {"primary", from->id.node}});
-    copier_ = std::jthread([this, address = from->address] {
-        const Status copied = postgres_.clone(address);
+    copier_ = std::jthread([this, address = from->address](std::stop_token stop) {
+        const Status copied = postgres_.clone(address, std::move(stop));
         const std::lock_guard lock(mutex_);
         copied_ = copied;
         wake();

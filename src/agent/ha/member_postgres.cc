@@ -227,7 +227,7 @@ Result<Lsn> MemberPostgres::prove_wait() const {
     return parse_lsn(rows.at(0, 0));
 }
 
-Status MemberPostgres::clone(const MemberAddress& from) const {
+Status MemberPostgres::clone(const MemberAddress& from, std::stop_token stop) const {
     const std::string& folder = paths().folder;
     const std::string fresh = folder + std::string(kNewData);
     HD_CHECK(os::remove_tree(fresh));
@@ -239,7 +239,8 @@ Status MemberPostgres::clone(const MemberAddress& from) const {
                                   "--wal-method=stream", "--checkpoint=fast", "--no-password"},
                     .folder = folder,
                     .user = options_.postmaster.user,
-                    .timeout = kCloneMax}));
+                    .timeout = kCloneMax,
+                    .stop = std::move(stop)}));
     if (!copied.succeeded())
         return Error{ErrorCode::postgres, "copying the primary failed: " + copied.describe()};
     const std::string old = folder + std::string(kOldData);

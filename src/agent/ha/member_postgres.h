@@ -94,7 +94,7 @@ class MemberPostgres {
 
     /// Replaces the directory by a copy of another member's; the old one is kept as "data.old".
     /// REQUIRES: stopped. May be called beside look(), which must not see a directory meanwhile.
-    Status clone(const MemberAddress& from) const;
+    Status clone(const MemberAddress& from, std::stop_token stop) const;
 
     /// The newest timeline that the directory knows of, and where it left the one before; zeros if
     /// there is but one.
