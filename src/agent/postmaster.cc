@@ -91,6 +91,9 @@ bool Postmaster::adopt() {
     if (!handle.ok()) return false;
     // Looked at after the handle is ours: what we see is what we hold.
     const auto facts = os::process_facts(static_cast<pid_t>(*pid));
+    // A dead child that nobody has collected keeps PostgreSQL from starting: its pid is in a lock
+    // file and counts as a live one.
+    if (facts && facts->zombie) os::reap({static_cast<pid_t>(*pid)});
     if (!facts || facts->zombie || facts->folder != options_.paths.data()) return false;
     if (std::filesystem::path(facts->executable).filename().string().rfind("postgres", 0) != 0) {
         return false;
@@ -164,8 +167,14 @@ void Postmaster::remove_shared_memory() const {
 }
 
 Status Postmaster::start() {
-    if (is_running()) return wait_ready();
-    HD_CHECK(end_leftovers());
+    HD_CHECK(launch());
+    return wait_ready();
+}
+
+Status Postmaster::launch() {
+    if (is_running()) return ok_status();
+    // Children of a dead postmaster end by themselves; they get a moment to do so.
+    HD_CHECK(end_leftovers(SIGQUIT));
     HD_TRY(const auto lock, os::FileLock::try_lock(options_.paths.lock()));
     const os::Daemon daemon{
         .arguments = {options_.program, "-D", options_.paths.data(), "-c",
@@ -187,7 +196,7 @@ Status Postmaster::start() {
     const auto facts = os::process_facts(pid);
     process_ = std::move(*handle);
     id_ = PostmasterId{pid, facts ? static_cast<std::int64_t>(facts->start_ticks) : 0};
-    return wait_ready();
+    return ok_status();
 }
 
 Status Postmaster::wait_ready() {
@@ -207,7 +216,6 @@ Status Postmaster::wait_ready() {
     }
 }
 
-/// The last words of a PostgreSQL that gave up before its logger ran.
 std::string Postmaster::log_tail() const {
     auto text = os::read_file(options_.paths.start_log());
     if (!text.ok()) return "it left no message";
@@ -235,20 +243,30 @@ Status Postmaster::stop() {
         }
     }
     if (id_) os::reap({static_cast<pid_t>(id_->pid)});
-    HD_CHECK(end_leftovers());
+    HD_CHECK(end_leftovers(SIGQUIT));
+    process_.reset();
+    id_.reset();
+    return ok_status();
+}
+
+Status Postmaster::kill() {
+    if (is_running()) {
+        (void)process_->signal(SIGKILL);
+        (void)process_->wait_exit(kKillMax);
+    }
+    HD_CHECK(end_leftovers(SIGKILL));
     process_.reset();
     id_.reset();
     return ok_status();
 }
 
 /// After a postmaster was killed its children may live on; a new one must not meet them.
-Status Postmaster::end_leftovers() {
+Status Postmaster::end_leftovers(int first_signal) {
     // A dead child that nobody has collected still counts as a process for PostgreSQL.
     if (id_ && !is_running()) os::reap({static_cast<pid_t>(id_->pid)});
     if (is_proved_stopped()) return ok_status();
     const Instant deadline = clock_.now() + kKillMax;
-    // Children of a dead postmaster end by themselves; they get a moment to do so.
-    int signal = SIGQUIT;
+    int signal = first_signal;
     while (clock_.now() < deadline) {
         for (const pid_t pid : leftovers()) {
             const auto handle = os::ProcessHandle::open(pid);
@@ -256,7 +274,11 @@ Status Postmaster::end_leftovers() {
             os::reap({pid});
         }
         std::this_thread::sleep_for(kKillPoll);
-        if (is_proved_stopped()) return ok_status();
+        if (is_proved_stopped()) {
+            // One that died just now. PostgreSQL would take its pid in a lock file for a live one.
+            if (id_) os::reap({static_cast<pid_t>(id_->pid)});
+            return ok_status();
+        }
         signal = SIGKILL;
     }
     return Error{ErrorCode::conflict,
@@ -264,9 +286,11 @@ Status Postmaster::end_leftovers() {
                  "look for processes in state D: the storage may hang"};
 }
 
-Status Postmaster::reload() {
+Status Postmaster::reload() { return signal(SIGHUP); }
+
+Status Postmaster::signal(int number) const {
     if (!process_) return Error{ErrorCode::invalid_state, "PostgreSQL is not running"};
-    return process_->signal(SIGHUP);
+    return process_->signal(number);
 }
 
 Result<pg::Connection> Postmaster::connect(const std::string& database, int port) const {

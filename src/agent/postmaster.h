@@ -48,14 +48,21 @@ class Postmaster {
     /// Errors: `conflict` if processes of this directory still live; `postgres` with the end of its
     /// log if it gave up; `timeout` if it is still at it.
     Status start();
+    /// The same without waiting: is_ready() tells. Fine if it runs already.
+    Status launch();
+    /// Ends it with SIGKILL; ok only when it is proved that nothing of it is left.
+    Status kill();
     /// Ends it, the hard way if need be; ok only when it is proved that nothing of it is left.
     Status stop();
     Status reload();
+    Status signal(int number) const;
     bool is_running() const;
     bool is_ready() const;  ///< running, and past its recovery
     std::optional<PostmasterId> id() const { return id_; }
     /// Readable when the postmaster has ended; -1: none.
     int watch_fd() const { return process_ ? process_->fd().get() : -1; }
+    /// The last words of a PostgreSQL that gave up before its logger ran.
+    std::string log_tail() const;
     /// Frees the shared memory a killed postmaster left behind. REQUIRES: proved stopped.
     void remove_shared_memory() const;
     /// A session of the superuser through the unix socket.
@@ -66,10 +73,9 @@ class Postmaster {
 
   private:
     Status wait_ready();
-    Status end_leftovers();
+    Status end_leftovers(int first_signal);
     bool is_proved_stopped() const;
     std::vector<pid_t> leftovers() const;
-    std::string log_tail() const;
 
     Options options_;
     const Clock& clock_;

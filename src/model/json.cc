@@ -417,6 +417,42 @@ void fields(V& visit, GatewayServerStats& record) {
     HD_F(refused);
 }
 template <typename V>
+void fields(V& visit, HaMemberId& record) {
+    HD_F(node);
+    HD_F(directory);
+}
+template <typename V>
+void fields(V& visit, HaSwitch& record) {
+    HD_F(term);
+    HD_F(at);
+}
+template <typename V>
+void fields(V& visit, HaRecord& record) {
+    HD_F(term);
+    HD_F(primary);
+    HD_F(sync_set);
+    HD_F(timelines);
+    HD_F(successor);
+    HD_F(wants_standby);
+}
+template <typename V>
+void fields(V& visit, HaAddress& record) {
+    HD_F(host);
+    HD_F(port);
+}
+template <typename V>
+void fields(V& visit, HaMemberState& record) {
+    HD_F(directory);
+    HD_F(timelines);
+    HD_F(was_primary);
+    HD_F(promoting);
+    HD_F(promoting_from);
+    HD_F(known);
+    HD_F(known_revision);
+    HD_F(doubt_base);
+    HD_F(doubt_names);
+}
+template <typename V>
 void fields(V& visit, GatewayStats& record) {
     HD_F(pid);
     HD_F(upgrades);
@@ -765,6 +801,9 @@ HD_RECORD(Route)
 HD_RECORD(RouteTable)
 HD_RECORD(GatewayStatus)
 HD_RECORD(GatewayStats)
+HD_RECORD(HaRecord)
+HD_RECORD(HaAddress)
+HD_RECORD(HaMemberState)
 HD_RECORD(GatewaySession)
 
 }  // namespace howdah::model

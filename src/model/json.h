@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "model/access.h"
+#include "model/ha.h"
 #include "model/records.h"
 
 /// Records to JSON text and back. Field names are the members' names (snake_case); fields with an
@@ -15,7 +16,7 @@ namespace howdah::model {
 
 inline constexpr int kJsonDepthMax = 32;
 
-/// Defined for every struct of records.h and access.h that is kept or sent by itself.
+/// Defined for every struct of records.h, access.h and ha.h that is kept or sent by itself.
 template <typename Record>
 std::string to_json(const Record& record);
 template <typename Record>

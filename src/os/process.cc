@@ -32,6 +32,9 @@ extern "C" {
 namespace howdah::os {
 namespace {
 
+/// How soon a command that is to be broken off is.
+constexpr Duration kStopLook = std::chrono::milliseconds(100);
+
 std::string error_text(int number) {
     std::array<char, 128> buffer{};
     return strerror_r(number, buffer.data(), buffer.size());
@@ -246,6 +249,7 @@ std::string Finished::describe() const {
     if (const std::size_t line = last.find_last_of('\n'); line != std::string_view::npos)
         last = last.substr(line + 1);
     const std::string how = timed_out     ? "it took too long"
+                            : stopped     ? "it was broken off"
                             : signal != 0 ? fmt::format("signal {}", signal)
                                           : fmt::format("exit code {}", exit_code);
     return last.empty() ? how : fmt::format("{}: {}", how, last.substr(0, 1024));
@@ -283,14 +287,17 @@ Result<Finished> run(const Command& command) {
     error_output.write.reset();
     input.read.reset();
     const Fd process(pidfd_open(pid, 0));
-    while (!conversation.step(process, milliseconds_until(end, clock.now()))) {
-        if (clock.now() < end) continue;
-        finished.timed_out = true;
-        break;
+    for (;;) {
+        const Instant now = clock.now();
+        const Instant next = command.stop.stop_possible() ? std::min(end, now + kStopLook) : end;
+        if (conversation.step(process, milliseconds_until(next, now))) break;
+        finished.stopped = command.stop.stop_requested();
+        finished.timed_out = !finished.stopped && clock.now() >= end;
+        if (finished.stopped || finished.timed_out) break;
     }
     // The group and not only the child: what it left behind must not go on.
     kill(-pid, SIGKILL);
-    if (finished.timed_out) kill(pid, SIGKILL);
+    if (finished.timed_out || finished.stopped) kill(pid, SIGKILL);
     int status = 0;
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR) continue;
     set_result(status, &finished);

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -31,15 +32,17 @@ struct Command {
     Duration timeout = std::chrono::seconds(60);  ///< then the process group is killed
     std::optional<int> nice;
     std::size_t output_bytes_max = 1 << 20;  ///< of each stream; the rest is dropped
+    std::stop_token stop = {};  ///< when asked to stop, the process group is killed within 0.1 s
 };
 
 struct Finished {
     int exit_code = -1;  ///< -1 when a signal ended it
     int signal = 0;
     bool timed_out = false;
+    bool stopped = false;  ///< by Command::stop
     std::string output;
     std::string error_output;
-    bool succeeded() const { return exit_code == 0 && !timed_out; }
+    bool succeeded() const { return exit_code == 0 && !timed_out && !stopped; }
     std::string describe() const;  ///< "exit code 2: last line of error output"
 };
 

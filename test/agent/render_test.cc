@@ -326,5 +326,21 @@ TEST(database_sql, quotes_everything) {
     EXPECT_EQ(drop_database_sql("a\"b"), "DROP DATABASE IF EXISTS \"a\"\"b\" WITH (FORCE);");
 }
 
+TEST(hba, standbys_stream_from_the_members_addresses_alone) {
+    const model::InstanceSpec instance = spec();
+    EXPECT_EQ(pg_hba_conf(input(instance)).find("hostssl replication"), std::string::npos);
+    EXPECT_EQ(postgresql_conf(input(instance)).find("include"), std::string::npos);
+    RenderInput with_members = input(instance);
+    with_members.member_addresses = {"10.0.0.1", "10.0.0.2"};
+    const std::string hba = pg_hba_conf(with_members);
+    const std::size_t first =
+        hba.find("hostssl replication          \"howdah_replica\" 10.0.0.1/32  scram-sha-256\n");
+    ASSERT_NE(first, std::string::npos) << hba;
+    EXPECT_NE(hba.find("\"howdah_replica\" 10.0.0.2/32"), std::string::npos);
+    EXPECT_LT(first, hba.find("host    replication          all        all      reject\n"));
+    EXPECT_TRUE(postgresql_conf(with_members).ends_with("\ninclude 'ha.conf'\n"))
+        << "what the rules decide wins";
+}
+
 }  // namespace
 }  // namespace howdah::agent

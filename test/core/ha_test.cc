@@ -32,6 +32,7 @@ class Views {
         view.postgres = static_cast<Postgres>(number(5));
         view.is_hung = one_in(4);
         view.own_term = 3 + number(3);
+        view.told = members();
         if (!one_in(4)) view.waits_for = members();
         view.receives = coin();
         if (coin()) view.follows = coin() ? kOther : kThird;
@@ -131,7 +132,9 @@ TEST(ha, every_view_has_an_answer_that_keeps_the_promises_and_every_rule_is_reac
         check_promises(view, decision);
         if (may_serve(view)) {
             EXPECT_TRUE(view.record && view.record->primary == view.self);
-            EXPECT_TRUE(view.record->sync_set.empty() || view.waits_for.has_value());
+            ASSERT_TRUE(view.waits_for.has_value());
+            for (const MemberId& each : view.record->sync_set)
+                EXPECT_TRUE(view.waits_for->contains(each));
         }
         if (testing::Test::HasFailure()) ADD_FAILURE() << "rule " << decision.rule->id;
     }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "base/text.h"
 
@@ -51,6 +52,17 @@ TEST(process, a_process_that_takes_too_long_is_killed_with_its_children) {
     if (handle.ok()) {
         EXPECT_TRUE(handle->wait_exit(seconds(10)));
     }
+}
+
+TEST(process, a_command_is_broken_off_with_its_children_when_that_is_asked_for) {
+    std::stop_source source;
+    std::jthread asker([&] { source.request_stop(); });
+    const auto done =
+        run({.arguments = {"/bin/sh", "-c", "sleep 600 & wait"}, .stop = source.get_token()});
+    ASSERT_TRUE(done.ok());
+    EXPECT_TRUE(done->stopped);
+    EXPECT_FALSE(done->succeeded());
+    EXPECT_NE(done->describe().find("broken off"), std::string::npos);
 }
 
 TEST(process, a_program_that_is_not_there_is_an_error_that_names_it) {

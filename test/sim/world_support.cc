@@ -671,7 +671,9 @@ void World::look_at_postgres(Node& node) {
     }
     if (!pg.acts() || pg.state != State::primary) return;
     if (pg.published_names != pg.sync_names) {
-        node.proved.reset();
+        if (node.proved)
+            std::erase_if(*node.proved,
+                          [&](const MemberId& each) { return !pg.sync_names.contains(each); });
     } else if (node.proved != pg.published_names) {
         node.proved = pg.published_names;
         node.must_reach = pg.end();
@@ -700,6 +702,7 @@ View World::view_of(Node& node, bool store_answers) {
         view.postgres = pg.state == State::primary ? Postgres::primary : Postgres::standby;
     view.is_hung = node.silent_since >= 0 && now() - node.silent_since > kHang;
     if (!pg.directory.timelines.empty()) view.own_term = pg.directory.timelines.back().term;
+    view.told = pg.sync_names;
     view.waits_for = node.proved;
     view.receives = pg.session != 0;
     view.follows = pg.upstream;

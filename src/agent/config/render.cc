@@ -171,7 +171,9 @@ std::string postgresql_conf(const RenderInput& input) {
         if (!managed && is_parameter_name(name)) lines.add(name, value);
     }
     add_own(input, lines);
-    return std::move(lines).text();
+    std::string text = std::move(lines).text();
+    if (!input.member_addresses.empty()) text += fmt::format("\ninclude '{}'\n", kHaConf);
+    return text;
 }
 
 namespace {
@@ -196,6 +198,14 @@ std::string token_rules(const RenderInput& input) {
     return text;
 }
 
+std::string replication_rules(const RenderInput& input) {
+    std::string text;
+    for (const std::string& each : input.member_addresses)
+        text += fmt::format("hostssl replication          \"{}\" {}/32  scram-sha-256\n",
+                            kReplicationRole, each);
+    return text;
+}
+
 }  // namespace
 
 std::string pg_hba_conf(const RenderInput& input) {
@@ -212,14 +222,16 @@ std::string pg_hba_conf(const RenderInput& input) {
         "# The agent, through the unix socket.\n"
         "local   all                  \"{0}\"            peer map=howdah\n"
         "local   all                  all                 reject\n"
-        "# Nobody replicates, and what is Howdah's own is for the socket only.\n"
+        "# Standbys alone replicate, and what is Howdah's own is for the socket only.\n"
+        "{5}"
         "host    replication          all        all      reject\n"
-        "host    all                  \"{0}\",\"{1}\"  all  reject\n"
+        "host    all                  \"{0}\",\"{1}\",\"{6}\"  all  reject\n"
         "host    \"{2}\"  all        all      reject\n"
         "# Clients, through the gateway of this machine.\n"
         "{3}{4}"
         "host    all                  all        all      reject\n",
-        kSuperuser, kAdministratorsRole, kMaintenanceDatabase, token_rules(input), passwords);
+        kSuperuser, kAdministratorsRole, kMaintenanceDatabase, token_rules(input), passwords,
+        replication_rules(input), kReplicationRole);
 }
 
 std::string pg_ident_conf(const RenderInput& input) {

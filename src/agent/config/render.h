@@ -18,6 +18,10 @@ namespace howdah::agent {
 inline constexpr std::string_view kSuperuser = "howdah";
 /// The role an administrator is a member of, as on Azure.
 inline constexpr std::string_view kAdministratorsRole = "azure_pg_admin";
+/// Whom standbys stream as. It has no other right.
+inline constexpr std::string_view kReplicationRole = "howdah_replica";
+/// The file beside postgresql.conf that holds what the rules of high availability decide.
+inline constexpr std::string_view kHaConf = "ha.conf";
 /// Marks the roles that Howdah made for token administrators. It has no rights, and no customer can
 /// grant or revoke it.
 inline constexpr std::string_view kTokenRolesMark = "howdah_token_role";
@@ -47,6 +51,9 @@ struct RenderInput {
     /// The one IPv4 address that clients' connections come from.
     std::string gateway_source = std::string(model::kGatewaySource);
     int token_port = 0;  ///< where tokens are checked (TokenLogins); 0: nowhere
+    /// IPv4 addresses that standbys stream from. Empty: the server is not highly available; else
+    /// kHaConf, which somebody else writes, is part of the configuration and wins.
+    std::vector<std::string> member_addresses = {};
 };
 
 /// postgresql.conf: the sized parameters, then the customer's, then Howdah's own, which win. Start
@@ -70,6 +77,8 @@ std::vector<std::string> bootstrap_statements(int major);
 /// repeated. One text for one simple query (Connection::execute), which is one transaction.
 /// `verifier` is a SCRAM verifier.
 std::string administrator_sql(std::string_view login, std::string_view verifier);
+/// Creates kReplicationRole or gives it this password. As administrator_sql.
+std::string replication_role_sql(std::string_view verifier);
 /// Makes exactly these roles the token administrators: like the administrator, but without a
 /// password. Those that are not among them any more lose every right and cannot log in. One text as
 /// administrator_sql. Error 42710 of PostgreSQL: a role of that name is there, and is a customer's.

@@ -195,6 +195,17 @@ std::string administrator_sql(std::string_view login, std::string_view verifier)
         pg::quote_literal(create), name, pg::quote_literal(verifier), kAdministratorsRole, name);
 }
 
+std::string replication_role_sql(std::string_view verifier) {
+    const std::string create = fmt::format(
+        "BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}) THEN "
+        "CREATE ROLE {}; END IF; END",
+        pg::quote_literal(kReplicationRole), kReplicationRole);
+    return fmt::format(
+        "DO {}; ALTER ROLE {} LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS "
+        "PASSWORD {};",
+        pg::quote_literal(create), kReplicationRole, pg::quote_literal(verifier));
+}
+
 std::string token_administrators_sql(const std::vector<std::string>& roles) {
     return "DO " +
            pg::quote_literal(fmt::format(kTokenAdministrators, text_array(roles), kTokenRolesMark,

@@ -38,15 +38,17 @@ bool may_change(const View& v) {
     return leads(v) && is_primary(v) && v.store_answers && v.lease_holds;
 }
 
-bool waits_for_all(const View& v) {
-    return v.waits_for && std::includes(v.waits_for->begin(), v.waits_for->end(),
-                                        v.record->sync_set.begin(), v.record->sync_set.end());
+bool is_within(const Members& some, const Members& all) {
+    return std::includes(all.begin(), all.end(), some.begin(), some.end());
 }
 
-/// The member that PostgreSQL waits for already and that is to join the sync_set.
+bool waits_for_all(const View& v) {
+    return v.waits_for && is_within(v.record->sync_set, *v.waits_for);
+}
+
+/// The member that PostgreSQL was told to wait for and that is to join the sync_set.
 const Peer* growing(const View& v) {
-    if (!v.waits_for) return nullptr;
-    for (const MemberId& each : *v.waits_for) {
+    for (const MemberId& each : v.told) {
         const Peer* peer = v.record->sync_set.contains(each) ? nullptr : find_peer(v, each);
         if (peer != nullptr && peer->is_streaming && v.record->wants_standby) return peer;
     }
@@ -73,17 +75,21 @@ const Peer* candidate(const View& v) {
 }
 
 const Peer* new_standby(const View& v) {
-    if (!v.record->wants_standby || !v.waits_for) return nullptr;
+    if (!v.record->wants_standby) return nullptr;
     for (const Peer& each : v.peers)
-        if (each.is_streaming && !v.waits_for->contains(each.id)) return &each;
+        if (each.is_streaming && !v.told.contains(each.id)) return &each;
     return nullptr;
 }
 
-/// Others than those of the sync_set, and nobody who is about to join it.
-bool waits_for_strangers(const View& v) {
-    if (!v.waits_for || growing(v) != nullptr) return false;
-    return !std::includes(v.record->sync_set.begin(), v.record->sync_set.end(),
-                          v.waits_for->begin(), v.waits_for->end());
+/// For others than those of the sync_set, while nobody is about to join it.
+bool waits_for_others(const View& v) {
+    const bool has_all = is_within(v.record->sync_set, v.told);
+    return !has_all || (growing(v) == nullptr && v.told.size() > v.record->sync_set.size());
+}
+
+/// Every commit that is not on it waits for it.
+bool may_grow(const View& v, const Peer& peer) {
+    return v.waits_for && v.waits_for->contains(peer.id) && peer.has_caught_up;
 }
 
 bool primary_is_alive(const View& v) {
@@ -144,17 +150,15 @@ constexpr std::array kRules = {
          Action::cut, "the old primary could still be acknowledged through the stream"},
     Rule{"L8", lead, [](const View& v) { return is_standby(v) && leads(v); }, Action::promote,
          "no other member can be acknowledged any more"},
-    Rule{"L9", lead, [](const View& v) { return is_primary(v) && leads(v) && !waits_for_all(v); },
-         Action::set_sync, "commits must wait for every member of the sync_set"},
     Rule{"L10", lead, [](const View& v) { return may_change(v) && !v.record->is_noted(); },
          Action::note_timeline, "a former primary must learn where this timeline began", true},
     Rule{"L11", lead, [](const View& v) { return may_change(v) && lost_standby(v).has_value(); },
          Action::shrink, "a standby is lost, and commits wait for it"},
-    Rule{"L12", lead, [](const View& v) { return may_change(v) && waits_for_strangers(v); },
-         Action::set_sync, "the store says that commits need not wait for it any more"},
+    Rule{"L12", lead, [](const View& v) { return may_change(v) && waits_for_others(v); },
+         Action::set_sync, "commits wait for others than the store says"},
     Rule{"L13", lead,
          [](const View& v) {
-             return may_change(v) && growing(v) != nullptr && !growing(v)->has_caught_up;
+             return may_change(v) && growing(v) != nullptr && !may_grow(v, *growing(v));
          },
          Action::wait, "a commit from before PostgreSQL waited may not be on the new standby",
          true},
@@ -213,8 +217,8 @@ constexpr std::array kRules = {
 
 Members names_for(const View& v) {
     Members names = v.record->sync_set;
-    if (waits_for_strangers(v)) return names;
-    if (v.waits_for) names.insert(v.waits_for->begin(), v.waits_for->end());
+    if (waits_for_others(v)) return names;
+    names.insert(v.told.begin(), v.told.end());
     if (const Peer* joining = may_change(v) ? new_standby(v) : nullptr) names.insert(joining->id);
     return names;
 }

@@ -89,7 +89,10 @@ struct View {
     Postgres postgres = Postgres::absent;
     bool is_hung = false;
     Term own_term = 0;  ///< that began the timeline of the own directory
-    /// Whom PostgreSQL provably waits for at every commit; none: not proved since its start.
+    /// Whom PostgreSQL was told to wait for, last.
+    Members told;
+    /// Whom it provably waits for at every commit, at least; none: nothing is proved since its
+    /// start. Until what it was told last is proved: those that are in both.
     std::optional<Members> waits_for;
     bool receives = false;  ///< a WAL receiver is there
     std::optional<MemberId> follows;

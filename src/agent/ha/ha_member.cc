@@ -1,0 +1,718 @@
+#include "agent/ha/ha_member.h"
+
+#include <fmt/core.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "os/file.h"
+
+namespace howdah::agent {
+namespace {
+
+using core::ha::Action;
+using core::ha::Decision;
+using core::ha::History;
+using core::ha::Lsn;
+using core::ha::MemberId;
+using core::ha::Members;
+using core::ha::Peer;
+using core::ha::Postgres;
+using core::ha::Record;
+using store::HaRecords;
+
+constexpr std::size_t kStateBytesMax = 1 << 20;
+/// A promotion that was asked for and has not begun is asked for again.
+constexpr Duration kPromoteAgain = std::chrono::milliseconds(500);
+
+/// The inverse of synchronous_names().
+Members members_of(std::string_view names) {
+    Members members;
+    const std::vector<std::string> parts = split(names, '"');
+    for (std::size_t i = 1; i < parts.size(); i += 2)
+        if (const auto id = member_of(parts[i])) members.insert(*id);
+    return members;
+}
+
+}  // namespace
+
+HaMember::HaMember(Options options, HaRecords& records, const LeaseKeeper& lease, IdSource& ids,
+                   const Clock& clock, std::function<void(const View&)> changed)
+    : options_(std::move(options)),
+      records_(records),
+      lease_(lease),
+      ids_(ids),
+      clock_(clock),
+      changed_(std::move(changed)),
+      postgres_(options_.postgres, clock),
+      wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+HaMember::~HaMember() = default;
+
+HaMember::View HaMember::view() const {
+    const std::lock_guard lock(mutex_);
+    return view_;
+}
+
+void HaMember::wake() { (void)eventfd_write(wake_fd_.get(), 1); }
+
+MemberId HaMember::self() const { return {lease_.node(), state_.directory}; }
+
+// ---------------------------------------------------------------------------------------------
+// What is on disk
+
+Status HaMember::load() {
+    HD_TRY(fence_, FenceFile::open(options_.fence_path));
+    const auto text = os::read_file(options_.state_path, kStateBytesMax);
+    if (text.ok()) {
+        HD_TRY(state_, member_state_from_text(*text));
+    } else if (text.error().code != ErrorCode::not_found) {
+        return text.error();
+    } else if (options_.is_founder) {
+        state_.directory = hex_encode(ids_.random_bytes(kDirectoryIdBytes));
+        state_.timelines = {{1, 0}};
+        state_.was_primary = true;
+    }
+    return save();
+}
+
+Status HaMember::save() {
+    if (state_ == saved_) return ok_status();
+    HD_CHECK(os::write_file_atomic(options_.state_path, to_text(state_), 0600));
+    saved_ = state_;
+    return ok_status();
+}
+
+// ---------------------------------------------------------------------------------------------
+// The loop
+
+void HaMember::run(std::stop_token stop) {
+    const std::stop_callback wakes(stop, [this] { wake(); });
+    while (!stop.stop_requested()) {
+        const Duration pause = look_and_act();
+        wait(stop, pause);
+    }
+    // A copy is broken off; what is half done is begun anew.
+    prover_ = {};
+    copier_ = {};
+}
+
+void HaMember::wait(std::stop_token stop, Duration pause) {
+    const bool runs = facts_.postgres != Postgres::absent && facts_.postgres != Postgres::stopped;
+    pollfd fds[] = {{wake_fd_.get(), POLLIN, 0}, {runs ? postgres_.watch_fd() : -1, POLLIN, 0}};
+    if (stop.stop_requested()) return;
+    (void)poll(fds, 2,
+               static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(pause).count()));
+    eventfd_t count = 0;
+    (void)eventfd_read(wake_fd_.get(), &count);
+}
+
+Duration HaMember::look_and_act() {
+    // Before the record is read: a renewal counts only while the record is still ours behind it.
+    const auto renewed = lease_.renewed();
+    if (!began_at_) began_at_ = clock_.now();
+    if (!renewed && clock_.now() - *began_at_ < kFirstLeaseMax) return kActionPause;
+    const bool answers = read_record();
+    if (answers && renewed && state_.known && state_.known->primary == self())
+        lease_until_ = std::max(lease_until_, *renewed + LeaseKeeper::kLease);
+    if (answers && !is_address_known_) (void)tell_address();
+    finish_copy();
+    look_at_postgres();
+    const core::ha::View view = make_view(answers);
+    const Decision decision = core::ha::decide(view);
+    if (decision.rule->id != last_rule_) {
+        log::info("high availability", {{"server", options_.server},
+                                        {"node", lease_.node()},
+                                        {"rule", std::string(decision.rule->id)},
+                                        {"action", std::string(to_string(decision.action))},
+                                        {"because", std::string(decision.rule->reason)}});
+        last_rule_ = decision.rule->id;
+    }
+    publish(view);
+    set_fence();
+    const Status started = check_start();
+    const auto done = started.ok() ? carry_out(decision) : Result<bool>(started.error());
+    if (done.ok()) {
+        if (facts_.answers) retry_pause_ = kRetryPauseMin;
+        return *done ? kActionPause : kTick;
+    }
+    return pause_after(done.error());
+}
+
+Duration HaMember::pause_after(const Error& failure) {
+    log::warn("high availability: an action failed", {{"server", options_.server},
+                                                      {"node", lease_.node()},
+                                                      {"rule", last_rule_},
+                                                      {"reason", failure.describe()}});
+    // Somebody else was faster: look again at once.
+    if (failure.code == ErrorCode::conflict) return kActionPause;
+    const Duration pause = retry_pause_;
+    retry_pause_ = std::min(retry_pause_ * 2, kRetryPauseMax);
+    return pause;
+}
+
+/// An error, once, if PostgreSQL was started and ended before it was up.
+Status HaMember::check_start() {
+    if (!is_starting_ || facts_.postgres == Postgres::starting) return ok_status();
+    is_starting_ = false;
+    if (facts_.postgres != Postgres::stopped) return ok_status();
+    return Error{ErrorCode::postgres, "PostgreSQL did not start: " + postgres_.last_words()};
+}
+
+/// False: the records do not answer, or there is none yet.
+bool HaMember::read_record() {
+    auto seen = records_.read(options_.server);
+    if (seen.ok() && seen->revision == 0 && options_.is_founder && !state_.known) {
+        if (!found().ok()) return false;
+        seen = records_.read(options_.server);
+    }
+    if (!seen.ok() || seen->revision == 0) return false;
+    auto record = record_from_text(seen->record);
+    if (!record.ok()) {
+        log::error("the record of a server is damaged",
+                   {{"server", options_.server}, {"reason", record.error().describe()}});
+        return false;
+    }
+    note_leases(*seen);
+    state_.known = std::move(*record);
+    state_.known_revision = seen->revision;
+    if (seen->revision > state_.doubt_base) {
+        state_.doubt_base = 0;
+        state_.doubt_names.clear();
+    }
+    const Status kept = save();
+    if (kept.ok()) return true;
+    log::error("the state of a member cannot be written", {{"reason", kept.error().describe()}});
+    return false;
+}
+
+/// The server's first record: this directory is all there is.
+Status HaMember::found() {
+    const Record first{.term = 1, .primary = self(), .timelines = state_.timelines};
+    const auto made = records_.replace(options_.server, 0, to_text(first));
+    return made.ok() ? ok_status() : Status(made.error());
+}
+
+void HaMember::note_leases(const HaRecords::Seen& seen) {
+    const Instant now = clock_.now();
+    for (const auto& [node, counter] : seen.leases) {
+        const auto [found, is_new] = rivals_.try_emplace(node, Rival{counter, now});
+        if (!is_new && found->second.counter != counter) found->second = {counter, now};
+    }
+}
+
+/// Where the others find this member's PostgreSQL.
+Status HaMember::tell_address() {
+    const std::string key = address_key(options_.server, lease_.node());
+    HD_TRY(const HaRecords::Seen seen, records_.read(key));
+    const std::string text = to_text(options_.address);
+    if (seen.record != text) HD_CHECK(records_.replace(key, seen.revision, text));
+    is_address_known_ = true;
+    return ok_status();
+}
+
+// ---------------------------------------------------------------------------------------------
+// Looking at PostgreSQL
+
+void HaMember::look_at_postgres() {
+    if (is_copying_) {
+        facts_ = {};
+        return;
+    }
+    const Instant before = clock_.now();
+    facts_ = postgres_.look();
+    if (state_.directory.empty()) {
+        // What is there was never finished.
+        if (facts_.postgres == Postgres::stopped) facts_.postgres = Postgres::absent;
+        return;
+    }
+    const bool is_known_run = role_run_ == facts_.run;
+    if (facts_.answers) {
+        role_ = facts_.postgres;
+        role_run_ = facts_.run;
+        answered_at_ = before;
+        silent_looks_ = 0;
+    } else if (is_known_run && facts_.postgres == Postgres::starting) {
+        facts_.postgres = role_;
+        ++silent_looks_;
+    } else {
+        silent_looks_ = 0;
+    }
+    if (!facts_.receives) cut_since_.reset();
+    if (facts_.postgres == Postgres::stopped) {
+        stopping_since_.reset();
+        const Status marked = postgres_.mark_standby();
+        if (!marked.ok())
+            log::warn("a stopped directory cannot be marked",
+                      {{"server", options_.server}, {"reason", marked.error().describe()}});
+    }
+    if (state_.promoting != 0) finish_promotion();
+    if (facts_.postgres == Postgres::primary && facts_.answers) {
+        look_at_links();
+        look_at_proof();
+    }
+}
+
+/// An end that was not seen: the files tell whether the directory left its timeline.
+void HaMember::finish_promotion() {
+    const Instant now = clock_.now();
+    if (facts_.postgres == Postgres::standby && facts_.answers) {
+        if (promoted_at_ && now - *promoted_at_ > kPromoteAgain) {
+            (void)postgres_.promote();
+            promoted_at_ = now;
+        }
+        if (promoted_at_) {
+            facts_.postgres = Postgres::starting;
+            return;
+        }
+    }
+    const bool is_over = facts_.postgres == Postgres::primary ||
+                         facts_.postgres == Postgres::standby ||
+                         facts_.postgres == Postgres::stopped;
+    if (!is_over) return;
+    const auto last = postgres_.newest_switch();
+    if (!last.ok()) {
+        log::error("the history of a timeline cannot be read",
+                   {{"server", options_.server}, {"reason", last.error().describe()}});
+        facts_.postgres = Postgres::starting;
+        return;
+    }
+    const bool has_left = last->timeline > state_.promoting_from;
+    if (has_left) state_.timelines.push_back({state_.promoting, last->left_at});
+    state_.was_primary = has_left;
+    state_.promoting = 0;
+    promoted_at_.reset();
+    if (!save().ok()) facts_.postgres = Postgres::starting;
+}
+
+void HaMember::look_at_links() {
+    const Instant now = clock_.now();
+    if (!(primary_run_ == facts_.run)) {
+        primary_run_ = facts_.run;
+        links_.clear();
+        recovered_to_ = facts_.end;
+        told_.reset();
+        waits_for_.reset();
+    }
+    for (const MemberPostgres::Sender& each : facts_.senders) {
+        const auto [found, is_new] = links_.try_emplace(each.id);
+        Link& link = found->second;
+        if (is_new) link.kept_up = now;
+        // Against what there was a while ago: one that is always a little behind keeps up too.
+        if (is_new || each.flushed >= link.target) {
+            if (!is_new) link.kept_up = link.target_at;
+            link.target = facts_.flushed;
+            link.target_at = now;
+        }
+        link.flushed = std::max(link.flushed, each.flushed);
+        link.is_waited_for = each.is_waited_for;
+    }
+    if (!told_) told_ = members_of(facts_.sync_names);
+}
+
+void HaMember::look_at_proof() {
+    const bool is_loaded = facts_.sync_names == synchronous_names(*told_);
+    {
+        const std::lock_guard lock(mutex_);
+        const bool is_same = proof_ && proof_->run == facts_.run && proof_->names == *told_;
+        if (is_loaded && is_same) {
+            if (proof_->end) waits_for_ = told_;
+            return;
+        }
+        proof_.reset();
+        if (!is_loaded || is_proving_) return;
+        proof_ = Proof{facts_.run, *told_, std::nullopt};
+        // Whom nobody waits for needs no proof.
+        if (told_->empty()) {
+            proof_->end = facts_.end;
+            waits_for_ = told_;
+            return;
+        }
+        is_proving_ = true;
+    }
+    begin_proof(*told_);
+}
+
+void HaMember::begin_proof(const Members& names) {
+    // The one before has ended, or is about to.
+    prover_ = std::jthread([this, names, run = facts_.run] {
+        const auto end = postgres_.prove_wait();
+        const std::lock_guard lock(mutex_);
+        is_proving_ = false;
+        if (!proof_ || !(proof_->run == run) || proof_->names != names) return;
+        if (end.ok())
+            proof_->end = *end;
+        else
+            proof_.reset();
+        wake();
+    });
+}
+
+// ---------------------------------------------------------------------------------------------
+// What the rules see
+
+core::ha::View HaMember::make_view(bool store_answers) {
+    const Instant now = clock_.now();
+    core::ha::View view;
+    view.self = self();
+    view.record = state_.known;
+    view.store_answers = store_answers;
+    view.change_in_doubt = state_.doubt_base != 0;
+    if (!store_answers && view.record && view.change_in_doubt)
+        view.record->sync_set.insert(state_.doubt_names.begin(), state_.doubt_names.end());
+    view.lease_holds = now < lease_until_;
+    view.postgres = facts_.postgres;
+    view.is_hung = !stopping_since_ && silent_looks_ >= kHangLooks && now - answered_at_ > kHang;
+    view.own_term = state_.timelines.empty() ? 0 : state_.timelines.back().term;
+    view.receives = facts_.receives;
+    view.follows = follows_;
+    view.replay_is_paused = facts_.replay_is_paused;
+    view.history = history();
+    if (told_) view.told = *told_;
+    view.waits_for = waits_for_;
+    for (const MemberId& each : known_members()) view.peers.push_back(peer(each));
+    if (view.record && recovered_to_) {
+        for (const MemberId& each : view.record->sync_set) {
+            const auto link = links_.find(each);
+            if (link == links_.end() || link->second.flushed < *recovered_to_)
+                view.recovery_is_exposed = true;
+        }
+    }
+    return view;
+}
+
+Members HaMember::known_members() const {
+    Members all;
+    for (const auto& [id, link] : links_) all.insert(id);
+    if (state_.known) {
+        all.insert(state_.known->sync_set.begin(), state_.known->sync_set.end());
+        all.insert(state_.known->primary);
+    }
+    all.erase(self());
+    return all;
+}
+
+Peer HaMember::peer(const MemberId& id) const {
+    const Instant now = clock_.now();
+    Peer peer{.id = id};
+    const auto rival = rivals_.find(id.node);
+    peer.is_alive = rival != rivals_.end() && now - rival->second.since < LeaseKeeper::kRivalWait;
+    const auto link = links_.find(id);
+    if (facts_.postgres != Postgres::primary || link == links_.end()) return peer;
+    // A PostgreSQL that is silent tells nothing of its standbys.
+    const Instant seen = facts_.answers ? now : answered_at_;
+    peer.is_streaming = seen - link->second.kept_up < kStandbyPatience;
+    const std::lock_guard lock(mutex_);
+    peer.has_caught_up =
+        proof_ && proof_->end && link->second.is_waited_for && link->second.flushed >= *proof_->end;
+    return peer;
+}
+
+History HaMember::history() const {
+    if (!state_.known || state_.directory.empty()) return History::fits;
+    const core::ha::Timelines& noted = state_.known->timelines;
+    const Lsn end = facts_.answers && facts_.postgres == Postgres::standby ? facts_.end : 0;
+    const History by_position = core::ha::history_of(state_.timelines, end, noted);
+    const bool may_be_ahead = state_.was_primary && state_.known->primary != self() &&
+                              state_.timelines.size() < noted.size();
+    if (by_position != History::fits || !may_be_ahead) return by_position;
+    // A shutdown checkpoint is the last that a primary writes. Whoever went on behind it has all.
+    if (facts_.postgres != Postgres::stopped) return History::diverged;
+    const auto checkpoint = postgres_.shutdown_checkpoint();
+    const bool has_all = checkpoint && *checkpoint < noted[state_.timelines.size()].at;
+    return has_all ? History::fits : History::diverged;
+}
+
+void HaMember::publish(const core::ha::View& seen) {
+    View next{.self = seen.self,
+              .record = seen.record,
+              .postgres = seen.postgres,
+              .serves = core::ha::may_serve(seen),
+              .run = facts_.run,
+              .rule = last_rule_,
+              .end = facts_.end};
+    const core::ha::Term term = next.record ? next.record->term : 0;
+    bool is_news = false;
+    {
+        const std::lock_guard lock(mutex_);
+        const core::ha::Term before = view_.record ? view_.record->term : 0;
+        is_news = next.serves != view_.serves || !(next.run == view_.run) ||
+                  next.postgres != view_.postgres || term != before;
+        view_ = next;
+    }
+    if (is_news && changed_) changed_(next);
+}
+
+/// What the fence has to know before anything else can happen. `added` may join the sync_set.
+void HaMember::set_fence(const Members& added) {
+    const bool leads = state_.known && state_.known->primary == self();
+    const bool is_alone =
+        leads && state_.known->sync_set.empty() && state_.doubt_names.empty() && added.empty();
+    const bool may_be_followed = leads && !is_alone;
+    const bool is_deposed = state_.known && !leads && facts_.postgres == Postgres::primary;
+    if (may_be_followed || is_deposed)
+        fence_->set(lease_until_);
+    else
+        fence_->set(std::nullopt);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Acting
+
+HaSettings HaMember::settings() const {
+    return {.self = self(),
+            .sync_names = told_.value_or(Members{}),
+            .pass_file = options_.postgres.pass_file};
+}
+
+Result<bool> HaMember::carry_out(const Decision& decision) {
+    switch (decision.action) {
+        case Action::wait:
+            return false;
+        case Action::stop_now:
+            HD_CHECK(postgres_.stop_now());
+            return true;
+        case Action::stop_clean:
+            return stop_clean();
+        case Action::start_primary:
+            return start_primary(decision.names);
+        case Action::start_standby:
+            return start_standby();
+        case Action::follow:
+            return follow();
+        case Action::cut:
+            return cut();
+        case Action::promote:
+            return promote();
+        case Action::set_sync:
+            return set_sync(decision.names);
+        case Action::rewind:
+        case Action::clone:
+            return begin_copy();
+        default:
+            return carry_out_in_records(decision);
+    }
+}
+
+/// The compare-and-swaps.
+Result<bool> HaMember::carry_out_in_records(const Decision& decision) {
+    Record next = *state_.known;
+    switch (decision.action) {
+        case Action::grow:
+            next.sync_set.insert(*decision.peer);
+            return change(std::move(next), {*decision.peer});
+        case Action::shrink:
+            next.sync_set.erase(*decision.peer);
+            return change(std::move(next), {});
+        case Action::hand_over:
+            return change(next_term(*decision.peer), {});
+        case Action::take_over: {
+            const std::string& node = next.primary.node;
+            const auto rival = rivals_.find(node);
+            const std::int64_t counter = rival == rivals_.end() ? 0 : rival->second.counter;
+            return change(next_term(self()), {}, HaRecords::Lease{node, counter});
+        }
+        case Action::note_timeline:
+            next.timelines = state_.timelines;
+            return change(std::move(next), {});
+        case Action::touch:
+            return change(std::move(next), state_.doubt_names);
+        case Action::forget_successor:
+            next.successor.reset();
+            return change(std::move(next), {});
+        default:
+            return Error{ErrorCode::internal, "a rule asks for what nobody can do"};
+    }
+}
+
+Record HaMember::next_term(const MemberId& primary) const {
+    Record next = *state_.known;
+    ++next.term;
+    next.primary = primary;
+    next.sync_set.clear();
+    next.successor.reset();
+    return next;
+}
+
+/// Before it goes out it is on disk that it may happen; the answer and its end are one write.
+Result<bool> HaMember::change(Record wanted, const Members& adds,
+                              const std::optional<HaRecords::Lease>& silent) {
+    state_.doubt_base = state_.known_revision;
+    state_.doubt_names = adds;
+    HD_CHECK(save());
+    set_fence(adds);
+    const auto revision =
+        records_.replace(options_.server, state_.known_revision, to_text(wanted), silent);
+    if (!revision.ok() && revision.error().code == ErrorCode::timeout) return revision.error();
+    if (revision.ok()) {
+        state_.known = std::move(wanted);
+        state_.known_revision = *revision;
+    }
+    state_.doubt_base = 0;
+    state_.doubt_names.clear();
+    HD_CHECK(save());
+    if (!revision.ok()) return revision.error();
+    return true;
+}
+
+Result<bool> HaMember::start_primary(const Members& names) {
+    told_ = names;
+    follows_.reset();
+    state_.was_primary = true;
+    HD_CHECK(save());
+    HD_CHECK(postgres_.start(settings(), /*as_primary=*/true));
+    is_starting_ = true;
+    return true;
+}
+
+/// None while nobody can tell where the primary's timeline began, or if that is this member.
+Result<std::optional<Upstream>> HaMember::upstream() {
+    const Record& record = *state_.known;
+    if (record.primary == self() || !record.is_noted()) return std::optional<Upstream>();
+    HD_TRY(const HaRecords::Seen seen,
+           records_.read(address_key(options_.server, record.primary.node)));
+    if (seen.revision == 0)
+        return Error{ErrorCode::unavailable, "the primary has not told its address yet"};
+    HD_TRY(const MemberAddress address, member_address_from_text(seen.record));
+    return std::optional(Upstream{record.primary, address});
+}
+
+/// Before the first byte of its primary's WAL may come.
+Status HaMember::enter_timeline() {
+    state_.timelines = state_.known->timelines;
+    state_.was_primary = false;
+    return save();
+}
+
+Result<bool> HaMember::start_standby() {
+    HD_TRY(const auto from, upstream());
+    // Whether it fits is known when the primary has noted where its timeline began.
+    const bool leads = state_.known->primary == self();
+    if (!from && !leads && state_.was_primary) return false;
+    if (from) HD_CHECK(enter_timeline());
+    told_.reset();
+    HaSettings wanted = settings();
+    wanted.upstream = from;
+    follows_ = from ? std::optional(from->id) : std::nullopt;
+    HD_CHECK(postgres_.start(wanted, /*as_primary=*/false));
+    is_starting_ = true;
+    return true;
+}
+
+Result<bool> HaMember::follow() {
+    HD_TRY(const auto from, upstream());
+    if (!from) return false;
+    HD_CHECK(enter_timeline());
+    HaSettings wanted = settings();
+    wanted.upstream = from;
+    HD_CHECK(postgres_.configure(wanted));
+    follows_ = from->id;
+    return true;
+}
+
+/// When it returns with no receiver left, the old primary gets no acknowledgement any more.
+Result<bool> HaMember::cut() {
+    const Instant now = clock_.now();
+    if (!cut_since_) {
+        cut_since_ = now;
+        follows_.reset();
+        HD_CHECK(postgres_.configure(settings()));
+        return true;
+    }
+    if (now - *cut_since_ < kReceiverMax) return true;
+    cut_since_ = now;
+    HD_CHECK(postgres_.end_receiver(facts_.receiver_pid));
+    return true;
+}
+
+Result<bool> HaMember::promote() {
+    state_.promoting = state_.known->term;
+    state_.promoting_from = postgres_.newest_timeline();
+    state_.was_primary = true;
+    HD_CHECK(save());
+    log::info("no other member is acknowledged any more; promotion",
+              {{"server", options_.server},
+               {"node", lease_.node()},
+               {"term", state_.promoting},
+               {"received", format_lsn(facts_.end)}});
+    told_ = state_.known->sync_set;
+    HD_CHECK(postgres_.configure(settings()));
+    promoted_at_ = clock_.now();
+    HD_CHECK(postgres_.promote());
+    return true;
+}
+
+Result<bool> HaMember::stop_clean() {
+    const Instant now = clock_.now();
+    if (!stopping_since_) {
+        stopping_since_ = now;
+        HD_CHECK(postgres_.begin_clean_stop());
+        return true;
+    }
+    if (now - *stopping_since_ < kCleanStopMax) return false;
+    HD_CHECK(postgres_.stop_now());
+    return true;
+}
+
+Result<bool> HaMember::set_sync(const Members& names) {
+    if (told_ == names) return false;
+    told_ = names;
+    // Until the new names are proved, backends may know these or those.
+    if (waits_for_)
+        std::erase_if(*waits_for_, [&](const MemberId& each) { return !names.contains(each); });
+    HD_CHECK(postgres_.configure(settings()));
+    return true;
+}
+
+/// A new directory is another member (RULES HA 3), and there is none until it is complete.
+Result<bool> HaMember::begin_copy() {
+    if (is_copying_) return false;
+    if (const auto failure = std::exchange(copy_failure_, std::nullopt)) return *failure;
+    HD_TRY(const auto from, upstream());
+    if (!from) return false;
+    HD_CHECK(postgres_.stop_now());
+    copied_timelines_ = state_.known->timelines;
+    state_.directory.clear();
+    state_.timelines.clear();
+    state_.was_primary = false;
+    state_.promoting = 0;
+    HD_CHECK(save());
+    is_copying_ = true;
+    log::info("copying the primary",
+              {{"server", options_.server}, {"node", lease_.node()}, {"primary", from->id.node}});
+    copier_ = std::jthread([this, address = from->address](std::stop_token stop) {
+        const Status copied = postgres_.clone(address, std::move(stop));
+        const std::lock_guard lock(mutex_);
+        copied_ = copied;
+        wake();
+    });
+    return true;
+}
+
+void HaMember::finish_copy() {
+    std::optional<Status> ended;
+    {
+        const std::lock_guard lock(mutex_);
+        ended = std::exchange(copied_, std::nullopt);
+    }
+    if (!ended) return;
+    is_copying_ = false;
+    if (!ended->ok()) {
+        copy_failure_ = ended->error();
+        return;
+    }
+    state_.directory = hex_encode(ids_.random_bytes(kDirectoryIdBytes));
+    state_.timelines = copied_timelines_;
+    const Status saved = save();
+    if (!saved.ok())
+        log::error("the state of a member cannot be written",
+                   {{"reason", saved.error().describe()}});
+}
+
+}  // namespace howdah::agent

@@ -1,0 +1,197 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <thread>
+
+#include "agent/ha/fence.h"
+#include "agent/ha/lease_keeper.h"
+#include "agent/ha/member_postgres.h"
+#include "agent/ha/member_state.h"
+#include "base/clock.h"
+#include "base/id.h"
+#include "core/ha/ha.h"
+#include "os/fd.h"
+#include "store/ha/ha_records.h"
+
+namespace howdah::agent {
+
+/// One member of a highly available server: looks at its PostgreSQL and at the record, asks the
+/// table of core/ha what is to be done, and does that one thing. docs/ha.md has the protocol.
+///
+/// It needs the records and nobody else; while they do not answer, the table says what may go on.
+/// Run run() in a thread of its own; view() may be called by any. Ending run() leaves PostgreSQL
+/// running: whoever comes next goes on from the files.
+class HaMember {
+  public:
+    /// Between two looks while nothing happens; what happens is seen at once.
+    static constexpr Duration kTick = std::chrono::milliseconds(50);
+    /// Between two actions, so that one that has no effect does not keep a processor busy.
+    static constexpr Duration kActionPause = std::chrono::milliseconds(2);
+    /// Without an answer for this long and at so many looks, PostgreSQL hangs. The looks are for an
+    /// agent that was itself kept from looking.
+    static constexpr Duration kHang = std::chrono::milliseconds(1200);
+    static constexpr int kHangLooks = 3;
+    /// A standby that has not kept up for this long is lost: commits waited for it all that time.
+    static constexpr Duration kStandbyPatience = std::chrono::milliseconds(1500);
+    /// A receiver that does not end by itself is ended after this.
+    static constexpr Duration kReceiverMax = std::chrono::milliseconds(50);
+    /// A clean stop that takes longer is none: the standby has what was acknowledged anyway.
+    static constexpr Duration kCleanStopMax = std::chrono::seconds(5);
+    /// A new agent decides nothing before its lease could be renewed, but no longer than this: a
+    /// primary that runs well must not be ended because its agent was started anew.
+    static constexpr Duration kFirstLeaseMax = std::chrono::seconds(1);
+    /// After an action failed.
+    static constexpr Duration kRetryPauseMin = std::chrono::milliseconds(20);
+    static constexpr Duration kRetryPauseMax = std::chrono::seconds(5);
+
+    struct Options {
+        std::string server;  ///< names the record
+        MemberAddress address;
+        MemberPostgres::Options postgres;
+        std::string state_path;
+        std::string fence_path;
+        /// This one makes the record if there is none: its directory is the server's first.
+        bool is_founder = false;
+    };
+
+    /// What others may know of the member at any time.
+    struct View {
+        core::ha::MemberId self;
+        std::optional<core::ha::Record> record;  ///< as last read
+        core::ha::Postgres postgres = core::ha::Postgres::absent;
+        bool serves = false;  ///< clients may be let in
+        PostmasterId run;     ///< the postmaster that they may be let in to
+        std::string rule = "none";
+        core::ha::Lsn end = 0;
+    };
+
+    /// `changed` is called on run()'s thread when `serves`, `run`, the role or the term changes; it
+    /// must return only when clients are let in and kept out accordingly. All borrowed.
+    HaMember(Options options, store::HaRecords& records, const LeaseKeeper& lease, IdSource& ids,
+             const Clock& clock, std::function<void(const View&)> changed);
+    ~HaMember();
+
+    /// Reads what was written down. `corrupt`: it cannot be read, and nothing may be done.
+    Status load();
+    void run(std::stop_token stop);
+    View view() const;
+    /// run() looks at once.
+    void wake();
+
+  private:
+    struct Rival {
+        std::int64_t counter = 0;
+        Instant since{};  ///< when it was seen to move
+    };
+    struct Link {
+        core::ha::Lsn flushed = 0;
+        bool is_waited_for = false;
+        /// It has all that the primary had then: how far behind it is, in time.
+        Instant kept_up{};
+        core::ha::Lsn target = 0;  ///< what the primary had at target_at
+        Instant target_at{};
+    };
+    struct Proof {
+        PostmasterId run;
+        core::ha::Members names;
+        std::optional<core::ha::Lsn> end;  ///< none: it is under way
+    };
+
+    /// How long until the next look, unless something happens.
+    Duration look_and_act();
+    Duration pause_after(const Error& failure);
+    bool read_record();
+    Status found();
+    void note_leases(const store::HaRecords::Seen& seen);
+    void look_at_postgres();
+    void look_at_links();
+    void look_at_proof();
+    void begin_proof(const core::ha::Members& names);
+    void finish_promotion();
+    void settle_promotion();
+    core::ha::View make_view(bool store_answers);
+    core::ha::History history() const;
+    core::ha::Peer peer(const core::ha::MemberId& id) const;
+    core::ha::Members known_members() const;
+    void publish(const core::ha::View& view);
+    void set_fence(const core::ha::Members& added = {});
+
+    // True if something was done, so that it is worth while to look again at once.
+    Result<bool> carry_out(const core::ha::Decision& decision);
+    Result<bool> carry_out_in_records(const core::ha::Decision& decision);
+    Result<bool> start_primary(const core::ha::Members& names);
+    Result<bool> start_standby();
+    Result<bool> follow();
+    Result<bool> cut();
+    Result<bool> promote();
+    Result<bool> stop_clean();
+    Result<bool> set_sync(const core::ha::Members& names);
+    Result<bool> begin_copy();
+    Status check_start();
+    void finish_copy();
+    Result<std::optional<Upstream>> upstream();
+    Status enter_timeline();
+    Status tell_address();
+    core::ha::Record next_term(const core::ha::MemberId& primary) const;
+    Result<bool> change(core::ha::Record wanted, const core::ha::Members& adds,
+                        const std::optional<store::HaRecords::Lease>& silent = std::nullopt);
+    HaSettings settings() const;
+    core::ha::MemberId self() const;
+    Status save();
+    void wait(std::stop_token stop, Duration pause);
+
+    const Options options_;
+    store::HaRecords& records_;
+    const LeaseKeeper& lease_;
+    IdSource& ids_;
+    const Clock& clock_;
+    const std::function<void(const View&)> changed_;
+
+    MemberPostgres postgres_;
+    std::optional<FenceFile> fence_;
+    MemberState state_;
+    MemberState saved_;
+    MemberPostgres::Facts facts_;
+    std::map<std::string, Rival> rivals_;
+    Instant lease_until_{};
+    std::optional<Instant> began_at_;
+    std::map<core::ha::MemberId, Link> links_;
+    std::optional<core::ha::Lsn> recovered_to_;  ///< of the run that was last seen as primary
+    PostmasterId primary_run_;
+    core::ha::Postgres role_ = core::ha::Postgres::absent;  ///< when it last answered
+    PostmasterId role_run_;
+    Instant answered_at_{};  ///< the last look that PostgreSQL answered
+    int silent_looks_ = 0;   ///< since then, in the same run
+    std::optional<Instant> cut_since_;
+    std::optional<Instant> stopping_since_;  ///< cleanly
+    std::optional<core::ha::MemberId> follows_;
+    std::optional<core::ha::Members> told_;       ///< whom PostgreSQL was told to wait for
+    std::optional<core::ha::Members> waits_for_;  ///< at least, and that is proved
+    std::optional<Instant> promoted_at_;
+    core::ha::Timelines copied_timelines_;
+    std::optional<Error> copy_failure_;  ///< not told yet
+    bool is_address_known_ = false;
+    bool is_starting_ = false;  ///< it was started, and was not up yet
+    Duration retry_pause_ = kRetryPauseMin;
+
+    bool is_copying_ = false;
+    std::string last_rule_;
+
+    os::Fd wake_fd_;
+    mutable std::mutex mutex_;
+    View view_;                     ///< guarded by mutex_
+    std::optional<Proof> proof_;    ///< guarded by mutex_
+    bool is_proving_ = false;       ///< guarded by mutex_
+    std::optional<Status> copied_;  ///< guarded by mutex_; of the copy that has ended
+    std::jthread prover_;
+    std::jthread copier_;
+};
+
+}  // namespace howdah::agent
