@@ -1,9 +1,12 @@
 // What an agent writes down about a member, and the names of members towards PostgreSQL.
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
+#include "agent/ha/fence.h"
 #include "agent/ha/member_postgres.h"
 #include "agent/ha/member_state.h"
+#include "os/file.h"
 
 namespace howdah::agent {
 namespace {
@@ -85,6 +88,30 @@ TEST(ha_state, every_member_of_the_set_is_waited_for) {
     EXPECT_EQ(synchronous_names({kFirst}), "1 (\"0123456789abcdef@host-1\")");
     EXPECT_EQ(synchronous_names({kFirst, kSecond}),
               "2 (\"fedcba9876543210@host 2\", \"0123456789abcdef@host-1\")");
+}
+
+TEST(ha_state, whom_postgresql_waits_for_is_read_from_its_setting) {
+    for (const core::ha::Members& each :
+         {core::ha::Members{}, core::ha::Members{kFirst}, core::ha::Members{kFirst, kSecond}})
+        EXPECT_EQ(members_of(synchronous_names(each)), each);
+    EXPECT_TRUE(members_of("ANY 1 (\"replica\", other)").empty());
+}
+
+TEST(ha_fence, a_limit_that_never_was_has_passed_and_is_not_none) {
+    char folder[] = "/tmp/howdah-fence-XXXXXX";
+    ASSERT_NE(mkdtemp(folder), nullptr);
+    const std::string path = std::string(folder) + "/fence";
+    FenceFile agent = FenceFile::open(path).value();
+    const FenceFile fence = FenceFile::open(path).value();
+    EXPECT_FALSE(fence.until().has_value());
+    agent.set(Instant{});
+    ASSERT_TRUE(fence.until().has_value());
+    EXPECT_LT(*fence.until(), SystemClock().now());
+    agent.set(Instant(std::chrono::hours(7)));
+    EXPECT_EQ(fence.until(), Instant(std::chrono::hours(7)));
+    agent.set(std::nullopt);
+    EXPECT_FALSE(fence.until().has_value());
+    EXPECT_TRUE(os::remove_tree(folder).ok());
 }
 
 TEST(ha_state, wal_positions_are_read_as_postgresql_writes_them) {

@@ -732,14 +732,6 @@ View World::view_of(Node& node, bool store_answers) {
 
 void World::carry_out(Node& node, const Decision& decision, std::int64_t revision) {
     Instance& pg = node.pg;
-    const auto begin_term = [&](const MemberId& primary) {
-        Record next = *node.known;
-        ++next.term;
-        next.primary = primary;
-        next.sync_set.clear();
-        next.successor.reset();
-        return next;
-    };
     Record next = node.known.value_or(Record{});
     switch (decision.action) {
         case Action::wait:
@@ -785,9 +777,10 @@ void World::carry_out(Node& node, const Decision& decision, std::int64_t revisio
             next.sync_set.erase(*decision.peer);
             return change(node, revision, next, {});
         case Action::hand_over:
-            return change(node, revision, begin_term(*decision.peer), {});
+            return change(node, revision, core::ha::next_term(next, *decision.peer), {});
         case Action::take_over:
-            return change(node, revision, begin_term(id_of(node)), {}, silent_lease(node));
+            return change(node, revision, core::ha::next_term(next, id_of(node)), {},
+                          silent_lease(node));
         case Action::note_timeline:
             next.timelines = pg.directory.timelines;
             return change(node, revision, next, {});

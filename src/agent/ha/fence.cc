@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <condition_variable>
@@ -49,7 +50,9 @@ FenceFile::~FenceFile() {
 }
 
 void FenceFile::set(std::optional<Instant> until) {
-    const std::int64_t value = until ? until->time_since_epoch().count() : 0;
+    // A lease that never was is a limit that has passed, and not none.
+    const std::int64_t value =
+        until ? std::max<std::int64_t>(1, until->time_since_epoch().count()) : 0;
     std::atomic_ref(*word_).store(value);
 }
 

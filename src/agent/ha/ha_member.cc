@@ -31,15 +31,6 @@ constexpr std::size_t kStateBytesMax = 1 << 20;
 /// A promotion that was asked for and has not begun is asked for again.
 constexpr Duration kPromoteAgain = std::chrono::milliseconds(500);
 
-/// The inverse of synchronous_names().
-Members members_of(std::string_view names) {
-    Members members;
-    const std::vector<std::string> parts = split(names, '"');
-    for (std::size_t i = 1; i < parts.size(); i += 2)
-        if (const auto id = member_of(parts[i])) members.insert(*id);
-    return members;
-}
-
 }  // namespace
 
 HaMember::HaMember(Options options, HaRecords& records, const LeaseKeeper& lease, IdSource& ids,
@@ -52,8 +43,6 @@ HaMember::HaMember(Options options, HaRecords& records, const LeaseKeeper& lease
       changed_(std::move(changed)),
       postgres_(options_.postgres, clock),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-
-HaMember::~HaMember() = default;
 
 HaMember::View HaMember::view() const {
     const std::lock_guard lock(mutex_);
@@ -244,7 +233,7 @@ void HaMember::look_at_postgres() {
     } else {
         silent_looks_ = 0;
     }
-    if (!facts_.receives) cut_since_.reset();
+    if (facts_.receiver_pid == 0) cut_since_.reset();
     if (facts_.postgres == Postgres::stopped) {
         stopping_since_.reset();
         const Status marked = postgres_.mark_standby();
@@ -370,7 +359,7 @@ core::ha::View HaMember::make_view(bool store_answers) {
     view.postgres = facts_.postgres;
     view.is_hung = !stopping_since_ && silent_looks_ >= kHangLooks && now - answered_at_ > kHang;
     view.own_term = state_.timelines.empty() ? 0 : state_.timelines.back().term;
-    view.receives = facts_.receives;
+    view.receives = facts_.receiver_pid != 0;
     view.follows = follows_;
     view.replay_is_paused = facts_.replay_is_paused;
     view.history = history();
@@ -434,9 +423,7 @@ void HaMember::publish(const core::ha::View& seen) {
               .record = seen.record,
               .postgres = seen.postgres,
               .serves = core::ha::may_serve(seen),
-              .run = facts_.run,
-              .rule = last_rule_,
-              .end = facts_.end};
+              .run = facts_.run};
     const core::ha::Term term = next.record ? next.record->term : 0;
     bool is_news = false;
     {
@@ -511,12 +498,12 @@ Result<bool> HaMember::carry_out_in_records(const Decision& decision) {
             next.sync_set.erase(*decision.peer);
             return change(std::move(next), {});
         case Action::hand_over:
-            return change(next_term(*decision.peer), {});
+            return change(core::ha::next_term(next, *decision.peer), {});
         case Action::take_over: {
             const std::string& node = next.primary.node;
             const auto rival = rivals_.find(node);
             const std::int64_t counter = rival == rivals_.end() ? 0 : rival->second.counter;
-            return change(next_term(self()), {}, HaRecords::Lease{node, counter});
+            return change(core::ha::next_term(next, self()), {}, HaRecords::Lease{node, counter});
         }
         case Action::note_timeline:
             next.timelines = state_.timelines;
@@ -529,15 +516,6 @@ Result<bool> HaMember::carry_out_in_records(const Decision& decision) {
         default:
             return Error{ErrorCode::internal, "a rule asks for what nobody can do"};
     }
-}
-
-Record HaMember::next_term(const MemberId& primary) const {
-    Record next = *state_.known;
-    ++next.term;
-    next.primary = primary;
-    next.sync_set.clear();
-    next.successor.reset();
-    return next;
 }
 
 /// Before it goes out it is on disk that it may happen; the answer and its end are one write.

@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 #include <map>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -68,15 +67,12 @@ class HaMember {
         core::ha::Postgres postgres = core::ha::Postgres::absent;
         bool serves = false;  ///< clients may be let in
         PostmasterId run;     ///< the postmaster that they may be let in to
-        std::string rule = "none";
-        core::ha::Lsn end = 0;
     };
 
     /// `changed` is called on run()'s thread when `serves`, `run`, the role or the term changes; it
     /// must return only when clients are let in and kept out accordingly. All borrowed.
     HaMember(Options options, store::HaRecords& records, const LeaseKeeper& lease, IdSource& ids,
              const Clock& clock, std::function<void(const View&)> changed);
-    ~HaMember();
 
     /// Reads what was written down. `corrupt`: it cannot be read, and nothing may be done.
     Status load();
@@ -115,7 +111,6 @@ class HaMember {
     void look_at_proof();
     void begin_proof(const core::ha::Members& names);
     void finish_promotion();
-    void settle_promotion();
     core::ha::View make_view(bool store_answers);
     core::ha::History history() const;
     core::ha::Peer peer(const core::ha::MemberId& id) const;
@@ -139,7 +134,6 @@ class HaMember {
     Result<std::optional<Upstream>> upstream();
     Status enter_timeline();
     Status tell_address();
-    core::ha::Record next_term(const core::ha::MemberId& primary) const;
     Result<bool> change(core::ha::Record wanted, const core::ha::Members& adds,
                         const std::optional<store::HaRecords::Lease>& silent = std::nullopt);
     HaSettings settings() const;

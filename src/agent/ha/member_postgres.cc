@@ -134,7 +134,6 @@ bool MemberPostgres::ask(Facts& facts) {
     facts.flushed = *flushed;
     facts.replay_is_paused = rows->at(0, 3) == "t";
     facts.receiver_pid = static_cast<int>(parse_integer(rows->at(0, 4), 0, 1 << 30).value_or(0));
-    facts.receives = facts.receiver_pid != 0;
     facts.sync_names = rows->at(0, 5);
     if (recovers) return true;
     const auto senders = session_->query(kSenders, {std::string(kReplicationRole)}, kLookMax);

@@ -20,7 +20,6 @@ namespace howdah::agent {
 struct Upstream {
     core::ha::MemberId id;
     MemberAddress address;
-    bool operator==(const Upstream&) const = default;
 };
 
 /// What of PostgreSQL's configuration the rules of high availability decide.
@@ -50,7 +49,7 @@ class MemberPostgres {
     };
 
     MemberPostgres(Options options, const Clock& clock)
-        : options_(std::move(options)), postmaster_(options_.postmaster, clock), clock_(clock) {}
+        : options_(std::move(options)), postmaster_(options_.postmaster, clock) {}
 
     struct Sender {
         core::ha::MemberId id;
@@ -63,8 +62,7 @@ class MemberPostgres {
         bool answers = false;       ///< all below is known
         core::ha::Lsn end = 0;      ///< a primary: inserted; a standby: received or replayed
         core::ha::Lsn flushed = 0;  ///< a primary
-        bool receives = false;
-        int receiver_pid = 0;
+        int receiver_pid = 0;       ///< a standby; 0: nothing is received
         bool replay_is_paused = false;
         std::string sync_names;  ///< as PostgreSQL has loaded them
         std::vector<Sender> senders;
@@ -115,7 +113,6 @@ class MemberPostgres {
 
     Options options_;
     Postmaster postmaster_;
-    const Clock& clock_;
     std::optional<pg::Connection> session_;
     PostmasterId session_run_;
 };

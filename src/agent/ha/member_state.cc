@@ -148,6 +148,14 @@ std::string synchronous_names(const Members& members) {
     return fmt::format("{} ({})", names.size(), join(names, ", "));
 }
 
+Members members_of(std::string_view synchronous_names) {
+    Members members;
+    const std::vector<std::string> parts = split(synchronous_names, '"');
+    for (std::size_t i = 1; i < parts.size(); i += 2)
+        if (const auto id = member_of(parts[i])) members.insert(*id);
+    return members;
+}
+
 std::string address_key(std::string_view server, std::string_view node) {
     return fmt::format("{}/{}", server, node);
 }

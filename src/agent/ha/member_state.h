@@ -59,6 +59,9 @@ std::optional<core::ha::MemberId> member_of(std::string_view replication_name);
 /// The value of synchronous_standby_names: every one of them acknowledges (RULES HA 3).
 std::string synchronous_names(const core::ha::Members& members);
 
+/// The inverse; what is no member's name is left out.
+core::ha::Members members_of(std::string_view synchronous_names);
+
 /// The name of the record of a member's address.
 std::string address_key(std::string_view server, std::string_view node);
 

@@ -284,6 +284,14 @@ History history_of(const Timelines& own, Lsn end, const Timelines& noted) {
     return common_end(own, end, noted) < end ? History::diverged : History::fits;
 }
 
+Record next_term(Record record, const MemberId& primary) {
+    ++record.term;
+    record.primary = primary;
+    record.sync_set.clear();
+    record.successor.reset();
+    return record;
+}
+
 std::string_view to_string(Action action) {
     switch (action) {
         case Action::wait:

@@ -160,6 +160,9 @@ History history_of(const Timelines& own, Lsn end, const Timelines& noted);
 /// Up to where a directory and the noted history are the same; for a rewind.
 Lsn common_end(const Timelines& own, Lsn end, const Timelines& noted);
 
+/// The record of the term in which `primary` takes over: nobody is waited for yet.
+Record next_term(Record record, const MemberId& primary);
+
 std::string_view to_string(Action action);
 std::string_view to_string(Section section);
 
