@@ -536,9 +536,12 @@ class WithoutOthers(EntraCase):
         HOME.kill("howdahd")
         HOME.kill("howdah-agent")
         with contextlib.ExitStack() as takers:
-            # The agent of a test beside this one may have been faster, which is as good.
-            with contextlib.suppress(OSError):
-                takers.enter_context(socket.create_server(("127.0.0.1", port)))
+            def take():
+                with contextlib.suppress(OSError):
+                    return takers.enter_context(socket.create_server(("127.0.0.1", port)))
+
+            # The agent of a test beside this one may have been faster, and gives it back.
+            wait_until("the port is taken", take, 60)
             HOME.ensure_howdahd()
             HOME.one("howdah-agent")
             wait_until("tokens open by another port",
