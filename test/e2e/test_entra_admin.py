@@ -540,8 +540,9 @@ class WithoutOthers(EntraCase):
                 with contextlib.suppress(OSError):
                     return takers.enter_context(socket.create_server(("127.0.0.1", port)))
 
-            # The agent of a test beside this one may have been faster, and gives it back.
-            wait_until("the port is taken", take, 60)
+            # What is left of the killed agent's sessions may hold it for a minute, and the agent of
+            # a test beside this one for longer.
+            wait_until("the port is taken", take, 120)
             HOME.ensure_howdahd()
             HOME.one("howdah-agent")
             wait_until("tokens open by another port",
