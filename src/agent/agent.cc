@@ -309,6 +309,8 @@ Status Agent::execute(Instance& instance, const model::Action& action) {
         case model::ActionKind::drop_database:
             if (!action.database) break;
             return instance.drop_database(*action.database, action.term);
+        case model::ActionKind::fail_over:
+            break;
     }
     return Error{ErrorCode::invalid_argument,
                  "action " + action.id + " does not say what it is about"};

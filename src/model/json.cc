@@ -15,6 +15,7 @@ constexpr std::pair<ActionKind, std::string_view> kActionKinds[] = {
     {ActionKind::delete_instance, "delete_instance"},
     {ActionKind::create_database, "create_database"},
     {ActionKind::drop_database, "drop_database"},
+    {ActionKind::fail_over, "fail_over"},
 };
 
 // The fields of each record, once; `visit` is a Writer or a Reader.
@@ -119,6 +120,7 @@ void fields(V& visit, ServerSpec& record) {
     HD_F(maintenance);
     HD_F(availability_zone);
     HD_F(high_availability_mode);
+    HD_F(standby_availability_zone);
     HD_F(system_data);
     HD_F(parameters);
     HD_F(parameter_spellings);
@@ -161,6 +163,7 @@ void fields(V& visit, ServerStatus& record) {
     HD_F(term);
     HD_F(state);
     HD_F(host);
+    HD_F(standby_host);
     HD_F(port);
     HD_F(minor_version);
     HD_F(databases);
@@ -194,6 +197,7 @@ void fields(V& visit, Operation& record) {
     HD_F(failure);
     HD_F(retries);
     HD_F(retry_at);
+    HD_F(failover);
     HD_F(requested_by);
     HD_F(requester_name);
     HD_F(correlation_id);
@@ -232,6 +236,8 @@ void fields(V& visit, InstanceSpec& record) {
     HD_F(password_logins);
     HD_F(token_logins);
     HD_F(token_administrators);
+    HD_F(member_hosts);
+    HD_F(is_founder);
 }
 template <typename V>
 void fields(V& visit, Action& record) {
@@ -244,6 +250,7 @@ void fields(V& visit, Action& record) {
     HD_F(generation);
     HD_F(instance);
     HD_F(database);
+    HD_F(failover);
 }
 template <typename V>
 void fields(V& visit, ActionResult& record) {
@@ -253,6 +260,8 @@ void fields(V& visit, ActionResult& record) {
     HD_F(kind);
     HD_F(generation);
     HD_F(failure);
+    HD_F(host);
+    HD_F(as_primary);
 }
 template <typename V>
 void fields(V& visit, LogFile& record) {
@@ -262,9 +271,18 @@ void fields(V& visit, LogFile& record) {
     HD_F(modified);
 }
 template <typename V>
+void fields(V& visit, MemberReport& record) {
+    HD_F(role);
+    HD_F(term);
+    HD_F(primary_host);
+    HD_F(sync_hosts);
+    HD_F(serves);
+}
+template <typename V>
 void fields(V& visit, InstanceReport& record) {
     HD_F(server_id);
     HD_F(incarnation);
+    HD_F(host);
     HD_F(term);
     HD_F(observed_generation);
     HD_F(state);
@@ -275,6 +293,7 @@ void fields(V& visit, InstanceReport& record) {
     HD_F(databases);
     HD_F(pending_restart);
     HD_F(logs);
+    HD_F(member);
 }
 template <typename V>
 void fields(V& visit, ParameterInfo& record) {
@@ -375,6 +394,7 @@ void fields(V& visit, Route& record) {
     HD_F(require_tls);
     HD_F(public_access);
     HD_F(firewall_rules);
+    HD_F(term);
 }
 template <typename V>
 void fields(V& visit, RouteTable& record) {
@@ -497,6 +517,8 @@ void fields(V& visit, InstanceState& record) {
     HD_F(parameters_in_force);
     HD_F(token_administrators);
     HD_F(are_token_administrators_known);
+    HD_F(is_member);
+    HD_F(member_term);
 }
 template <typename V>
 void fields(V& visit, AgentJournal& record) {

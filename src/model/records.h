@@ -127,7 +127,8 @@ struct ServerSpec {
     AuthSpec auth;
     MaintenanceWindow maintenance;
     std::string availability_zone;
-    std::string high_availability_mode = "Disabled";
+    std::string high_availability_mode = "Disabled";  ///< Disabled, SameZone, ZoneRedundant
+    std::string standby_availability_zone;            ///< asked for; empty: any that fits
     SystemData system_data;
     /// Parameters the customer set, name to value; what is not here has its sized default.
     std::map<std::string, std::string> parameters;
@@ -179,7 +180,10 @@ struct ServerStatus {
     /// Azure's word: Ready, Provisioning, Updating, Starting, Stopping, Stopped, Restarting,
     /// Dropping, Disabled, Inaccessible.
     std::string state = "Provisioning";
-    std::string host;                       ///< id of the host that was chosen; empty until placed
+    /// Id of the host that was chosen; empty until placed. Of a highly available server: where its
+    /// primary is, by the newest term that was reported.
+    std::string host;
+    std::string standby_host;               ///< where the other member is, or is to be; empty: none
     std::int64_t port = 0;                  ///< the server's own port at the gateway
     std::string minor_version;              ///< "15.20"
     std::vector<DatabaseStatus> databases;  ///< what exists, by the agent's last report
@@ -218,6 +222,7 @@ struct Operation {
     std::optional<Failure> failure;
     std::int64_t retries = 0;    ///< of a database action: failed attempts that are tried again
     std::string retry_at;        ///< not before this time
+    std::string failover;        ///< FailoverServer: planned, forced
     std::string requested_by;    ///< app id
     std::string requester_name;  ///< as the activity log shows him; empty: requested_by
     std::string operation_name;  ///< in the activity log
@@ -275,7 +280,13 @@ struct Deployment {
 // ---------------------------------------------------------------------------------------------
 // Between control plane and agent
 
-enum class ActionKind { ensure_instance, delete_instance, create_database, drop_database };
+enum class ActionKind {
+    ensure_instance,
+    delete_instance,
+    create_database,
+    drop_database,
+    fail_over,
+};
 
 /// What howdahd's certificate is made out to, and no other. Agents and the command line ask for it,
 /// because an address can be somebody else's while howdahd is down.
@@ -315,6 +326,12 @@ struct InstanceSpec {
     bool token_logins = false;
     /// In force only with token_logins; no two have the same role or object id.
     std::vector<TokenAdministrator> token_administrators;
+    /// The hosts that are to have a member of this server, this one among them; empty: the server
+    /// is not highly available.
+    std::vector<std::string> member_hosts;
+    /// Of a server that becomes highly available: the data of this host is the server's, the other
+    /// members copy it. Without meaning once the members have a record of their own.
+    bool is_founder = false;
 };
 
 /// One thing an agent has to do. Persisted before it is sent; its id makes it idempotent.
@@ -328,6 +345,7 @@ struct Action {
     Generation generation = 0;
     std::optional<InstanceSpec> instance;  ///< ensure_instance
     std::optional<DatabaseSpec> database;  ///< create_database, drop_database
+    std::string failover;                  ///< fail_over: planned, forced
 };
 
 struct ActionResult {
@@ -337,6 +355,20 @@ struct ActionResult {
     ActionKind kind = ActionKind::ensure_instance;
     Generation generation = 0;
     std::optional<Failure> failure;  ///< none: it succeeded
+    std::string host;                ///< filled in by the fleet
+    /// Carried out by the server's primary, or by its only instance: also what needs SQL was done.
+    bool as_primary = true;
+};
+
+/// What a member of a highly available server knows of it. The terms are those of the members'
+/// own record (core/ha), not those of actions.
+struct MemberReport {
+    std::string role;                     ///< primary, standby; empty: neither (yet)
+    Term term = 0;                        ///< of the record as last read; 0: there is none
+    std::string primary_host;             ///< by that record
+    std::vector<std::string> sync_hosts;  ///< whose disk every commit waits for, by that record
+    bool serves = false;                  ///< clients are let in here
+    bool operator==(const MemberReport&) const = default;
 };
 
 /// One of the log files that PostgreSQL wrote, as an agent saw it a while ago.
@@ -351,9 +383,11 @@ struct LogFile {
 struct InstanceReport {
     std::string server_id;
     std::string incarnation;
+    std::string host;  ///< filled in by the fleet
     Term term = 0;
     Generation observed_generation = 0;
-    /// absent, preparing, starting, running, stopping, stopped, failed
+    /// absent, preparing, starting, running, stopping, stopped, failed; following: a standby, or
+    /// what is to become one
     std::string state = "absent";
     std::string detail;  ///< what it does now, or why it failed; one sentence
     std::int64_t postmaster_pid = 0;
@@ -363,6 +397,7 @@ struct InstanceReport {
     std::vector<std::string> pending_restart;
     /// Newest last, bounded; none unless the customer has switched downloads on.
     std::vector<LogFile> logs;
+    std::optional<MemberReport> member;  ///< of a highly available server
 };
 
 /// One row of pg_settings, as the engine shows it in a fresh directory.
@@ -484,6 +519,10 @@ struct InstanceState {
     /// The token administrators that PostgreSQL has.
     std::vector<TokenAdministrator> token_administrators;
     bool are_token_administrators_known = true;  ///< false: a change of them was begun
+    bool is_member = false;  ///< the rules of high availability decide what PostgreSQL does
+    /// The newest term of the members' record that was seen; kept when the server is not highly
+    /// available any more, so that routes of former members stay older.
+    Term member_term = 0;
 };
 
 /// agent/journal.json: results that the control plane has not acknowledged yet.
@@ -514,6 +553,9 @@ struct Route {
     bool require_tls = true;
     bool public_access = true;
     std::vector<FirewallRule> firewall_rules;
+    /// Of a server that is or was highly available: of its members' record. Among several routes of
+    /// one server the newest term is right; of one term "open" before "hold" before "closed".
+    Term term = 0;
 };
 
 struct RouteTable {

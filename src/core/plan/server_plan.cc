@@ -34,6 +34,8 @@ std::string_view to_string(ActionKind kind) {
             return "create_database";
         case ActionKind::drop_database:
             return "drop_database";
+        case ActionKind::fail_over:
+            return "fail_over";
     }
     return "unknown";
 }
