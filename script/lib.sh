@@ -75,9 +75,16 @@ pid_in() {
     [ -r "$1" ] && read -r pid _ <"$1" && [[ $pid =~ ^[0-9]+$ ]] && printf '%s\n' "$pid"
 }
 
-# howdahd_pid, agent_pid, gateway_pid: of $home, if it runs.
+# howdahd_pid, gateway_pid: of $home, if it runs. A home may have several agents and fences.
 howdahd_pid() { locked_pid howdahd.lock howdahd; }
-agent_pid() { locked_pid agent.lock howdah-agent; }
+agent_pids() { locked_pids agent howdah-agent; }
+fence_pids() { locked_pids fence howdah-fence; }
+locked_pids() {
+    local lock
+    for lock in "$home/run/$1.lock" "$home/run/$1"-[0-9]*.lock; do
+        locked_pid "${lock##*/}" "$2" || true
+    done
+}
 gateway_pid() { locked_pid gateway.lock howdah-gateway; }
 locked_pid() {
     local pid
@@ -95,7 +102,7 @@ postmaster_pids() {
             [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "${file%/*}" ]; then
             printf '%s\n' "$pid"
         fi
-    done < <(find "$home/agent" -name postmaster.pid -print0 2>/dev/null)
+    done < <(find "$home"/agent* -name postmaster.pid -print0 2>/dev/null)
 }
 
 # stray_pids: every other process of $home: an initdb, a backend whose postmaster is gone.
@@ -105,7 +112,8 @@ stray_pids() {
         pid=${folder#/proc/}
         program=$(program_of "$pid") || continue
         case "$program" in
-            howdahd | howdah-agent | howdah-gateway | postgres | initdb | pg_ctl)
+            howdahd | howdah-agent | howdah-fence | howdah-gateway | postgres | initdb | pg_ctl | \
+                pg_basebackup)
                 if runs_here "$pid" "$program"; then printf '%s\n' "$pid"; fi
                 ;;
         esac

@@ -58,7 +58,8 @@ void wait_for_gateway(const std::string& path, std::int64_t revision, const Cloc
 }  // namespace
 
 Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
-             IdSource& ids, int pool_size, int actions_max, TokenLogins* tokens)
+             IdSource& ids, int pool_size, int actions_max, TokenLogins* tokens,
+             MemberServices* services)
     : machine_(machine),
       link_(std::move(link)),
       journal_(std::move(journal)),
@@ -67,6 +68,7 @@ Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Cl
       pool_size_(pool_size),
       actions_max_(actions_max),
       tokens_(tokens),
+      services_(services),
       epoch_(ids.uuid()),
       pool_(machine.layout(), ids),
       trust_version_(tokens == nullptr ? "" : tokens->trust_version()) {}
@@ -83,14 +85,14 @@ Status Agent::load() {
     }
     for (const model::ActionResult& each : journal_.results()) {
         if (each.kind == model::ActionKind::delete_instance && !each.failure)
-            removed_.push_back(each.incarnation);
+            removed_.push_back({each.incarnation, each.generation});
     }
     HD_TRY(const auto names, os::list_folder(machine_.layout().instances()));
     for (const std::string& name : names) {
         if (!is_uuid(name)) continue;
         const std::lock_guard lock(mutex_);
         Member& member = members_[name];
-        member.instance = std::make_unique<Instance>(machine_, pool_, clock_, name,
+        member.instance = std::make_unique<Instance>(machine_, pool_, services_, clock_, name,
                                                      [this, name] { view_changed(name); });
     }
     // view_changed takes the lock, so loading happens without it; nobody else runs yet.
@@ -118,7 +120,7 @@ Agent::Member& Agent::member_locked(const std::string& incarnation) {
     Member& member = members_[incarnation];
     if (!member.instance) {
         member.instance =
-            std::make_unique<Instance>(machine_, pool_, clock_, incarnation,
+            std::make_unique<Instance>(machine_, pool_, services_, clock_, incarnation,
                                        [this, incarnation] { view_changed(incarnation); });
     }
     return member;
@@ -161,8 +163,13 @@ std::optional<model::InstanceReport> Agent::report_of(const std::string& incarna
     return found->second.instance->view().report;
 }
 
-bool Agent::was_removed_locked(const std::string& incarnation) const {
-    return std::find(removed_.begin(), removed_.end(), incarnation) != removed_.end();
+/// Whether what is older than its removal, or of it, is asked for. A host that was left by a member
+/// may get one of the same server again.
+bool Agent::was_removed_locked(const std::string& incarnation,
+                               model::Generation generation) const {
+    return std::any_of(removed_.begin(), removed_.end(), [&](const Removed& each) {
+        return each.incarnation == incarnation && generation <= each.generation;
+    });
 }
 
 bool Agent::has_host_report_locked() const {
@@ -253,11 +260,17 @@ void Agent::finish_job(const std::string& incarnation, const Job& job, bool is_r
     Member& member = members_[incarnation];
     member.is_busy = false;
     if (is_removed) {
-        removed_.push_back(incarnation);
+        removed_.push_back({incarnation, job.action->generation});
         if (removed_.size() > kRemovedMax) removed_.pop_front();
+        // What may have come for it meanwhile is about another one.
+        member.instance.reset();
+        (void)member_locked(incarnation);
     }
     // Also after what came for it when it was gone.
-    if (member.jobs.empty() && was_removed_locked(incarnation)) members_.erase(incarnation);
+    const model::Generation generation = job.action ? job.action->generation : 0;
+    const bool is_gone = !os::exists(instance_paths(machine_.layout(), incarnation).folder);
+    if (member.jobs.empty() && is_gone && was_removed_locked(incarnation, generation))
+        members_.erase(incarnation);
     --jobs_;
     if (job.action) --actions_;
     ended_.push_back(incarnation);
@@ -276,7 +289,9 @@ void Agent::carry_out(Instance& instance, const model::Action& action) {
                                        {"reason", status.error().describe()}});
     }
     HD_FAILPOINT("agent.action.before_journal");
-    const Status kept = journal_.add(result_of(action, status));
+    model::ActionResult result = result_of(action, status);
+    result.as_primary = instance.is_primary();
+    const Status kept = journal_.add(result);
     // Without a journal entry there is no result: the action is offered again, and is idempotent.
     if (!kept.ok())
         log::error("the journal cannot be written", {{"reason", kept.error().describe()}});
@@ -296,7 +311,7 @@ Status Agent::execute(Instance& instance, const model::Action& action) {
             {
                 // A late repetition must not bring a deleted server back.
                 const std::lock_guard lock(mutex_);
-                if (was_removed_locked(action.incarnation)) {
+                if (was_removed_locked(action.incarnation, action.generation)) {
                     return Error{ErrorCode::conflict, "the server has been deleted", "server"};
                 }
             }
@@ -310,7 +325,7 @@ Status Agent::execute(Instance& instance, const model::Action& action) {
             if (!action.database) break;
             return instance.drop_database(*action.database, action.term);
         case model::ActionKind::fail_over:
-            break;
+            return instance.fail_over(action.failover == "planned", action.term);
     }
     return Error{ErrorCode::invalid_argument,
                  "action " + action.id + " does not say what it is about"};
@@ -489,6 +504,11 @@ void Agent::view_changed(const std::string& incarnation) {
     const auto found = members_.find(incarnation);
     if (found == members_.end()) return;
     ++found->second.version;
+    // What a new primary has is known by asking it.
+    const auto& member = found->second.instance->view().report.member;
+    const bool serves = member && member->serves;
+    if (serves && !found->second.served) found->second.next_tend = {};
+    found->second.served = serves;
     has_news_.notify_all();
 }
 

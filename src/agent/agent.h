@@ -63,10 +63,11 @@ class Agent {
     static constexpr Duration kLinkPauseMin = std::chrono::milliseconds(50);
     static constexpr Duration kLinkPauseMax = std::chrono::seconds(2);
 
-    /// `tokens`: borrowed; none: no server takes access tokens.
+    /// `tokens`: borrowed; none: no server takes access tokens. `services`: likewise; none: no
+    /// server is highly available.
     Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
           IdSource& ids, int pool_size, int actions_max = kActionsMax,
-          TokenLogins* tokens = nullptr);
+          TokenLogins* tokens = nullptr, MemberServices* services = nullptr);
     ~Agent();
 
     /// Reads every instance from disk, takes over what runs, publishes the routes.
@@ -112,12 +113,17 @@ class Agent {
         std::uint64_t sent_version = 0;  ///< newest one that the control plane has
         Duration crash_pause = kCrashPauseMin;
         Instant next_tend{};
+        bool served = false;  ///< as the primary of a highly available server
+    };
+    struct Removed {
+        std::string incarnation;
+        model::Generation generation = 0;  ///< that wanted it removed
     };
 
     Member& member_locked(const std::string& incarnation);
     void replace_waiting_locked(Member& member, const model::Action& action);
     bool wait_for_quiet(std::stop_token stop, const std::string& major);
-    bool was_removed_locked(const std::string& incarnation) const;
+    bool was_removed_locked(const std::string& incarnation, model::Generation generation) const;
     bool has_host_report_locked() const;
     void queue_tend_locked(const std::string& incarnation, Member& member);
     Turn next_turn(std::stop_token stop);
@@ -152,6 +158,7 @@ class Agent {
     const int pool_size_;
     const int actions_max_;
     TokenLogins* const tokens_;
+    MemberServices* const services_;
     const std::string epoch_;
     PreparedPool pool_;
 
@@ -167,7 +174,7 @@ class Agent {
     int actions_ = 0;                              ///< guarded by mutex_; actions among them
     std::vector<std::string> ended_;      ///< guarded by mutex_; incarnations of ended jobs
     std::vector<model::Engine> surveys_;  ///< guarded by mutex_
-    std::deque<std::string> removed_;     ///< guarded by mutex_; incarnations, newest last
+    std::deque<Removed> removed_;         ///< guarded by mutex_; newest last
     Instant last_action_{};               ///< guarded by mutex_; when one ended
     bool are_engines_known_ = false;      ///< guarded by mutex_; surveyed, or it failed
     bool is_host_report_due_ = true;      ///< guarded by mutex_

@@ -166,14 +166,18 @@ model::Route make_route(const model::InstanceSpec& spec, std::string_view state,
     return route;
 }
 
-Instance::Instance(const Machine& machine, PreparedPool& pool, const Clock& clock,
-                   std::string incarnation, std::function<void()> changed)
+Instance::Instance(const Machine& machine, PreparedPool& pool, MemberServices* services,
+                   const Clock& clock, std::string incarnation, std::function<void()> changed)
     : machine_(machine),
       pool_(pool),
+      services_(services),
       clock_(clock),
       incarnation_(std::move(incarnation)),
       paths_(instance_paths(machine.layout(), incarnation_)),
       changed_(std::move(changed)) {}
+
+/// Its member's thread ends before what it uses.
+Instance::~Instance() { end_member(); }
 
 InstanceView Instance::view() const {
     const std::lock_guard lock(mutex_);
@@ -221,18 +225,36 @@ void Instance::publish(std::string_view state, std::string_view detail) {
         report.incarnation = incarnation_;
         report.term = state_.term;
         report.observed_generation = state_.observed_generation;
-        report.state = state;
-        report.detail = detail;
-        report.postmaster_pid = runs && id ? id->pid : 0;
         report.backend_port = state_.backend_port;
         report.minor_version = state_.minor_version;
-        view_.route = make_route(state_.spec, state, state_.backend_port, report.postmaster_pid);
-        view_.watch_fd = runs ? postmaster_->watch_fd() : -1;
-        std::string text = model::to_json(report) + model::to_json(view_.route);
-        is_news = text != published_text_;
-        published_text_ = std::move(text);
+        base_ = {.spec = state_.spec,
+                 .state = std::string(state),
+                 .detail = std::string(detail),
+                 .member_term = state_.member_term,
+                 .postmaster_pid = runs && id ? id->pid : 0,
+                 .watch_fd = runs ? postmaster_->watch_fd() : -1};
+        is_news = compose_locked();
     }
     if (is_news) changed_();
+}
+
+/// Makes the view anew; true if others are to hear of it.
+bool Instance::compose_locked() {
+    model::InstanceReport& report = view_.report;
+    report.state = base_.state;
+    report.detail = base_.detail;
+    report.postmaster_pid = base_.postmaster_pid;
+    report.member.reset();
+    view_.watch_fd = base_.watch_fd;
+    view_.route.term = base_.member_term;
+    add_member_locked();
+    const model::Term term = view_.route.term;
+    view_.route = make_route(base_.spec, report.state, report.backend_port, report.postmaster_pid);
+    view_.route.term = term;
+    std::string text = model::to_json(report) + model::to_json(view_.route);
+    const bool is_news = text != published_text_;
+    published_text_ = std::move(text);
+    return is_news;
 }
 
 /// Costs a sync, so it is left out when nothing changed.
@@ -259,6 +281,8 @@ Status Instance::check_term(model::Term term) {
 Result<pg::Connection> Instance::connect(const std::string& database) const {
     return postmaster_->connect(database, static_cast<int>(state_.backend_port));
 }
+
+Status Instance::quiet(pg::Connection& session) { return session.execute(kQuietSession); }
 
 /// Carries out what needs locks that a customer may hold: it waits for them for
 /// Postmaster::kLockMax, and the error tells who holds them.
@@ -290,7 +314,7 @@ std::string Instance::lock_holders(int waiting_pid) const {
                         "began {})",
                         *row[0], *row[1], *row[2], *row[3], *row[4]));
     }
-    return join(all, " and ");
+    return howdah::join(all, " and ");
 }
 
 Status Instance::load() {
@@ -309,6 +333,10 @@ Status Instance::load() {
     }
     HD_CHECK(use_directory(*engine));
     is_configured_ = state_.observed_generation > 0;
+    if (state_.is_member) {
+        publish(state_.spec.running ? "starting" : "stopped", "");
+        return state_.spec.running ? begin_member(/*is_asked_to_start=*/false) : ok_status();
+    }
     if (postmaster_->is_ready()) {
         publish("running", "");
         HD_CHECK(renew_client_rules());
@@ -321,12 +349,7 @@ Status Instance::load() {
 /// Makes the postmaster's object and takes over what runs.
 Status Instance::use_directory(const InstalledEngine& engine) {
     HD_TRY(const auto user, ServerUsers::find(state_.os_user));
-    const os::Cgroups* cgroups = machine_.cgroups();
-    postmaster_.emplace(Postmaster::Options{engine.programs + "/postgres", paths_, user,
-                                            cgroups == nullptr ? std::vector<std::string>{}
-                                                               : cgroups->join_files(group_name()),
-                                            token_environment(machine_.layout())},
-                        clock_);
+    postmaster_.emplace(postmaster_options(engine, user), clock_);
     if (postmaster_->adopt()) {
         log::info("adopted a running PostgreSQL",
                   {{"server", state_.spec.server_id}, {"pid", postmaster_->id()->pid}});
@@ -334,7 +357,16 @@ Status Instance::use_directory(const InstalledEngine& engine) {
     return ok_status();
 }
 
-core::InstanceFacts Instance::facts() const {
+Postmaster::Options Instance::postmaster_options(const InstalledEngine& engine,
+                                                 std::optional<os::User> user) const {
+    const os::Cgroups* cgroups = machine_.cgroups();
+    return {engine.programs + "/postgres", paths_, std::move(user),
+            cgroups == nullptr ? std::vector<std::string>{} : cgroups->join_files(group_name()),
+            token_environment(machine_.layout())};
+}
+
+core::InstanceFacts Instance::facts() {
+    find_postmaster();
     core::InstanceFacts facts;
     facts.has_directory = postmaster_.has_value() && os::exists(paths_.state());
     facts.is_running = postmaster_ && postmaster_->is_running();
@@ -349,6 +381,7 @@ core::InstanceFacts Instance::facts() const {
     facts.has_token_administrators =
         state_.are_token_administrators_known &&
         state_.token_administrators == state_.spec.token_administrators;
+    add_member_facts(facts);
     return facts;
 }
 
@@ -396,6 +429,14 @@ Status Instance::settle() {
     const model::InstanceState before = state_;
     state_.observed_generation = state_.spec.generation;
     state_.previous.reset();
+    // What the primary has made comes by replication. Should this member become primary before, it
+    // is told to make it again.
+    if (member_ && is_follower()) {
+        state_.password_version = 0;
+        state_.token_administrators = state_.spec.token_administrators;
+        state_.are_token_administrators_known = false;
+        note_token_access();
+    }
     if (Status saved = save(); !saved.ok()) {
         state_ = before;
         return saved;
@@ -464,6 +505,15 @@ Status Instance::step(core::InstanceStep step) {
         case InstanceStep::token_administrators:
             say("running");
             return set_token_administrators();
+        case InstanceStep::join:
+            say(runs ? "running" : "preparing");
+            return join();
+        case InstanceStep::leave:
+            say("running");
+            return leave();
+        case InstanceStep::follow:
+            say("starting");
+            return follow();
         case InstanceStep::done:
             return ok_status();
     }
@@ -493,6 +543,8 @@ Result<Instance::Files> Instance::render() const {
         return Error{ErrorCode::not_supported, "PostgreSQL " + state_.spec.major + " is gone"};
     model::InstanceSpec spec = state_.spec;
     spec.token_administrators = token_administrators();
+    std::vector<std::string> members;
+    if (state_.is_member) members.push_back(machine_.options().member_address);
     const RenderInput input{.spec = spec,
                             .data_folder = paths_.data(),
                             .config_folder = paths_.config(),
@@ -505,7 +557,8 @@ Result<Instance::Files> Instance::render() const {
                             .libraries = engine->libraries,
                             .agent_user = machine_.user_name(),
                             .gateway_source = machine_.options().gateway_source,
-                            .token_port = static_cast<int>(machine_.options().token_port)};
+                            .token_port = static_cast<int>(machine_.options().token_port),
+                            .member_addresses = std::move(members)};
     return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input)};
 }
 
@@ -571,16 +624,34 @@ Status Instance::configure() {
     return ok_status();
 }
 
-Status Instance::apply_limits(std::int64_t memory_mb) {
+Status Instance::apply_limits(std::int64_t memory_mb, bool with_io) {
     const os::Cgroups* cgroups = machine_.cgroups();
     if (cgroups == nullptr) return ok_status();
-    const Status applied =
-        cgroups->apply(group_name(), {.cpus = static_cast<double>(state_.spec.vcores),
-                                      .memory_bytes = memory_mb << 20,
-                                      .io_per_second = state_.spec.iops,
-                                      .path = paths_.data()});
+    if (member_) with_io = with_io && view().report.state == "running";
+    const std::lock_guard lock(limits_mutex_);
+    limits_.wanted = {.cpus = static_cast<double>(state_.spec.vcores),
+                      .memory_bytes = memory_mb << 20,
+                      .io_per_second = state_.spec.iops,
+                      .path = paths_.data()};
+    limits_.is_known = true;
+    os::Limits now = limits_.wanted;
+    if (!with_io) now.io_per_second = 0;
+    const Status applied = cgroups->apply(group_name(), now);
     if (!applied.ok()) return applied.error().in("setting the limits of the SKU");
     return ok_status();
+}
+
+/// While PostgreSQL recovers it reads and writes as fast as the machine can: nobody is served yet,
+/// and everybody waits. May be called by any thread.
+void Instance::limit_io(bool is_limited) {
+    const os::Cgroups* cgroups = machine_.cgroups();
+    const std::lock_guard lock(limits_mutex_);
+    if (cgroups == nullptr || !limits_.is_known) return;
+    os::Limits now = limits_.wanted;
+    if (!is_limited) now.io_per_second = 0;
+    const Status applied = cgroups->apply(group_name(), now);
+    if (!applied.ok())
+        log::warn("the limit of I/O cannot be set", {{"reason", applied.error().describe()}});
 }
 
 /// Asks PostgreSQL what it thinks of the files before it takes them.
@@ -689,11 +760,12 @@ Status Instance::start_as_specified() {
                      fmt::format("build Howdah with the package postgresql-server-dev-{}, and "
                                  "look at the free space of {}",
                                  state_.spec.major, machine_.layout().root())};
-    HD_CHECK(apply_limits(state_.spec.memory_mb));
+    HD_CHECK(apply_limits(state_.spec.memory_mb, /*with_io=*/false));
     HD_CHECK(write_configuration());
     (void)os::remove_tree(paths_.start_log());
     HD_CHECK(save());
     HD_CHECK(postmaster_->start());
+    limit_io(true);
     state_.parameters_in_force = state_.spec.parameters;
     return ok_status();
 }
@@ -726,6 +798,9 @@ void Instance::note_parameters_in_force() {
 
 Status Instance::stop() {
     HD_FAILPOINT("agent.instance.before_stop");
+    publish("stopping", core::describe(core::InstanceStep::stop));
+    end_member();
+    find_postmaster();
     HD_CHECK(postmaster_->stop());
     HD_FAILPOINT("agent.instance.after_stop");
     return ok_status();
@@ -748,8 +823,12 @@ Status Instance::restart() {
     HD_CHECK(save());
     publish("restarting", core::describe(core::InstanceStep::restart));
     HD_FAILPOINT("agent.instance.before_restart");
-    HD_CHECK(postmaster_->stop());
-    HD_CHECK(start());
+    if (member_) {
+        HD_CHECK(restart_member());
+    } else {
+        HD_CHECK(postmaster_->stop());
+        HD_CHECK(start());
+    }
     HD_FAILPOINT("agent.instance.after_restart");
     return ok_status();
 }
@@ -758,7 +837,7 @@ Status Instance::set_administrator() {
     const bool is_new = state_.observed_generation == 0;
     const std::int64_t before = state_.password_version;
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
-    HD_CHECK(session.execute(kQuietSession));
+    HD_CHECK(quiet(session));
     // On disk before: whoever does not hear how it ended sets the password of its spec again.
     state_.password_version = 0;
     HD_CHECK(save());
@@ -785,7 +864,7 @@ Status Instance::set_token_administrators() {
     const auto& wanted = state_.spec.token_administrators;
     const bool was_known = state_.are_token_administrators_known;
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
-    HD_CHECK(session.execute(kQuietSession));
+    HD_CHECK(quiet(session));
     // On disk before: whoever does not hear how it ended does it again.
     state_.are_token_administrators_known = false;
     HD_CHECK(save());
@@ -819,8 +898,11 @@ Status Instance::set_token_administrators() {
 Status Instance::check_database_action(model::Term term) {
     HD_CHECK(check_term(term));
     if (state_.deleting) return Error{ErrorCode::conflict, "the server is being deleted", "server"};
+    find_postmaster();
     if (!postmaster_ || !postmaster_->is_ready())
         return Error{ErrorCode::invalid_state, "the server is not running"};
+    if (!is_primary())
+        return Error{ErrorCode::unavailable, "another host has the primary of the server"};
     return ok_status();
 }
 
@@ -888,7 +970,10 @@ Status Instance::remove(model::Term term) {
         if (!ServerUsers::find(state_.os_user).ok()) state_.os_user.clear();
         HD_CHECK(use_directory({}));
     }
+    end_member();
+    find_postmaster();
     HD_CHECK(postmaster_->stop());
+    if (state_.is_member) HD_CHECK(remove_member());
     postmaster_->remove_shared_memory();
     HD_CHECK(os::remove_tree(paths_.data()));
     HD_FAILPOINT("agent.instance.half_deleted");
@@ -904,6 +989,7 @@ Status Instance::tend() {
     if (state_.deleting || !postmaster_) return ok_status();
     if (state_.observed_generation == 0) return ok_status();
     prune();
+    if (state_.is_member) return tend_member();
     if (postmaster_->is_ready()) HD_CHECK(renew_client_rules());
     if (postmaster_->is_ready() || (!state_.spec.running && !postmaster_->is_running()))
         return refresh();
@@ -961,7 +1047,7 @@ Status Instance::refresh(std::string_view detail) {
         return ok_status();
     }
     auto session = connect(std::string(kMaintenanceDatabase));
-    if (session.ok()) HD_CHECK(read_facts(*session));
+    if (session.ok() && is_primary()) HD_CHECK(read_facts(*session));
     publish(postmaster_->is_ready() ? "running" : "starting", detail);
     return session.ok() ? ok_status() : Status(session.error());
 }

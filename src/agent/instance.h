@@ -1,11 +1,15 @@
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 
+#include "agent/ha/ha_member.h"
+#include "agent/ha/member_services.h"
 #include "agent/machine.h"
 #include "agent/postmaster.h"
 #include "agent/prepared.h"
@@ -29,12 +33,17 @@ struct InstanceView {
 /// One server on this machine: its folder, its PostgreSQL, its state. Brings the spec about step
 /// by step (core::next_step) and writes down what is in force after each, so that the agent may be
 /// killed anywhere. One thread at a time works on an instance; view() may be called by any.
+///
+/// Of a highly available server it is one member: then a HaMember, in a thread of its own, decides
+/// what PostgreSQL does, and the steps only ask it.
 class Instance {
   public:
-    /// `changed` is called, on the working thread, whenever the report or the route has changed; it
-    /// must return only when the new route is published.
-    Instance(const Machine& machine, PreparedPool& pool, const Clock& clock,
-             std::string incarnation, std::function<void()> changed);
+    /// `changed` is called, on the working thread or the member's, whenever the report or the route
+    /// has changed; it must return only when the new route is published. `services`: none: it
+    /// cannot be highly available.
+    Instance(const Machine& machine, PreparedPool& pool, MemberServices* services,
+             const Clock& clock, std::string incarnation, std::function<void()> changed);
+    ~Instance();
 
     /// Reads state.json and takes over a running PostgreSQL. not_found: there is no such instance.
     Status load();
@@ -45,8 +54,12 @@ class Instance {
     Status ensure(const model::InstanceSpec& spec, model::Term term);
     Status create_database(const model::DatabaseSpec& database, model::Term term);
     Status drop_database(const model::DatabaseSpec& database, model::Term term);
+    /// Makes another member the primary. `planned`: at a clean end; else this one is ended at once.
+    Status fail_over(bool is_planned, model::Term term);
     /// Removes every trace. Repeatable.
     Status remove(model::Term term);
+    /// What is asked for with SQL is done here: the primary, or the only instance.
+    bool is_primary() const;
 
     /// Starts PostgreSQL again if it died and shall run; refreshes what is reported.
     Status tend();
@@ -63,7 +76,8 @@ class Instance {
     };
 
     Status step(core::InstanceStep step);
-    core::InstanceFacts facts() const;
+    core::InstanceFacts facts();
+    void add_member_facts(core::InstanceFacts& facts) const;
     Status claim();
     Status configure();
     Status load_configuration();
@@ -79,13 +93,34 @@ class Instance {
     std::vector<model::TokenAdministrator> token_administrators() const;
     void note_token_access();
 
+    Status join();
+    Status join_as_founder();
+    Status leave();
+    Status follow();
+    Status wait_for_member();
+    Status begin_member(bool is_asked_to_start);
+    Result<HaMember::Options> member_options(bool is_asked_to_start) const;
+    void end_member();
+    Status forget_member();
+    Status remove_member();
+    static Status quiet(pg::Connection& session);
+    Status write_replication_password(const std::string& password);
+    Status restart_member();
+    Status tend_member();
+    void member_changed(const HaMember::View& next);
+    void find_postmaster();
+    bool is_follower() const;
+
     Status use_directory(const InstalledEngine& engine);
+    Postmaster::Options postmaster_options(const InstalledEngine& engine,
+                                           std::optional<os::User> user) const;
     Result<Files> render() const;
     Status write_configuration();
     Status write_tls();
     Status renew_client_rules();
     Status check_files(pg::Connection& session);
-    Status apply_limits(std::int64_t memory_mb);
+    Status apply_limits(std::int64_t memory_mb, bool with_io = true);
+    void limit_io(bool is_limited);
     Status choose_port();
     Status refresh(std::string_view detail = "");
     void prune();
@@ -100,14 +135,18 @@ class Instance {
     Status settle();
     Status save();
     void publish(std::string_view state, std::string_view detail);
+    bool compose_locked();
+    void add_member_locked();
     Result<std::optional<os::Owner>> file_owner() const;
     Result<pg::Connection> connect(const std::string& database) const;
     Status change(pg::Connection& session, std::string_view sql, Duration timeout) const;
     std::string lock_holders(int waiting_pid) const;
-    std::string group_name() const { return incarnation_; }
+    /// Members of one server may share a machine, but no limits.
+    std::string group_name() const { return incarnation_ + machine_.layout().suffix; }
 
     const Machine& machine_;
     PreparedPool& pool_;
+    MemberServices* const services_;
     const Clock& clock_;
     const std::string incarnation_;
     const InstancePaths paths_;
@@ -122,10 +161,33 @@ class Instance {
     bool is_configured_ = false;
     bool is_loaded_ = false;
 
+    /// What view_ is made of, beside what stands in it.
+    struct Base {
+        model::InstanceSpec spec;  ///< without secrets
+        std::string state;
+        std::string detail;
+        model::Term member_term = 0;
+        std::int64_t postmaster_pid = 0;
+        int watch_fd = -1;
+    };
+    struct Limits {
+        os::Limits wanted;
+        bool is_known = false;
+    };
+
     mutable std::mutex mutex_;
-    InstanceView view_;           ///< guarded by mutex_
+    std::condition_variable view_changed_;
+    Base base_;                                  ///< guarded by mutex_
+    std::optional<HaMember::View> member_view_;  ///< guarded by mutex_; none: it told nothing yet
+    InstanceView view_;                          ///< guarded by mutex_
     std::string published_text_;  ///< guarded by mutex_; what `changed` was last called for
     TokenAccess token_access_;    ///< guarded by mutex_
+
+    std::mutex limits_mutex_;
+    Limits limits_;  ///< guarded by limits_mutex_; with I/O, whether that is in force or not
+
+    std::unique_ptr<HaMember> member_;  ///< changed by the working thread alone
+    std::jthread member_thread_;
 };
 
 /// The route of a server from its spec and what its instance does. Pure.

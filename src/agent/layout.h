@@ -4,12 +4,13 @@
 
 namespace howdah::agent {
 
-/// Where the agent keeps what. The agent's folder and `instances` can be passed through by every
+/// Where the agent keeps what; a machine may have several, which share a home. The agent's folder and `instances` can be passed through by every
 /// user, because PostgreSQL runs as another one; what is below belongs to that one alone.
 struct Layout {
     std::string home;
+    std::string suffix;  ///< tells the agents of a home apart: "-2"; empty: the first
 
-    std::string root() const { return home + "/agent"; }
+    std::string root() const { return home + "/agent" + suffix; }
     std::string instances() const { return root() + "/instances"; }
     std::string prepared() const { return root() + "/prepared"; }
     std::string engines() const { return root() + "/engines"; }
@@ -17,10 +18,14 @@ struct Layout {
     std::string journal() const { return root() + "/journal.json"; }
     /// Sockets have paths of at most 107 bytes, so they live apart, under a short name.
     std::string sockets() const { return root() + "/s"; }
-    std::string routes() const { return home + "/gateway/routes.json"; }
+    std::string routes() const { return home + "/gateway/routes" + suffix + ".json"; }
     /// Where the gateway answers questions about itself.
     std::string gateway_socket() const { return home + "/gateway/gateway.sock"; }
-    std::string lock() const { return home + "/run/agent.lock"; }
+    std::string lock() const { return home + "/run/agent" + suffix + ".lock"; }
+    std::string fence_lock() const { return home + "/run/fence" + suffix + ".lock"; }
+    std::string fence_log() const { return home + "/log/howdah-fence" + suffix + ".log"; }
+    /// What the agents of this machine agree on (store::HaRecords).
+    std::string ha_records() const { return home + "/ha/records.db"; }
     /// The authority that the servers believe when they have a token checked: for all to read.
     std::string token_authority() const { return root() + "/token-authority.pem"; }
     std::string token_port() const { return root() + "/token-port"; }
@@ -40,6 +45,10 @@ struct InstancePaths {
     std::string start_log() const { return folder + "/start.log"; }
     /// Certificate and key in one file, so that they change together.
     std::string tls() const { return config() + "/server.pem"; }
+    // Of a member of a highly available server.
+    std::string member_state() const { return folder + "/ha.json"; }
+    std::string member_fence() const { return folder + "/fence"; }
+    std::string replication_password() const { return folder + "/replica.pass"; }
 };
 
 inline InstancePaths instance_paths(const Layout& layout, const std::string& incarnation) {

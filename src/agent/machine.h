@@ -23,6 +23,8 @@ struct MachineOptions {
     std::string guard_folder;
     std::string gateway_source = std::string(model::kGatewaySource);  ///< see there
     std::int64_t token_port = 0;  ///< of TokenLogins; 0: no server takes tokens
+    /// IPv4 address that standbys on other hosts stream from, and where they find a primary.
+    std::string member_address = "127.0.0.1";
 };
 
 /// What this machine has: engines, limits, users. Found once; then immutable and thread-safe.

@@ -19,8 +19,9 @@
 namespace howdah::agent {
 namespace {
 
-/// A socket's path has at most 107 bytes: home, "/agent/s/", 8, "/.s.PGSQL.", 5.
-constexpr std::size_t kHomeBytesMax = 107 - 9 - 8 - 10 - 5;
+/// A socket's path has at most 107 bytes: home, "/agent-99/s/", 8, "/.s.PGSQL.", 5.
+constexpr std::size_t kHomeBytesMax = 107 - 12 - 8 - 10 - 5;
+constexpr int kNumberMax = 99;
 constexpr int kExitUsage = 2;
 /// Whoever is in the middle of something after this is cut off: the next agent goes on there.
 constexpr Duration kStopMax = std::chrono::seconds(5);
@@ -29,6 +30,8 @@ struct Options {
     std::string home;
     MachineOptions machine;
     LinkOptions link;
+    int number = 1;
+    std::string fence_program;  ///< empty: beside this one
     int pool_size = 2;
     std::string log_level = "info";
 };
@@ -57,6 +60,12 @@ Result<std::string> real_home(const std::string& home) {
     return real.string();
 }
 
+std::string fence_beside_me() {
+    std::error_code problem;
+    const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
+    return (problem ? std::filesystem::path("/usr/bin") : path.parent_path()) / "howdah-fence";
+}
+
 Result<os::FileLock> lock_home(const std::string& path) {
     HD_TRY(auto lock, os::FileLock::try_lock(path));
     const std::string pid = std::to_string(getpid()) + "\n";
@@ -76,8 +85,12 @@ Status serve(Options options, const os::Fd& termination) {
     options.machine.token_port = tokens.port();
     const Machine machine(options.machine);
     HD_TRY(Journal journal, Journal::open(machine.layout().journal()));
+    MemberServices services({.layout = machine.layout(),
+                             .node = options.machine.host_id,
+                             .fence_program = options.fence_program},
+                            ids, clock);
     Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size,
-                Agent::kActionsMax, &tokens);
+                Agent::kActionsMax, &tokens, &services);
     HD_CHECK(agent.load());
     Ending ending;
     std::vector<std::jthread> threads;
@@ -122,6 +135,11 @@ int run(int argc, char** argv) {
     app.add_option("--key", options.link.key_path, "file of its key")->required();
     app.add_option("--host-id", options.machine.host_id, "id of this machine")->required();
     app.add_option("--zone", options.machine.zone, "availability zone of this machine");
+    app.add_option("--number", options.number,
+                   "tells the agents of one home apart; each has a folder and routes of its own")
+        ->check(CLI::Range(1, kNumberMax));
+    app.add_option("--fence-program", options.fence_program,
+                   "howdah-fence, which ends primaries when this agent is silent");
     app.add_option("--gateway-address", options.machine.gateway_address,
                    "where its gateway listens");
     app.add_option("--gateway-port", options.machine.gateway_port, "and on which port");
@@ -136,6 +154,9 @@ int run(int argc, char** argv) {
         return app.exit(problem) == 0 ? 0 : kExitUsage;
     }
     log::init("howdah-agent", options.log_level == "debug" ? log::Level::debug : log::Level::info);
+    if (options.number > 1)
+        options.machine.layout.suffix = "-" + std::to_string(options.number);
+    if (options.fence_program.empty()) options.fence_program = fence_beside_me();
     const auto termination = os::termination_fd();
     Status status = termination.ok() ? serve(options, *termination) : Status(termination.error());
     if (status.ok()) return 0;

@@ -30,6 +30,7 @@ namespace {
 constexpr int kReconcileThreads = 2;
 constexpr unsigned kApiNetworkThreads = 2;
 constexpr int kExitUsage = 2;
+constexpr int kAgentsMax = 8;
 /// How long the first report of this machine's agent is waited for before addresses are published.
 constexpr Duration kReadyMax = std::chrono::seconds(60);
 /// How often it is looked whether a key of tokens has to be made or removed.
@@ -47,7 +48,8 @@ struct Options {
     bool gateway_port_chosen = false;
     std::string programs;
     std::string location = "local";
-    std::string zone = "1";
+    /// One agent for each, with a zone of its own or the same; each is a host.
+    std::vector<std::string> agent_zones = {"1"};
     std::string dns_suffix = "postgres.database.howdah.local";
     int pool_size = 2;
     std::int64_t first_port = 20000;
@@ -127,7 +129,7 @@ class Daemon {
 
   private:
     Status open() {
-        HD_CHECK(home_.prepare());
+        HD_CHECK(home_.prepare(static_cast<int>(options_.agent_zones.size())));
         HD_TRY(auto lock, os::FileLock::try_lock(home_.run() + "/howdahd.lock"));
         lock_.emplace(std::move(lock));
         const std::string pid = std::to_string(getpid()) + "\n";
@@ -145,11 +147,14 @@ class Daemon {
         const bool is_older = has_one_authority(home_);
         HD_TRY(auto authorities, open_authorities(home_, *secrets_, clock_.wall()));
         authorities_.emplace(std::move(authorities));
-        HD_TRY(host_id_, host_id(home_, ids_));
-        HD_TRY(agent_is_stale_, provide_agent_certificate(home_, authorities_->control_plane,
-                                                          host_id_, clock_.wall()));
-        // An agent of that time does not ask for howdahd's name.
-        if (is_older) agent_is_stale_ = true;
+        for (const std::string& zone : options_.agent_zones) {
+            const int number = static_cast<int>(agents_.size()) + 1;
+            HD_TRY(const std::string host, host_id(home_, number, ids_));
+            HD_TRY(const bool is_new, provide_agent_certificate(home_, authorities_->control_plane,
+                                                                host, number, clock_.wall()));
+            // An agent of that time does not ask for howdahd's name.
+            agents_.push_back({.host_id = host, .zone = zone, .is_stale = is_new || is_older});
+        }
         ports_ = load_ports(home_);
         return ok_status();
     }
@@ -181,7 +186,7 @@ class Daemon {
         HD_TRY(link_server_,
                start_server(link, false, ports_.agent_link, handler_of(link_handler_)));
         if (ports_.agent_link != 0 && ports_.agent_link != link_server_->port())
-            agent_is_stale_ = true;
+            for (AllInOneOptions::Agent& each : agents_) each.is_stale = true;
         ports_.api = api_server_->port();
         ports_.agent_link = link_server_->port();
         base_url_ = "https://" + options_.address + ":" + std::to_string(ports_.api);
@@ -287,10 +292,8 @@ class Daemon {
     AllInOne make_all_in_one() {
         return AllInOne({.home = home_,
                          .programs = options_.programs,
-                         .host_id = host_id_,
-                         .zone = options_.zone,
+                         .agents = agents_,
                          .agent_url = "https://127.0.0.1:" + std::to_string(ports_.agent_link),
-                         .agent_is_stale = agent_is_stale_,
                          .gateway_address = options_.gateway_address,
                          .gateway_port = options_.gateway_port,
                          .gateway_port_may_differ = !options_.gateway_port_chosen,
@@ -317,11 +320,12 @@ class Daemon {
                     publish(beside->gateway_port());
                 }
             }
-            pollfd fds[] = {{termination.get(), POLLIN, 0},
-                            {beside ? beside->gateway_fd() : -1, POLLIN, 0},
-                            {beside ? beside->agent_fd() : -1, POLLIN, 0}};
+            std::vector<pollfd> fds = {{termination.get(), POLLIN, 0}};
+            if (beside)
+                for (const int each : beside->watch_fds()) fds.push_back({each, POLLIN, 0});
             const auto pause = std::chrono::ceil<std::chrono::milliseconds>(next - clock_.now());
-            (void)poll(fds, 3, static_cast<int>(std::clamp<long long>(pause.count(), 0, 60'000)));
+            (void)poll(fds.data(), fds.size(),
+                       static_cast<int>(std::clamp<long long>(pause.count(), 0, 60'000)));
             if ((fds[0].revents & POLLIN) != 0) return ok_status();
         }
     }
@@ -341,8 +345,8 @@ class Daemon {
     /// that never does is not waited for for ever.
     bool is_ready(Instant now) {
         if (ready_deadline_ == Instant{}) ready_deadline_ = now + kReadyMax;
-        const auto hosts = store_->list("/host/", {.limit = 1});
-        return now > ready_deadline_ || (hosts.ok() && !hosts->empty());
+        const auto hosts = store_->list("/host/", {.limit = kAgentsMax});
+        return now > ready_deadline_ || (hosts.ok() && hosts->size() >= agents_.size());
     }
 
     void publish(std::uint16_t gateway_port) {
@@ -370,10 +374,9 @@ class Daemon {
     std::unique_ptr<store::Store> store_;
     std::optional<store::SecretBox> secrets_;
     std::optional<control::Authorities> authorities_;
-    std::string host_id_;
+    std::vector<AllInOneOptions::Agent> agents_;
     Ports ports_;
     std::string base_url_;
-    bool agent_is_stale_ = false;
     std::uint16_t published_port_ = 0;
     Instant ready_deadline_{};
     Instant next_rotation_{};
@@ -418,7 +421,11 @@ int run(int argc, char** argv) {
     app.add_option("--programs", options.programs, "folder of the other programs");
     app.add_option("--location", options.location, "name of the Azure location")
         ->capture_default_str();
-    app.add_option("--zone", options.zone, "availability zone of this machine");
+    app.add_option("--zone,--agent-zones", options.agent_zones,
+                   "availability zone of this machine; several: that many agents run here, each a "
+                   "host of its own, for servers with a standby (1,2)")
+        ->delimiter(',')
+        ->expected(1, kAgentsMax);
     app.add_option("--dns-suffix", options.dns_suffix, "servers are <name>.<suffix>")
         ->capture_default_str();
     app.add_option("--pool-size", options.pool_size, "prepared data directories")

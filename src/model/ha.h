@@ -46,6 +46,9 @@ struct HaMemberState {
     std::int64_t known_revision = 0;
     std::int64_t doubt_base = 0;
     std::vector<HaMemberId> doubt_names;
+    std::int64_t proved_pid = 0;
+    std::int64_t proved_ticks = 0;
+    std::vector<HaMemberId> proved_names;
 };
 
 }  // namespace howdah::model

@@ -471,6 +471,9 @@ void fields(V& visit, HaMemberState& record) {
     HD_F(known_revision);
     HD_F(doubt_base);
     HD_F(doubt_names);
+    HD_F(proved_pid);
+    HD_F(proved_ticks);
+    HD_F(proved_names);
 }
 template <typename V>
 void fields(V& visit, GatewayStats& record) {

@@ -17,6 +17,7 @@ namespace {
 /// The server gives a statement up this much after we do.
 constexpr auto kServerGrace = std::chrono::milliseconds(500);
 constexpr std::size_t kMessageBytesMax = 2048;
+constexpr auto kStopLook = std::chrono::milliseconds(100);
 
 struct FreeResult {
     void operator()(PGresult* result) const { PQclear(result); }
@@ -102,13 +103,19 @@ struct Connection::State {
     }
 
     /// False when the deadline passed first.
-    bool wait_for_answer(Instant end, Instant slow_at, std::function<void()>& look) {
+    bool wait_for_answer(Instant end, Instant slow_at, WhenSlow& slow) {
         const int socket = PQsocket(handle.get());
-        if (look && slow_at < end) {
+        if (slow.look && slow_at < end) {
             if (wait_for(socket, POLLIN, slow_at)) return true;
-            std::exchange(look, nullptr)();
+            std::exchange(slow.look, nullptr)();
         }
-        return wait_for(socket, POLLIN, end);
+        if (!slow.stop.stop_possible()) return wait_for(socket, POLLIN, end);
+        while (!slow.stop.stop_requested()) {
+            const Instant now = SystemClock().now();
+            if (wait_for(socket, POLLIN, std::min(end, now + kStopLook))) return true;
+            if (now >= end) break;
+        }
+        return false;
     }
 
     /// Waits for everything that the statement sent yields; the last result is returned.
@@ -125,7 +132,7 @@ struct Connection::State {
         std::optional<Error> failure;
         while (true) {
             while (PQisBusy(connection) != 0) {
-                if (!wait_for_answer(end, slow_at, slow.look)) return late();
+                if (!wait_for_answer(end, slow_at, slow)) return late();
                 if (PQconsumeInput(connection) == 0) return lost();
             }
             ResultHandle next(PQgetResult(connection));

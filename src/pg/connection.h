@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,10 +40,12 @@ struct Rows {
     const std::string& at(std::size_t row, std::size_t column) const;
 };
 
-/// What is called, once, when a statement takes longer than `after`; the statement goes on.
+/// What is called, once, when a statement takes longer than `after`; the statement goes on. When a
+/// stop is requested it is given up within 0.1 s, with `timeout`.
 struct WhenSlow {
     Duration after = Duration::zero();
     std::function<void()> look;  ///< not with this session; none: nothing is called
+    std::stop_token stop = {};
 };
 
 /// One session with a PostgreSQL server (libpq). Not thread-safe. Every call has a deadline; after

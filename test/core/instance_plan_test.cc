@@ -7,7 +7,7 @@
 namespace howdah::core {
 namespace {
 
-constexpr int kFacts = 9;
+constexpr int kFacts = 14;
 
 /// Every combination of facts, one for each number below 2^kFacts.
 InstanceFacts facts_of(int number) {
@@ -22,6 +22,11 @@ InstanceFacts facts_of(int number) {
     facts.is_restart_due = bit(6);
     facts.has_administrator = bit(7);
     facts.has_token_administrators = bit(8);
+    facts.wants_member = bit(9);
+    facts.is_founder = bit(10);
+    facts.is_member = bit(11);
+    facts.is_begun = bit(11) && bit(12);
+    facts.is_follower = facts.is_begun && bit(13);
     return facts;
 }
 
@@ -36,7 +41,18 @@ InstanceFacts after(InstanceStep step, InstanceFacts facts) {
             facts.is_loaded = false;
             break;
         case InstanceStep::stop:
-            facts.is_running = facts.is_ready = false;
+            facts.is_running = facts.is_ready = facts.is_begun = facts.is_follower = false;
+            break;
+        case InstanceStep::join:
+            facts.is_member = facts.is_begun = true;
+            facts.is_follower = !facts.is_founder;
+            break;
+        case InstanceStep::leave:
+            facts.is_member = facts.is_begun = facts.is_follower = false;
+            break;
+        case InstanceStep::follow:
+            facts.is_begun = true;
+            if (!facts.is_follower) facts.is_running = facts.is_ready = true;
             break;
         case InstanceStep::start:
         case InstanceStep::restart:
@@ -68,12 +84,14 @@ TEST(instance_plan, whatever_is_so_leads_to_what_is_wanted_in_few_steps_none_of_
             facts = after(step, facts);
             step = next_step(facts);
         }
+        if (facts.is_follower) continue;
         EXPECT_EQ(facts.is_running, facts.wants_running) << number;
         EXPECT_TRUE(facts.has_directory && facts.is_configured) << number;
         if (facts.wants_running) {
             EXPECT_TRUE(facts.is_ready && facts.is_loaded && facts.has_administrator) << number;
             EXPECT_TRUE(facts.has_token_administrators) << number;
             EXPECT_FALSE(facts.is_restart_due) << number;
+            EXPECT_EQ(facts.is_member, facts.wants_member) << number;
         }
     }
 }
@@ -93,7 +111,7 @@ TEST(instance_plan, a_server_that_shall_not_run_is_never_started_nor_restarted) 
 }
 
 TEST(instance_plan, postgresql_is_asked_about_new_files_before_it_is_restarted_with_them) {
-    InstanceFacts facts = facts_of((1 << kFacts) - 1);
+    InstanceFacts facts = facts_of((1 << 9) - 1);
     facts.is_loaded = false;
     EXPECT_EQ(next_step(facts), InstanceStep::load);
     facts.is_loaded = true;
@@ -101,9 +119,23 @@ TEST(instance_plan, postgresql_is_asked_about_new_files_before_it_is_restarted_w
 }
 
 TEST(instance_plan, nothing_is_loaded_into_a_postmaster_that_is_still_recovering) {
-    InstanceFacts facts = facts_of((1 << kFacts) - 1);
+    InstanceFacts facts = facts_of((1 << 9) - 1);
     facts.is_ready = facts.is_loaded = false;
     EXPECT_EQ(next_step(facts), InstanceStep::start);
+}
+
+TEST(instance_plan, a_member_is_never_started_by_a_step_nor_changed_by_a_follower) {
+    for (int number = 0; number < 1 << kFacts; ++number) {
+        const InstanceFacts facts = facts_of(number);
+        const InstanceStep step = next_step(facts);
+        if (facts.is_member) {
+            EXPECT_NE(step, InstanceStep::start) << number;
+        }
+        if (facts.is_follower) {
+            EXPECT_NE(step, InstanceStep::administrator) << number;
+            EXPECT_NE(step, InstanceStep::token_administrators) << number;
+        }
+    }
 }
 
 TEST(instance_plan, every_step_says_what_it_does) {

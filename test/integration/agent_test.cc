@@ -115,7 +115,7 @@ class AgentTest : public testing::Test {
     }
 
     std::unique_ptr<Instance> make() {
-        return std::make_unique<Instance>(*machine_, *pool_, clock_, spec_.incarnation, [] {});
+        return std::make_unique<Instance>(*machine_, *pool_, nullptr, clock_, spec_.incarnation, [] {});
     }
     /// The agent was killed and started again.
     void start_agent_again() {
@@ -695,7 +695,7 @@ TEST_F(AgentTest, every_server_has_a_system_identifier_of_its_own) {
     EXPECT_EQ(pool_->count(spec_.major), 1U);
     model::InstanceSpec other = spec_;
     other.incarnation = ids_.uuid();
-    Instance second(*machine_, *pool_, clock_, other.incarnation, [] {});
+    Instance second(*machine_, *pool_, nullptr, clock_, other.incarnation, [] {});
     must(second.ensure(other, 1));
     EXPECT_EQ(pool_->count(spec_.major), 0U) << "the prepared directory was taken";
     auto its_session =

@@ -42,6 +42,7 @@ HaMember::HaMember(Options options, HaRecords& records, const LeaseKeeper& lease
       clock_(clock),
       changed_(std::move(changed)),
       postgres_(options_.postgres, clock),
+      is_asked_to_start_(options_.is_asked_to_start),
       wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 HaMember::View HaMember::view() const {
@@ -65,7 +66,7 @@ Status HaMember::load() {
         return text.error();
     } else if (options_.is_founder) {
         state_.directory = hex_encode(ids_.random_bytes(kDirectoryIdBytes));
-        state_.timelines = {{1, 0}};
+        state_.timelines = {{options_.first_term, 0}};
         state_.was_primary = true;
     }
     return save();
@@ -112,7 +113,9 @@ Duration HaMember::look_and_act() {
         lease_until_ = std::max(lease_until_, *renewed + LeaseKeeper::kLease);
     if (answers && !is_address_known_) (void)tell_address();
     finish_copy();
+    remove_old_copy();
     look_at_postgres();
+    follow_wish(answers);
     const core::ha::View view = make_view(answers);
     const Decision decision = core::ha::decide(view);
     if (decision.rule->id != last_rule_) {
@@ -127,6 +130,7 @@ Duration HaMember::look_and_act() {
     set_fence();
     const Status started = check_start();
     const auto done = started.ok() ? carry_out(decision) : Result<bool>(started.error());
+    trouble_ = done.ok() ? std::nullopt : std::optional(done.error());
     if (done.ok()) {
         if (facts_.answers) retry_pause_ = kRetryPauseMin;
         return *done ? kActionPause : kTick;
@@ -150,8 +154,14 @@ Duration HaMember::pause_after(const Error& failure) {
 Status HaMember::check_start() {
     if (!is_starting_ || facts_.postgres == Postgres::starting) return ok_status();
     is_starting_ = false;
-    if (facts_.postgres != Postgres::stopped) return ok_status();
-    return Error{ErrorCode::postgres, "PostgreSQL did not start: " + postgres_.last_words()};
+    did_not_start_ = facts_.postgres == Postgres::stopped;
+    if (!did_not_start_) {
+        is_asked_to_start_ = false;
+        return ok_status();
+    }
+    Error failed{ErrorCode::postgres, "PostgreSQL did not start: " + postgres_.last_words()};
+    if (std::exchange(is_asked_to_start_, false)) start_failure_ = failed;
+    return failed;
 }
 
 /// False: the records do not answer, or there is none yet.
@@ -183,7 +193,7 @@ bool HaMember::read_record() {
 
 /// The server's first record: this directory is all there is.
 Status HaMember::found() {
-    const Record first{.term = 1, .primary = self(), .timelines = state_.timelines};
+    const Record first{.term = options_.first_term, .primary = self(), .timelines = state_.timelines};
     const auto made = records_.replace(options_.server, 0, to_text(first));
     return made.ok() ? ok_status() : Status(made.error());
 }
@@ -284,10 +294,19 @@ void HaMember::look_at_links() {
     const Instant now = clock_.now();
     if (!(primary_run_ == facts_.run)) {
         primary_run_ = facts_.run;
+        primary_since_ = now;
         links_.clear();
         recovered_to_ = facts_.end;
         told_.reset();
         waits_for_.reset();
+        // An agent before this one has proved it of this very run.
+        const bool is_proved = facts_.run == PostmasterId{state_.proved_pid, state_.proved_ticks};
+        const bool is_loaded = facts_.sync_names == synchronous_names(state_.proved_names);
+        if (is_proved && is_loaded) {
+            told_ = waits_for_ = state_.proved_names;
+            const std::lock_guard lock(mutex_);
+            proof_ = Proof{facts_.run, *told_, facts_.end};
+        }
     }
     for (const MemberPostgres::Sender& each : facts_.senders) {
         const auto [found, is_new] = links_.try_emplace(each.id);
@@ -311,7 +330,10 @@ void HaMember::look_at_proof() {
         const std::lock_guard lock(mutex_);
         const bool is_same = proof_ && proof_->run == facts_.run && proof_->names == *told_;
         if (is_loaded && is_same) {
-            if (proof_->end) waits_for_ = told_;
+            if (proof_->end && waits_for_ != told_) {
+                waits_for_ = told_;
+                note_proof();
+            }
             return;
         }
         proof_.reset();
@@ -321,6 +343,7 @@ void HaMember::look_at_proof() {
         if (told_->empty()) {
             proof_->end = facts_.end;
             waits_for_ = told_;
+            note_proof();
             return;
         }
         is_proving_ = true;
@@ -330,8 +353,8 @@ void HaMember::look_at_proof() {
 
 void HaMember::begin_proof(const Members& names) {
     // The one before has ended, or is about to.
-    prover_ = std::jthread([this, names, run = facts_.run] {
-        const auto end = postgres_.prove_wait();
+    prover_ = std::jthread([this, names, run = facts_.run](std::stop_token stop) {
+        const auto end = postgres_.prove_wait(std::move(stop));
         const std::lock_guard lock(mutex_);
         is_proving_ = false;
         if (!proof_ || !(proof_->run == run) || proof_->names != names) return;
@@ -341,6 +364,26 @@ void HaMember::begin_proof(const Members& names) {
             proof_.reset();
         wake();
     });
+}
+
+/// Only spares the next agent a checkpoint, so a disk that is full does not matter.
+void HaMember::note_proof() {
+    state_.proved_pid = facts_.run.pid;
+    state_.proved_ticks = facts_.run.start_ticks;
+    state_.proved_names = *waits_for_;
+    if (save().ok()) return;
+    state_.proved_pid = 0;
+    state_.proved_ticks = 0;
+    state_.proved_names.clear();
+}
+
+/// Before anything that could make it untrue.
+Status HaMember::forget_proof() {
+    if (state_.proved_pid == 0) return ok_status();
+    state_.proved_pid = 0;
+    state_.proved_ticks = 0;
+    state_.proved_names.clear();
+    return save();
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -357,6 +400,7 @@ core::ha::View HaMember::make_view(bool store_answers) {
         view.record->sync_set.insert(state_.doubt_names.begin(), state_.doubt_names.end());
     view.lease_holds = now < lease_until_;
     view.postgres = facts_.postgres;
+    view.is_asked_to_start = is_asked_to_start_;
     view.is_hung = !stopping_since_ && silent_looks_ >= kHangLooks && now - answered_at_ > kHang;
     view.own_term = state_.timelines.empty() ? 0 : state_.timelines.back().term;
     view.receives = facts_.receiver_pid != 0;
@@ -393,7 +437,13 @@ Peer HaMember::peer(const MemberId& id) const {
     const auto rival = rivals_.find(id.node);
     peer.is_alive = rival != rivals_.end() && now - rival->second.since < LeaseKeeper::kRivalWait;
     const auto link = links_.find(id);
-    if (facts_.postgres != Postgres::primary || link == links_.end()) return peer;
+    if (facts_.postgres != Postgres::primary) return peer;
+    if (link == links_.end()) {
+        // One that was there before a restart gets its time to come back.
+        peer.is_streaming =
+            state_.known->sync_set.contains(id) && now - primary_since_ < kStandbyPatience;
+        return peer;
+    }
     // A PostgreSQL that is silent tells nothing of its standbys.
     const Instant seen = facts_.answers ? now : answered_at_;
     peer.is_streaming = seen - link->second.kept_up < kStandbyPatience;
@@ -423,17 +473,24 @@ void HaMember::publish(const core::ha::View& seen) {
               .record = seen.record,
               .postgres = seen.postgres,
               .serves = core::ha::may_serve(seen),
-              .run = facts_.run};
-    const core::ha::Term term = next.record ? next.record->term : 0;
+              .run = facts_.run,
+              .detail = describe_trouble(),
+              .did_not_start = did_not_start_};
     bool is_news = false;
     {
         const std::lock_guard lock(mutex_);
-        const core::ha::Term before = view_.record ? view_.record->term : 0;
         is_news = next.serves != view_.serves || !(next.run == view_.run) ||
-                  next.postgres != view_.postgres || term != before;
+                  next.postgres != view_.postgres || next.record != view_.record ||
+                  next.detail != view_.detail || next.did_not_start != view_.did_not_start;
         view_ = next;
     }
     if (is_news && changed_) changed_(next);
+}
+
+std::string HaMember::describe_trouble() const {
+    if (is_copying_)
+        return fmt::format("copying the data of host '{}'", state_.known->primary.node);
+    return trouble_ ? trouble_->message : "";
 }
 
 /// What the fence has to know before anything else can happen. `added` may join the sync_set.
@@ -518,12 +575,16 @@ Result<bool> HaMember::carry_out_in_records(const Decision& decision) {
     }
 }
 
-/// Before it goes out it is on disk that it may happen; the answer and its end are one write.
+/// Before it goes out it is on disk that it may happen; the answer and its end are one write. What
+/// makes another member primary is no danger to who forgets it: that one has every commit. A full
+/// disk must not be in its way.
 Result<bool> HaMember::change(Record wanted, const Members& adds,
                               const std::optional<HaRecords::Lease>& silent) {
+    const bool is_for_another = wanted.primary != self();
     state_.doubt_base = state_.known_revision;
     state_.doubt_names = adds;
-    HD_CHECK(save());
+    const Status written = save();
+    if (!written.ok() && !is_for_another) return written.error();
     set_fence(adds);
     const auto revision =
         records_.replace(options_.server, state_.known_revision, to_text(wanted), silent);
@@ -543,6 +604,7 @@ Result<bool> HaMember::start_primary(const Members& names) {
     told_ = names;
     follows_.reset();
     state_.was_primary = true;
+    HD_CHECK(forget_proof());
     HD_CHECK(save());
     HD_CHECK(postgres_.start(settings(), /*as_primary=*/true));
     is_starting_ = true;
@@ -640,6 +702,7 @@ Result<bool> HaMember::stop_clean() {
 
 Result<bool> HaMember::set_sync(const Members& names) {
     if (told_ == names) return false;
+    HD_CHECK(forget_proof());
     told_ = names;
     // Until the new names are proved, backends may know these or those.
     if (waits_for_)
@@ -647,6 +710,144 @@ Result<bool> HaMember::set_sync(const Members& names) {
     HD_CHECK(postgres_.configure(settings()));
     return true;
 }
+
+// ---------------------------------------------------------------------------------------------
+// Wishes
+
+Status HaMember::restart(Duration patience) { return ask(WishKind::restart, patience); }
+
+Status HaMember::fail_over(bool is_planned, Duration patience) {
+    return ask(is_planned ? WishKind::planned_failover : WishKind::forced_failover, patience);
+}
+
+Status HaMember::leave(Duration patience) { return ask(WishKind::leave, patience); }
+
+Status HaMember::ask(WishKind kind, Duration patience) {
+    std::unique_lock lock(mutex_);
+    if (wish_) return Error{ErrorCode::conflict, "another wish is being followed"};
+    wish_ = Wish{.kind = kind};
+    wake();
+    (void)wish_ended_.wait_for(lock, patience, [&] { return wish_->outcome.has_value(); });
+    const Wish ended = *std::exchange(wish_, std::nullopt);
+    if (ended.outcome) return *ended.outcome;
+    return Error{ErrorCode::timeout, "it has not come about in time: " +
+                                         (view_.detail.empty() ? "nothing hinders it, it is slow"
+                                                               : view_.detail)};
+}
+
+/// One step towards what is wished, before the rules are asked: they do the rest.
+void HaMember::follow_wish(bool store_answers) {
+    Wish wish;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!wish_ || wish_->outcome) return;
+        wish = *wish_;
+    }
+    const bool needs_records = wish.kind != WishKind::restart;
+    if (needs_records && !store_answers) return;
+    wish.outcome = wish.is_begun ? continue_wish(wish) : begin_wish(wish);
+    const std::lock_guard lock(mutex_);
+    if (!wish_) return;  // whoever asked has given up
+    wish_ = wish;
+    if (wish.outcome) wish_ended_.notify_all();
+}
+
+std::optional<Status> HaMember::begin_wish(Wish& wish) {
+    wish.run = facts_.run;
+    wish.term = state_.known ? state_.known->term : 0;
+    if (wish.kind == WishKind::restart) {
+        wish.is_begun = true;
+        return begin_restart();
+    }
+    if (!state_.known || state_.known->primary != self())
+        return Error{ErrorCode::invalid_state, "another host has the primary", "",
+                     "Repeat the request: the server has failed over meanwhile."};
+    Record wanted = *state_.known;
+    if (wish.kind == WishKind::leave) {
+        wanted.wants_standby = false;
+        return change_for_wish(wish, std::move(wanted));
+    }
+    if (wanted.sync_set.empty())
+        return Error{ErrorCode::invalid_state, "no standby has every commit, so none can take over",
+                     "", "Wait until the state of high availability is Healthy."};
+    if (wish.kind == WishKind::planned_failover) {
+        wanted.successor = *wanted.sync_set.begin();
+        return change_for_wish(wish, std::move(wanted));
+    }
+    wish.is_begun = true;
+    const Status stopped = postgres_.stop_now();
+    return stopped.ok() ? std::nullopt : std::optional(stopped);
+}
+
+/// After a conflict it is begun anew, with the record as it is then.
+std::optional<Status> HaMember::change_for_wish(Wish& wish, Record wanted) {
+    if (wanted == *state_.known) {
+        wish.is_begun = true;
+        return std::nullopt;
+    }
+    const auto changed = change(std::move(wanted), {});
+    wish.is_begun = changed.ok();
+    const bool is_conflict = !changed.ok() && changed.error().code == ErrorCode::conflict;
+    if (changed.ok() || is_conflict) return std::nullopt;
+    return Status(changed.error());
+}
+
+std::optional<Status> HaMember::begin_restart() {
+    is_asked_to_start_ = true;
+    start_failure_.reset();
+    if (is_copying_ || facts_.postgres == Postgres::stopped || facts_.postgres == Postgres::absent)
+        return std::nullopt;
+    stopping_since_ = clock_.now();
+    Status begun = facts_.answers ? postgres_.begin_clean_stop() : postgres_.stop_now();
+    if (!begun.ok()) begun = postgres_.stop_now();
+    return begun.ok() ? std::nullopt : std::optional(begun);
+}
+
+std::optional<Status> HaMember::continue_wish(const Wish& wish) {
+    if (wish.kind == WishKind::restart) return continue_restart(wish);
+    if (wish.kind != WishKind::leave) return continue_failover(wish);
+    if (state_.known->primary != self())
+        return Error{ErrorCode::unavailable, "another host has become the primary meanwhile"};
+    const bool is_alone = state_.known->sync_set.empty() && told_ && told_->empty();
+    return is_alone && waits_for_ == told_ ? std::optional(ok_status()) : std::nullopt;
+}
+
+std::optional<Status> HaMember::continue_restart(const Wish& wish) {
+    if (start_failure_) return Status(*std::exchange(start_failure_, std::nullopt));
+    if (is_copying_) return ok_status();  // what is copied is started with what is on disk then
+    const bool is_same_run = facts_.run == wish.run && facts_.postgres != Postgres::stopped;
+    if (!is_same_run) return facts_.answers ? std::optional(ok_status()) : std::nullopt;
+    if (!stopping_since_ || clock_.now() - *stopping_since_ < kCleanStopMax) return std::nullopt;
+    const Status stopped = postgres_.stop_now();
+    return stopped.ok() ? std::nullopt : std::optional(stopped);
+}
+
+std::optional<Status> HaMember::continue_failover(const Wish& wish) {
+    const Record& record = *state_.known;
+    if (record.term > wish.term)
+        return record.is_noted() ? std::optional(ok_status()) : std::nullopt;
+    const bool is_planned = wish.kind == WishKind::planned_failover;
+    const bool goes_on = facts_.answers && facts_.postgres == Postgres::primary;
+    const bool is_given_up = is_planned ? !record.successor : !(facts_.run == wish.run);
+    if (!goes_on || !is_given_up) return std::nullopt;
+    return Error{ErrorCode::unavailable,
+                 "the standby was lost before it could take over; the primary goes on"};
+}
+
+Status HaMember::forget() {
+    HD_TRY(const HaRecords::Seen seen, records_.read(options_.server));
+    if (seen.revision != 0) {
+        const auto record = record_from_text(seen.record);
+        const bool is_ours = !record.ok() || record->primary.node == lease_.node();
+        if (is_ours) HD_CHECK(records_.remove(options_.server, seen.revision));
+    }
+    const std::string key = address_key(options_.server, lease_.node());
+    HD_TRY(const HaRecords::Seen address, records_.read(key));
+    return address.revision == 0 ? ok_status() : records_.remove(key, address.revision);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Copies
 
 /// A new directory is another member (RULES HA 3), and there is none until it is complete.
 Result<bool> HaMember::begin_copy() {
@@ -661,7 +862,9 @@ Result<bool> HaMember::begin_copy() {
     state_.was_primary = false;
     state_.promoting = 0;
     HD_CHECK(save());
+    copier_ = {};
     is_copying_ = true;
+    is_old_removed_ = false;
     log::info("copying the primary",
               {{"server", options_.server}, {"node", lease_.node()}, {"primary", from->id.node}});
     copier_ = std::jthread([this, address = from->address](std::stop_token stop) {
@@ -671,6 +874,20 @@ Result<bool> HaMember::begin_copy() {
         wake();
     });
     return true;
+}
+
+/// What was there before is kept until what was copied holds every commit.
+void HaMember::remove_old_copy() {
+    const bool is_safe = state_.known && state_.known->sync_set.contains(self());
+    if (is_copying_ || !is_safe || is_old_removed_) return;
+    is_old_removed_ = true;
+    if (!postgres_.has_old()) return;
+    copier_ = std::jthread([this] {
+        const Status removed = postgres_.remove_old();
+        if (!removed.ok())
+            log::warn("the directory before cannot be removed",
+                      {{"server", options_.server}, {"reason", removed.error().describe()}});
+    });
 }
 
 void HaMember::finish_copy() {

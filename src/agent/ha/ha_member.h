@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -58,6 +59,9 @@ class HaMember {
         std::string fence_path;
         /// This one makes the record if there is none: its directory is the server's first.
         bool is_founder = false;
+        core::ha::Term first_term = 1;  ///< of that record: later than any term before
+        /// It was stopped because a user wished it, and is to go on in the place that it had.
+        bool is_asked_to_start = false;
     };
 
     /// What others may know of the member at any time.
@@ -67,10 +71,14 @@ class HaMember {
         core::ha::Postgres postgres = core::ha::Postgres::absent;
         bool serves = false;  ///< clients may be let in
         PostmasterId run;     ///< the postmaster that they may be let in to
+        std::string detail;   ///< what takes long or does not work, one sentence; empty: nothing
+        bool did_not_start = false;  ///< PostgreSQL, when it was last tried
+
+        bool leads() const { return record && record->primary == self; }
     };
 
-    /// `changed` is called on run()'s thread when `serves`, `run`, the role or the term changes; it
-    /// must return only when clients are let in and kept out accordingly. All borrowed.
+    /// `changed` is called on run()'s thread when anything of the view changes that others may
+    /// know; it must return only when clients are let in and kept out accordingly. All borrowed.
     HaMember(Options options, store::HaRecords& records, const LeaseKeeper& lease, IdSource& ids,
              const Clock& clock, std::function<void(const View&)> changed);
 
@@ -81,7 +89,31 @@ class HaMember {
     /// run() looks at once.
     void wake();
 
+    // What a user wishes, one at a time, while run() runs. Each returns when it has come about or
+    // cannot; `timeout` if it is still under way after `patience`, and may yet happen.
+
+    /// Stops PostgreSQL cleanly and starts it in the place that it has: no failover, unless it does
+    /// not start any more.
+    Status restart(Duration patience);
+    /// Another member becomes primary: at a clean end, or at once. `invalid_state`: this is no
+    /// primary, or nobody can follow.
+    Status fail_over(bool is_planned, Duration patience);
+    /// The primary goes on alone for good.
+    Status leave(Duration patience);
+
+    /// Takes this member, and the record if it is the primary's, out of the records. REQUIRES:
+    /// run() has ended.
+    Status forget();
+
   private:
+    enum class WishKind { restart, planned_failover, forced_failover, leave };
+    struct Wish {
+        WishKind kind = WishKind::restart;
+        bool is_begun = false;
+        PostmasterId run;        ///< when it was begun
+        core::ha::Term term = 0;  ///< likewise
+        std::optional<Status> outcome;
+    };
     struct Rival {
         std::int64_t counter = 0;
         Instant since{};  ///< when it was seen to move
@@ -130,6 +162,18 @@ class HaMember {
     Result<bool> set_sync(const core::ha::Members& names);
     Result<bool> begin_copy();
     Status check_start();
+    Status ask(WishKind kind, Duration patience);
+    void follow_wish(bool store_answers);
+    std::optional<Status> begin_wish(Wish& wish);
+    std::optional<Status> begin_restart();
+    std::optional<Status> continue_wish(const Wish& wish);
+    std::optional<Status> continue_restart(const Wish& wish);
+    std::optional<Status> continue_failover(const Wish& wish);
+    std::optional<Status> change_for_wish(Wish& wish, core::ha::Record wanted);
+    std::string describe_trouble() const;
+    void remove_old_copy();
+    void note_proof();
+    Status forget_proof();
     void finish_copy();
     Result<std::optional<Upstream>> upstream();
     Status enter_timeline();
@@ -173,9 +217,15 @@ class HaMember {
     std::optional<Error> copy_failure_;  ///< not told yet
     bool is_address_known_ = false;
     bool is_starting_ = false;  ///< it was started, and was not up yet
+    bool is_asked_to_start_ = false;
+    bool did_not_start_ = false;
+    std::optional<Error> start_failure_;  ///< of a start that was asked for
+    std::optional<Error> trouble_;        ///< of the last action; none: it went well
+    Instant primary_since_{};             ///< when primary_run_ was first seen
     Duration retry_pause_ = kRetryPauseMin;
 
     bool is_copying_ = false;
+    bool is_old_removed_ = false;
     std::string last_rule_;
 
     os::Fd wake_fd_;
@@ -183,6 +233,8 @@ class HaMember {
     View view_;                     ///< guarded by mutex_
     std::optional<Proof> proof_;    ///< guarded by mutex_
     bool is_proving_ = false;       ///< guarded by mutex_
+    std::optional<Wish> wish_;      ///< guarded by mutex_
+    std::condition_variable wish_ended_;
     std::optional<Status> copied_;  ///< guarded by mutex_; of the copy that has ended
     std::jthread prover_;
     std::jthread copier_;

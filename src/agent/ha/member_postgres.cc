@@ -219,9 +219,9 @@ Status MemberPostgres::begin_clean_stop() {
     return postmaster_.signal(SIGINT);
 }
 
-Result<Lsn> MemberPostgres::prove_wait() const {
+Result<Lsn> MemberPostgres::prove_wait(std::stop_token stop) const {
     HD_TRY(auto session, postmaster_.connect(std::string(kMaintenanceDatabase), options_.port));
-    HD_CHECK(session.execute("CHECKPOINT", kCheckpointMax));
+    HD_CHECK(session.execute("CHECKPOINT", kCheckpointMax, {.stop = std::move(stop)}));
     HD_TRY(const pg::Rows rows, session.query(kEnd));
     return parse_lsn(rows.at(0, 0));
 }
@@ -246,6 +246,12 @@ Status MemberPostgres::clone(const MemberAddress& from, std::stop_token stop) co
     HD_CHECK(os::remove_tree(old));
     if (os::exists(paths().data())) HD_CHECK(os::rename_synced(paths().data(), old));
     return os::rename_synced(fresh, paths().data());
+}
+
+bool MemberPostgres::has_old() const { return os::exists(paths().folder + std::string(kOldData)); }
+
+Status MemberPostgres::remove_old() const {
+    return os::remove_tree(paths().folder + std::string(kOldData));
 }
 
 // ---------------------------------------------------------------------------------------------

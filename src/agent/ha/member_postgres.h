@@ -87,8 +87,12 @@ class MemberPostgres {
 
     /// From this moment on the configuration that is loaded is in force for every commit: waits for
     /// a checkpoint (RULES HA 4), then tells where the WAL ends. Opens a session of its own; may be
-    /// called beside the others.
-    Result<core::ha::Lsn> prove_wait() const;
+    /// called beside the others. A stop breaks it off.
+    Result<core::ha::Lsn> prove_wait(std::stop_token stop) const;
+
+    /// Removes what clone() has kept. May be called beside look().
+    Status remove_old() const;
+    bool has_old() const;
 
     /// Replaces the directory by a copy of another member's; the old one is kept as "data.old".
     /// REQUIRES: stopped. May be called beside look(), which must not see a directory meanwhile.

@@ -91,7 +91,10 @@ std::string to_text(const MemberState& state) {
                              .promoting_from = state.promoting_from,
                              .known_revision = state.known_revision,
                              .doubt_base = state.doubt_base,
-                             .doubt_names = written(state.doubt_names)};
+                             .doubt_names = written(state.doubt_names),
+                             .proved_pid = state.proved_pid,
+                             .proved_ticks = state.proved_ticks,
+                             .proved_names = written(state.proved_names)};
     if (state.known) all.known = written(*state.known);
     return model::to_json(all);
 }
@@ -106,7 +109,10 @@ Result<MemberState> member_state_from_text(std::string_view text) {
                       .promoting_from = all.promoting_from,
                       .known_revision = all.known_revision,
                       .doubt_base = all.doubt_base,
-                      .doubt_names = read(all.doubt_names)};
+                      .doubt_names = read(all.doubt_names),
+                      .proved_pid = all.proved_pid,
+                      .proved_ticks = all.proved_ticks,
+                      .proved_names = read(all.proved_names)};
     if (all.known) {
         HD_TRY(state.known, read(*all.known));
     }
@@ -159,6 +165,8 @@ Members members_of(std::string_view synchronous_names) {
 std::string address_key(std::string_view server, std::string_view node) {
     return fmt::format("{}/{}", server, node);
 }
+
+std::string password_key(std::string_view server) { return fmt::format("{}/password", server); }
 
 std::string format_lsn(Lsn lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xffffffff); }
 

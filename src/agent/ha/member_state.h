@@ -35,6 +35,12 @@ struct MemberState {
     std::int64_t doubt_base = 0;  ///< what a change without an answer was built on; 0: none
     core::ha::Members doubt_names;
 
+    /// The run of a primary's postmaster that provably waits for these members, so that an agent
+    /// that is started anew need not prove it again; pid 0: none.
+    std::int64_t proved_pid = 0;
+    std::int64_t proved_ticks = 0;
+    core::ha::Members proved_names;
+
     bool operator==(const MemberState&) const = default;
 };
 
@@ -64,6 +70,9 @@ core::ha::Members members_of(std::string_view synchronous_names);
 
 /// The name of the record of a member's address.
 std::string address_key(std::string_view server, std::string_view node);
+
+/// The name of the record of the password that members replicate with.
+std::string password_key(std::string_view server);
 
 /// "16/B374D848".
 std::string format_lsn(core::ha::Lsn lsn);

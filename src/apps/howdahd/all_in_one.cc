@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include "base/log.h"
 #include "model/json.h"
@@ -48,23 +49,26 @@ os::Daemon AllInOne::gateway_daemon() const {
                                           options_.gateway_address,
                                           "--port",
                                           std::to_string(options_.gateway_port),
-                                          "--routes",
-                                          home.gateway() + "/routes.json",
                                           "--admin",
                                           home.gateway() + "/gateway.sock",
                                           "--status-file",
                                           home.run() + "/gateway.json",
                                           "--lock",
                                           home.run() + "/gateway.lock"};
+    for (int i = 1; i <= static_cast<int>(options_.agents.size()); ++i) {
+        arguments.emplace_back("--routes");
+        arguments.push_back(home.routes(i));
+    }
     if (options_.gateway_port_may_differ) arguments.emplace_back("--port-fallback");
     return {.arguments = std::move(arguments),
             .environment = daemon_environment(),
             .log_path = home.log() + "/howdah-gateway.log"};
 }
 
-os::Daemon AllInOne::agent_daemon() const {
+os::Daemon AllInOne::agent_daemon(int number) const {
     const Home& home = options_.home;
-    const std::string tls = home.agent() + "/tls";
+    const AllInOneOptions::Agent& agent = options_.agents[static_cast<std::size_t>(number - 1)];
+    const std::string tls = home.agent(number) + "/tls";
     return {.arguments = {options_.programs + "/howdah-agent",
                           "--home",
                           home.root,
@@ -77,9 +81,11 @@ os::Daemon AllInOne::agent_daemon() const {
                           "--key",
                           tls + "/agent.key",
                           "--host-id",
-                          options_.host_id,
+                          agent.host_id,
+                          "--number",
+                          std::to_string(number),
                           "--zone",
-                          options_.zone,
+                          agent.zone,
                           "--gateway-address",
                           options_.gateway_address,
                           "--gateway-port",
@@ -89,7 +95,7 @@ os::Daemon AllInOne::agent_daemon() const {
                           "--pool-size",
                           std::to_string(options_.prepared_directories)},
             .environment = daemon_environment(),
-            .log_path = home.log() + "/howdah-agent.log"};
+            .log_path = home.log() + "/howdah-agent" + Home::suffix(number) + ".log"};
 }
 
 void AllInOne::read_gateway_status() {
@@ -104,19 +110,28 @@ void AllInOne::read_gateway_status() {
 
 Instant AllInOne::step(Instant now) {
     Instant next = gateway_.step(now);
-    if (!agent_) {
+    if (agents_.empty()) {
         read_gateway_status();
         if (gateway_port_ == 0) return std::min(next, now + kStatusPoll);
-        agent_.emplace(os::SupervisedDaemon{.name = "howdah-agent",
-                                            .daemon = agent_daemon(),
-                                            .lock_path = options_.home.run() + "/agent.lock"});
+        for (int i = 1; i <= static_cast<int>(options_.agents.size()); ++i) {
+            const std::string name = "agent" + Home::suffix(i);
+            agents_.emplace_back(
+                os::SupervisedDaemon{.name = "howdah-" + name,
+                                     .daemon = agent_daemon(i),
+                                     .lock_path = options_.home.run() + "/" + name + ".lock"});
+        }
     }
-    next = std::min(next, agent_->step(now));
-    if (options_.agent_is_stale) {
-        options_.agent_is_stale = false;
-        agent_->restart();
+    for (std::size_t i = 0; i < agents_.size(); ++i) {
+        next = std::min(next, agents_[i].step(now));
+        if (std::exchange(options_.agents[i].is_stale, false)) agents_[i].restart();
     }
     return next;
+}
+
+std::vector<int> AllInOne::watch_fds() const {
+    std::vector<int> fds = {gateway_.watch_fd()};
+    for (const os::Supervisor& each : agents_) fds.push_back(each.watch_fd());
+    return fds;
 }
 
 }  // namespace howdah::howdahd

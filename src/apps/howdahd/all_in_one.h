@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/howdahd/home.h"
 #include "base/clock.h"
@@ -12,19 +13,22 @@ namespace howdah::howdahd {
 struct AllInOneOptions {
     Home home;
     std::string programs;  ///< folder of howdah-agent, howdah-gateway and howdah_guard-*.so
-    std::string host_id;
-    std::string zone;
-    std::string agent_url;  ///< where the agent reaches the fleet
-    /// An agent that already runs was given another URL or certificate, or is of a time when it
-    /// checked less: it is restarted once.
-    bool agent_is_stale = false;
+    struct Agent {
+        std::string host_id;
+        std::string zone;
+        /// One that already runs was given another URL or certificate, or is of a time when it
+        /// checked less: it is restarted once.
+        bool is_stale = false;
+    };
+    std::vector<Agent> agents;  ///< each is a host of its own to the control plane
+    std::string agent_url;      ///< where they reach the fleet
     std::string gateway_address = "127.0.0.1";
     std::uint16_t gateway_port = 0;        ///< 0: any free one
     bool gateway_port_may_differ = false;  ///< another one when it is taken
     int prepared_directories = 2;
 };
 
-/// Keeps an agent and a gateway running beside howdahd on the same machine. They outlive howdahd
+/// Keeps agents and a gateway running beside howdahd on the same machine. They outlive howdahd
 /// and are adopted by the next one. Not thread-safe: the main loop owns it.
 class AllInOne {
   public:
@@ -33,22 +37,21 @@ class AllInOne {
 
     /// Starts and restarts what is due; returns when to call again at the latest.
     Instant step(Instant now);
-    /// Readable when one of the two has ended; -1: none.
-    int gateway_fd() const { return gateway_.watch_fd(); }
-    int agent_fd() const { return agent_ ? agent_->watch_fd() : -1; }
+    /// Each is readable when one of them has ended.
+    std::vector<int> watch_fds() const;
     /// The port the gateway listens on; 0 until it has said so.
     std::uint16_t gateway_port() const { return gateway_port_; }
 
   private:
     os::Daemon gateway_daemon() const;
-    os::Daemon agent_daemon() const;
+    os::Daemon agent_daemon(int number) const;
     void read_gateway_status();
 
     AllInOneOptions options_;
     std::uint16_t gateway_port_ = 0;
     os::Supervisor gateway_;
-    /// Made once the gateway's port is known, because the agent reports it.
-    std::optional<os::Supervisor> agent_;
+    /// Made once the gateway's port is known, because agents report it.
+    std::vector<os::Supervisor> agents_;
 };
 
 }  // namespace howdah::howdahd

@@ -65,8 +65,10 @@ std::string credentials_path(const Home& home) {
 
 }  // namespace
 
-Status Home::prepare() const {
-    for (const std::string& folder : {root, agent()}) {
+Status Home::prepare(int agents) const {
+    std::vector<std::string> passable = {root};
+    for (int i = 1; i <= agents; ++i) passable.push_back(agent(i));
+    for (const std::string& folder : passable) {
         HD_CHECK(os::make_folders(folder, 0711));
         HD_CHECK(set_mode(folder, 0711));
     }
@@ -106,8 +108,8 @@ bool has_one_authority(const Home& home) {
 
 Result<bool> provide_agent_certificate(const Home& home,
                                        const http::CertificateAuthority& control_plane,
-                                       const std::string& host_id, Timestamp now) {
-    const std::string folder = home.agent() + "/tls";
+                                       const std::string& host_id, int number, Timestamp now) {
+    const std::string folder = home.agent(number) + "/tls";
     HD_CHECK(os::make_folders(folder, 0700));
     HD_CHECK(os::write_file_atomic(folder + "/ca.pem", control_plane.certificate_pem(), 0600));
     const auto present = os::read_file(folder + "/agent.pem", 1 << 16);
@@ -122,8 +124,8 @@ Result<bool> provide_agent_certificate(const Home& home,
     return present.ok();
 }
 
-Result<std::string> host_id(const Home& home, IdSource& ids) {
-    const std::string path = home.control() + "/host-id";
+Result<std::string> host_id(const Home& home, int number, IdSource& ids) {
+    const std::string path = home.control() + "/host-id" + Home::suffix(number);
     const auto known = os::read_file(path, 64);
     if (known.ok() && is_uuid(*known)) return *known;
     std::string made = ids.uuid();

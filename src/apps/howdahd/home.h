@@ -16,7 +16,14 @@ struct Home {
     std::string root;
 
     std::string control() const { return root + "/howdahd"; }
-    std::string agent() const { return root + "/agent"; }
+    /// `number`: of the agents that the installation runs on this machine; the first is 1.
+    std::string agent(int number = 1) const { return root + "/agent" + suffix(number); }
+    std::string routes(int number) const {
+        return gateway() + "/routes" + suffix(number) + ".json";
+    }
+    static std::string suffix(int number) {
+        return number == 1 ? "" : "-" + std::to_string(number);
+    }
     std::string gateway() const { return root + "/gateway"; }
     std::string run() const { return root + "/run"; }
     std::string log() const { return root + "/log"; }
@@ -27,9 +34,9 @@ struct Home {
     std::string api_ca_path() const { return pki() + "/ca.pem"; }
     std::string servers_ca_path() const { return pki() + "/servers.pem"; }
 
-    /// Makes the folders. The root and `agent` can be passed through by PostgreSQL's users, the
-    /// others by nobody else.
-    Status prepare() const;
+    /// Makes the folders. The root and those of agents can be passed through by PostgreSQL's
+    /// users, the others by nobody else.
+    Status prepare(int agents) const;
 };
 
 /// Ports that were chosen once and are kept, so that addresses survive a restart. 0: not chosen.
@@ -52,16 +59,16 @@ Result<control::Authorities> open_authorities(const Home& home, const store::Sec
 /// open_authorities.
 bool has_one_authority(const Home& home);
 
-/// The client certificate with which the agent of this machine shows who it is, in
-/// agent/tls/agent.pem and agent.key, and the authority it trusts. Made anew when it is absent,
+/// The client certificate with which an agent of this machine shows who it is, in
+/// agent/tls/agent.pem and agent.key (of the first), and the authority it trusts. Made anew when it is absent,
 /// ends within 30 days or is not of the control plane's authority. True if it takes the place of
 /// another one, which a running agent still has.
 Result<bool> provide_agent_certificate(const Home& home,
                                        const http::CertificateAuthority& control_plane,
-                                       const std::string& host_id, Timestamp now);
+                                       const std::string& host_id, int number, Timestamp now);
 
-/// The id of this machine; made at the first start.
-Result<std::string> host_id(const Home& home, IdSource& ids);
+/// The id of an agent's host; made at its first start.
+Result<std::string> host_id(const Home& home, int number, IdSource& ids);
 
 struct Endpoints {
     std::string api;

@@ -131,7 +131,8 @@ constexpr std::array kRules = {
          Action::touch, "an own change may still happen, and must not be built upon", true},
     Rule{"L2", lead,
          [](const View& v) {
-             return is_stopped(v) && leads(v) && v.store_answers && candidate(v) != nullptr;
+             return is_stopped(v) && leads(v) && v.store_answers && !v.is_asked_to_start &&
+                    candidate(v) != nullptr;
          },
          Action::hand_over, "the primary is down, and a member of the sync_set has every commit"},
     Rule{"L3", lead,

@@ -6,7 +6,7 @@ std::string_view to_string(InstanceStep step) {
     constexpr std::string_view kNames[] = {
         "claim", "configure", "stop",          "restart",
         "start", "load",      "administrator", "token_administrators",
-        "done"};
+        "join",  "leave",     "follow",        "done"};
     return kNames[static_cast<int>(step)];
 }
 
@@ -19,6 +19,9 @@ std::string_view describe(InstanceStep step) {
                                            "loading the configuration",
                                            "setting up the administrator",
                                            "setting up the Microsoft Entra administrators",
+                                           "joining the members of the server",
+                                           "leaving the members of the server",
+                                           "finding the server's primary",
                                            "done"};
     return kTexts[static_cast<int>(step)];
 }
@@ -26,10 +29,24 @@ std::string_view describe(InstanceStep step) {
 InstanceStep next_step(const InstanceFacts& facts) {
     if (!facts.has_directory) return InstanceStep::claim;
     if (!facts.is_configured) return InstanceStep::configure;
-    if (!facts.wants_running) return facts.is_running ? InstanceStep::stop : InstanceStep::done;
-    if (!facts.is_running || !facts.is_ready) return InstanceStep::start;
+    if (!facts.wants_running) {
+        const bool is_still = !facts.is_running && !facts.is_begun;
+        return is_still ? InstanceStep::done : InstanceStep::stop;
+    }
+    // A new standby has no data of its own to start with.
+    if (facts.wants_member && !facts.is_member && !facts.is_founder) return InstanceStep::join;
+    if (facts.is_member && !facts.is_begun) return InstanceStep::follow;
+    if (facts.is_follower) {
+        if (!facts.wants_member) return InstanceStep::leave;
+        if (!facts.is_loaded) return InstanceStep::load;
+        return facts.is_restart_due ? InstanceStep::restart : InstanceStep::done;
+    }
+    if (!facts.is_running || !facts.is_ready)
+        return facts.is_member ? InstanceStep::follow : InstanceStep::start;
     if (!facts.is_loaded) return InstanceStep::load;
     if (facts.is_restart_due) return InstanceStep::restart;
+    if (facts.wants_member != facts.is_member)
+        return facts.wants_member ? InstanceStep::join : InstanceStep::leave;
     if (!facts.has_administrator) return InstanceStep::administrator;
     if (!facts.has_token_administrators) return InstanceStep::token_administrators;
     return InstanceStep::done;

@@ -15,6 +15,13 @@ struct InstanceFacts {
     bool is_restart_due = false;            ///< a restart was asked for, or the size changed
     bool has_administrator = false;         ///< with the password of the spec
     bool has_token_administrators = false;  ///< those of the spec and no others
+
+    // High availability: who is primary is decided by the members (core/ha), and not here.
+    bool wants_member = false;  ///< the server is to have members, this one among them
+    bool is_founder = false;    ///< its data is the server's
+    bool is_member = false;     ///< it has joined
+    bool is_begun = false;      ///< its rules run, and have told what it is
+    bool is_follower = false;   ///< another member is the primary, or is to be
 };
 
 enum class InstanceStep {
@@ -26,6 +33,9 @@ enum class InstanceStep {
     load,
     administrator,
     token_administrators,
+    join,    ///< the rules of high availability take PostgreSQL over
+    leave,   ///< and give it back
+    follow,  ///< the rules begin to run
     done
 };
 
@@ -36,8 +46,8 @@ std::string_view describe(InstanceStep step);
 /// The one step that brings an instance closer to its spec. Asked again after every step, so that
 /// a crash between two steps is only a later question. Pure.
 ///
-/// GUARANTEES: never starts an instance that shall be stopped; never touches roles of one that is
-/// not running; ends in `done` after at most as many steps as there are kinds, if steps do what
+/// GUARANTEES: never starts an instance that shall be stopped, nor a member of a highly available
+/// server; never touches roles of one that is not running, or not the primary; ends in `done` after at most as many steps as there are kinds, if steps do what
 /// their names say.
 InstanceStep next_step(const InstanceFacts& facts);
 
