@@ -673,6 +673,12 @@ Status Instance::check_files(pg::Connection& session) {
 }
 
 Status Instance::load_configuration() {
+    // Its start, which is the member's matter, reads the files.
+    if (member_ && is_follower() && !postmaster_->is_ready()) {
+        if (postmaster_->is_running()) HD_CHECK(postmaster_->reload());
+        is_loaded_ = true;
+        return ok_status();
+    }
     auto opened = connect(std::string(kMaintenanceDatabase));
     if (!opened.ok() && facts().is_restart_due) {
         // The restart reads the files too, and is what helps a server that lets nobody in.
