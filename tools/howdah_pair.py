@@ -1,0 +1,83 @@
+"""A highly available server on the hosts of one home, and what can happen to it."""
+
+import os
+import signal
+
+from commit_probe import CommitProbe
+from howdah_client import wait_until
+
+SKU = {"name": "Standard_D2ds_v5", "tier": "GeneralPurpose"}
+
+
+def signal_all(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+class Pair:
+    """A server by its name; it need not be highly available yet."""
+
+    def __init__(self, home, name):
+        self.home = home
+        self.name = name
+
+    def create(self, mode="ZoneRedundant"):
+        self.home.create_server(self.name, sku=SKU, properties={"highAvailability": {"mode": mode}})
+        return self
+
+    def properties(self):
+        return self.home.get(self.home.server_path(self.name)).json["properties"]
+
+    def availability(self):
+        return self.properties()["highAvailability"]
+
+    def is_healthy(self):
+        return self.availability()["state"] == "Healthy"
+
+    def wait_until_healthy(self, timeout=90):
+        wait_until(f"{self.name} is healthy", self.is_healthy, timeout)
+
+    def zones(self):
+        """Of the primary and of the standby."""
+        properties = self.properties()
+        return (properties.get("availabilityZone"),
+                properties["highAvailability"].get("standbyAvailabilityZone"))
+
+    def patch(self, mode):
+        self.home.do("PATCH", self.home.server_path(self.name),
+                     {"properties": {"highAvailability": {"mode": mode}}}, timeout=120)
+
+    def fail_over(self, mode):
+        """The answer to the request."""
+        return self.home.call("POST", self.home.server_path(self.name) + "/restart",
+                              {"restartWithFailover": True, "failoverMode": mode})
+
+    def agent(self, zone):
+        """The pid of the agent of a zone; the zones of the home are "1", "2" and so on."""
+        for each in self.home.processes():
+            if each.name == "howdah-agent" and each.argv[each.argv.index("--zone") + 1] == zone:
+                return each.pid
+        raise AssertionError(f"there is no agent in zone {zone}")
+
+    def postgres(self, zone):
+        """The pids of all processes of PostgreSQL in a zone."""
+        folder = os.path.join(self.home.dir, "agent" if zone == "1" else f"agent-{zone}")
+        return [p.pid for p in self.home.processes()
+                if p.name == "postgres" and p.cwd.startswith(folder + "/")]
+
+    def postmaster(self, zone):
+        known = {p.pid: p for p in self.home.processes() if p.name == "postgres"}
+        return [pid for pid in self.postgres(zone) if known[pid].ppid not in known][0]
+
+    def kill_host(self, zone):
+        """Agent and PostgreSQL; the agent is started again while howdahd lives."""
+        signal_all([self.agent(zone), *self.postgres(zone)], signal.SIGKILL)
+
+    def probe(self):
+        """A writer through the gateway, over TLS."""
+        environment, conninfo = self.home.client(self.name)
+        return CommitProbe(f"{conninfo} password={environment['PGPASSWORD']} "
+                           f"sslrootcert={environment['PGSSLROOTCERT']} connect_timeout=10").prepare()
