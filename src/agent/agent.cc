@@ -43,14 +43,27 @@ model::ActionResult result_of(const model::Action& action, const Status& status)
     return result;
 }
 
-/// Asks the gateway until it has this revision in force, but not for long.
-void wait_for_gateway(const std::string& path, std::int64_t revision, const Clock& clock) {
+/// Whether the gateway has this revision of this file in force, or never will. A gateway reads the
+/// files of several agents, each of which counts its own revisions.
+bool is_in_force(const model::GatewayStats& stats, const std::string& routes,
+                 std::int64_t revision) {
+    if (stats.tables.empty()) return stats.table_revision >= revision;  // an older gateway
+    const auto own =
+        std::find_if(stats.tables.begin(), stats.tables.end(),
+                     [&](const model::GatewayTable& table) { return table.path == routes; });
+    return own == stats.tables.end() || own->revision >= revision;
+}
+
+/// Asks the gateway until it has this revision of this file in force, but not for long.
+void wait_for_gateway(const std::string& path, const std::string& routes, std::int64_t revision,
+                      const Clock& clock) {
+    const std::string canonical = os::canonical_path(routes);
     const Instant deadline = clock.now() + kGatewayMax;
     while (clock.now() < deadline) {
         const auto answer = os::ask_unix_socket(path, "stats\n", kGatewayMax);
         if (!answer.ok()) return;
         const auto stats = model::from_json<model::GatewayStats>(*answer);
-        if (!stats.ok() || stats->table_revision >= revision) return;
+        if (!stats.ok() || is_in_force(*stats, canonical, revision)) return;
         std::this_thread::sleep_for(kGatewayPause);
     }
 }
@@ -559,7 +572,8 @@ void Agent::publish_routes_locked() {
     // PostgreSQL is about to be stopped: new sessions should be held before, not be refused by it.
     // Nothing depends on it: a gateway that is not there has no new sessions.
     if (!closes) return;
-    wait_for_gateway(machine_.layout().gateway_socket(), table.revision, clock_);
+    wait_for_gateway(machine_.layout().gateway_socket(), machine_.layout().routes(), table.revision,
+                     clock_);
     std::this_thread::sleep_for(kHandshakesPause);
 }
 

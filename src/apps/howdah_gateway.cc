@@ -35,12 +35,15 @@ struct Arguments {
     GatewayOptions gateway;
     double drain_seconds = 5;
     std::string level = "info";
-    std::uint32_t check_handover = 0;
+    std::int64_t check_handover = 0;
 };
 
 void describe(CLI::App& app, Arguments& to) {
     GatewayOptions& gateway = to.gateway;
-    app.add_option("--routes", gateway.routes_path, "File with the route table; it is watched");
+    app.add_option("--routes", gateway.routes_paths,
+                   "File with a route table, this machine's first; it is watched, and need not be "
+                   "there yet. Several times: of the routes to one server the newest term counts")
+        ->allow_extra_args(false);
     app.add_option("--address", gateway.address, "IP address to listen on; * for all");
     app.add_option("--port", gateway.port, "Port that all servers share, told apart by TLS name")
         ->check(CLI::Range(0, 65535));
@@ -101,8 +104,8 @@ int main(int argc, char** argv) {
     describe(app, arguments);
     CLI11_PARSE(app, argc, argv);
     if (arguments.check_handover != 0)
-        return arguments.check_handover == howdah::gateway::kHandoverVersion ? 0 : 3;
-    if (arguments.gateway.routes_path.empty()) {
+        return howdah::gateway::can_take_over(arguments.check_handover) ? 0 : 3;
+    if (arguments.gateway.routes_paths.empty()) {
         std::fputs("howdah-gateway: --routes is missing\nTry --help.\n", stderr);
         return 2;
     }

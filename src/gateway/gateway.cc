@@ -18,6 +18,7 @@
 #include "base/assert.h"
 #include "base/failpoint.h"
 #include "base/log.h"
+#include "gateway/merge.h"
 #include "model/json.h"
 #include "os/file.h"
 #include "os/process.h"
@@ -84,6 +85,11 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options, const Cl
 }
 
 Status Gateway::begin() {
+    if (options_.routes_paths.empty() || options_.routes_paths.size() > kRoutesFilesMax)
+        return Error{ErrorCode::invalid_argument,
+                     fmt::format("{} files with routes: 1 to {} are possible",
+                                 options_.routes_paths.size(), kRoutesFilesMax),
+                     "routes"};
     const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     int threads = options_.threads > 0 ? options_.threads : std::min(kThreadsDefault, cores);
     threads = std::min(threads, kThreadsMax);
@@ -94,7 +100,11 @@ Status Gateway::begin() {
         shared_.workers.push_back(workers_.back().get());
     }
     listeners_ = std::make_unique<Listeners>(options_.address, shared_.workers);
-    routes_file_ = std::make_unique<RoutesFile>(options_.routes_path);
+    for (const std::string& path : options_.routes_paths) {
+        Source& source = sources_.emplace_back();
+        source.path = os::canonical_path(path);
+        source.file = std::make_unique<RoutesFile>(source.path);
+    }
     admin_ = std::make_unique<AdminServer>(
         options_.admin_path,
         [this](const std::string& command, int client) { return answer_admin(command, client); });
@@ -177,30 +187,45 @@ void Gateway::stop_workers() {
 // Routes and ports
 
 void Gateway::load_routes() {
-    if (!routes_file_->changed()) return;
-    auto content = routes_file_->read();
-    if (!content.ok()) {
-        table_error_ = content.error().message;
-        log::error("the route table is not usable, the last good one stays in force",
-                   {{"path", options_.routes_path}, {"error", table_error_}});
-        return;
-    }
-    if (content->text == routes_text_) return;
-    table_error_.clear();
-    use_table(content->table);
-    if (table_error_.empty()) routes_text_ = std::move(content->text);
+    bool is_new = false;
+    for (Source& source : sources_) is_new = load(source) || is_new;
+    if (!is_new) return;
+    use_tables();
     HD_FAILPOINT("gateway.routes.loaded");
 }
 
-void Gateway::use_table(const model::RouteTable& table) {
-    std::vector<std::string> faults;
-    auto routes = Routes::compile(table, book_, faults);
-    if (!routes.ok()) {
-        table_error_ = routes.error().message;
-        log::error("the route table is not usable, the last good one stays in force",
-                   {{"path", options_.routes_path}, {"error", table_error_}});
-        return;
+bool Gateway::load(Source& source) {
+    if (!source.file->changed()) return false;
+    auto content = source.file->read();
+    const Status usable = content.ok() ? check(content->table) : content.error();
+    if (!usable.ok()) {
+        source.error = usable.error().message;
+        log::error("a route table is not usable, the last good one of this file stays in force",
+                   {{"path", source.path}, {"error", source.error}});
+        return false;
     }
+    source.error.clear();
+    if (content->text == source.text) return false;
+    source.text = std::move(content->text);
+    source.table = std::move(content->table);
+    log::info("route table read", {{"path", source.path}, {"revision", source.table.revision}});
+    return true;
+}
+
+Status Gateway::check(const model::RouteTable& table) {
+    // A fault in one file must not keep the others from being in force: each is tried by itself.
+    CounterBook book;
+    std::vector<std::string> faults;
+    const auto routes = Routes::compile(table, book, faults);
+    return routes.ok() ? ok_status() : Status(routes.error());
+}
+
+void Gateway::use_tables() {
+    std::vector<const model::RouteTable*> tables;
+    for (const Source& source : sources_) tables.push_back(&source.table);
+    std::vector<std::string> faults;
+    auto routes = Routes::compile(merge_tables(tables), book_, faults);
+    HD_ASSERT(routes.ok(), "what is made of good tables is good");
     for (const std::string& fault : faults)
         log::warn("part of the route table is left out", {{"fault", fault}});
     routes_ = *routes;
@@ -244,9 +269,12 @@ void Gateway::run(int signal_fd) {
     std::vector<pollfd> polled;
     while (true) {
         polled.clear();
-        for (const int fd : {journal_waits_ ? -1 : wake_.get(), signal_fd, routes_file_->fd()}) {
+        const auto add = [&polled](int fd) {
             if (fd >= 0) polled.push_back({fd, POLLIN, 0});
-        }
+        };
+        if (!journal_waits_) add(wake_.get());
+        add(signal_fd);
+        for (const Source& source : sources_) add(source.file->fd());
         admin_->add_to(polled);
         poll(polled.data(), polled.size(), timeout_ms());
         const Instant now = clock_.now();
@@ -297,7 +325,8 @@ void Gateway::read_signals(int signal_fd) {
                            {{"error", upgrade(-1).describe()}});
                 break;
             case SIGHUP:
-                routes_file_ = std::make_unique<RoutesFile>(options_.routes_path);
+                for (Source& source : sources_)
+                    source.file = std::make_unique<RoutesFile>(source.path);
                 load_routes();
                 break;
             default:
@@ -368,13 +397,20 @@ std::string Gateway::stats() {
     model::GatewayStats stats{.pid = getpid(),
                               .upgrades = upgrades_,
                               .table_revision = routes_->revision(),
-                              .table_error = table_error_,
+                              .table_error = {},
+                              .tables = {},
                               .sessions = shared_.sessions,
                               .sessions_max = shared_.limits.sessions_max,
                               .log_lines_dropped = journal_.dropped(),
                               .draining = draining_,
                               .ports = listeners_->ports(),
                               .refused = shared_.nowhere.refusals()};
+    for (const Source& source : sources_) {
+        stats.tables.push_back({source.path, source.table.revision, source.error});
+        if (!stats.table_error.empty() || source.error.empty()) continue;
+        stats.table_error =
+            sources_.size() > 1 ? fmt::format("{}: {}", source.path, source.error) : source.error;
+    }
     for (const auto& [server_id, counters] : book_.all()) {
         model::GatewayServerStats server = counters->stats();
         const Route* route = routes_->by_id(server_id);
@@ -457,7 +493,11 @@ std::string Gateway::write_state(int admin_client, std::vector<int>& fds) const 
     StateWriter out;
     out.number(kHandoverVersion);
     out.number(upgrades_ + 1);
-    out.text(routes_text_);
+    out.number(static_cast<std::int64_t>(sources_.size()));
+    for (const Source& source : sources_) {
+        out.text(source.path);
+        out.text(source.text);
+    }
     for (const int fd : {lock_.get(), admin_->listener(), admin_client}) {
         out.fd(fd);
         fds.push_back(fd);
@@ -489,11 +529,11 @@ Status Gateway::begin_resumed() {
 
 Status Gateway::read_state(const std::string& bytes) {
     StateReader in(bytes);
-    if (in.number() != kHandoverVersion)
+    const std::int64_t version = in.number();
+    if (!can_take_over(version))
         return Error{ErrorCode::corrupt, "the state is of another version"};
     upgrades_ = in.number();
-    routes_text_ = in.text();
-    const auto table = model::from_json<model::RouteTable>(routes_text_);
+    read_tables(in, version);
     lock_ = os::Fd(static_cast<int>(in.number()));
     const int listener = static_cast<int>(in.number());
     const int client = static_cast<int>(in.number());
@@ -507,7 +547,7 @@ Status Gateway::read_state(const std::string& bytes) {
     std::vector<int> fds = {lock_.get(), listener, client};
     std::size_t next = 0;
     for (std::size_t left = in.count(); left > 0 && in.ok(); --left) {
-        Session session = read_session(in, book_);
+        Session session = read_session(in, book_, version);
         if (!in.ok() || session.phase >= Phase::done)
             return Error{ErrorCode::corrupt, "a session of the state is damaged"};
         fds.push_back(session.fds[kClient]);
@@ -517,12 +557,27 @@ Status Gateway::read_state(const std::string& bytes) {
     }
     if (!in.ok() || !in.at_end()) return Error{ErrorCode::corrupt, "the state is damaged"};
     set_close_on_exec(fds, true);
-    if (table.ok()) use_table(*table);
+    use_tables();
     admin_->resume(listener, client,
                    fmt::format("{{\"upgraded\":true,\"upgrades\":{},\"sessions\":{}}}\n", upgrades_,
                                shared_.sessions.load()),
                    clock_.now());
     return ok_status();
+}
+
+void Gateway::read_tables(StateReader& in, std::int64_t version) {
+    const bool is_one = version < kHandoverTables;
+    for (std::size_t left = is_one ? 1 : in.count(); left > 0; --left) {
+        const std::string path = is_one ? sources_.front().path : in.text();
+        std::string text = in.text();
+        auto table = model::from_json<model::RouteTable>(text);
+        if (!table.ok() || !check(*table).ok()) continue;  // the file will tell
+        for (Source& source : sources_) {
+            if (source.path != path) continue;
+            source.text = text;
+            source.table = *table;
+        }
+    }
 }
 
 }  // namespace howdah::gateway

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "gateway/admin.h"
 #include "gateway/counters.h"
+#include "gateway/handover.h"
 #include "gateway/journal.h"
 #include "gateway/listeners.h"
 #include "gateway/routes.h"
@@ -20,7 +21,8 @@
 namespace howdah::gateway {
 
 struct GatewayOptions {
-    std::string routes_path;
+    /// One for each agent whose servers are reached here, the own machine's first.
+    std::vector<std::string> routes_paths;
     std::string address = "127.0.0.1";  ///< an IP address; "*": all of both families
     std::int64_t port = 5432;           ///< shared by all servers; 0: any
     bool port_fallback = false;         ///< take another shared port if that one is taken
@@ -39,6 +41,8 @@ struct GatewayOptions {
 /// or writes files, parses tables or logs happens in the control thread, off the way of sessions.
 class Gateway {
   public:
+    static constexpr std::size_t kRoutesFilesMax = 64;
+
     /// Opens the ports and begins to serve. REQUIRES: the signals of gateway_signals() are blocked.
     static Result<std::unique_ptr<Gateway>> start(GatewayOptions options, const Clock& clock);
     ~Gateway();
@@ -66,8 +70,19 @@ class Gateway {
     void start_workers();
     void stop_workers();
 
+    /// One file with routes, and what of it is in force: its last good content.
+    struct Source {
+        std::string path;  ///< canonical
+        std::unique_ptr<RoutesFile> file;
+        std::string text;  ///< empty: none was good yet
+        model::RouteTable table;
+        std::string error;  ///< why the newest content is not in force
+    };
+
     void load_routes();
-    void use_table(const model::RouteTable& table);
+    bool load(Source& source);  ///< true: there is something new
+    static Status check(const model::RouteTable& table);
+    void use_tables();
     void write_status();
     std::int64_t earlier_port() const;
 
@@ -85,6 +100,7 @@ class Gateway {
     Status check_program() const;
     std::string write_state(int admin_client, std::vector<int>& fds) const;
     Status read_state(const std::string& bytes);
+    void read_tables(StateReader& in, std::int64_t version);
     /// Lets each worker add to one `Answer`, and waits for all, but not for long.
     template <typename Answer>
     Answer ask_workers(void (*question)(Worker&, Answer&));
@@ -99,10 +115,8 @@ class Gateway {
     std::vector<std::jthread> threads_;
     std::unique_ptr<Listeners> listeners_;
     std::unique_ptr<AdminServer> admin_;
-    std::unique_ptr<RoutesFile> routes_file_;
+    std::vector<Source> sources_;
     std::shared_ptr<const Routes> routes_ = Routes::none();
-    std::string routes_text_;  ///< of the table in force
-    std::string table_error_;
     os::Fd lock_;
     std::int64_t upgrades_ = 0;
     std::atomic<int> stop_requests_{0};

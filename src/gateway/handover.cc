@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace howdah::gateway {
@@ -125,14 +126,18 @@ void write_session(StateWriter& out, const Session& session) {
     out.text(bytes_of(session.client));
     out.text(bytes_of(session.backend.address));
     out.number(session.backend.postmaster_pid);
+    out.number(session.term);
     out.text(session.counters ? session.counters->server_id : "");
     out.number(session.opening ? 1 : 0);
-    if (session.opening) out.text(session.opening->bytes);
+    if (session.opening) {
+        out.text(session.opening->bytes);
+        out.number(static_cast<std::int64_t>(session.opening->sent));
+    }
     out.text(session.pending[kClient].rest());
     out.text(session.pending[kBackend].rest());
 }
 
-Session read_session(StateReader& in, CounterBook& book) {
+Session read_session(StateReader& in, CounterBook& book, std::int64_t version) {
     Session session;
     session.phase = static_cast<Phase>(in.number());
     session.fds[kClient] = static_cast<int>(in.number());
@@ -152,11 +157,18 @@ Session read_session(StateReader& in, CounterBook& book) {
     session.client = address_from(in.text());
     session.backend.address = address_from(in.text());
     session.backend.postmaster_pid = in.number();
+    if (version >= kHandoverTables) session.term = in.number();
     const std::string server_id = in.text();
     if (!server_id.empty()) session.counters = book.of(server_id, "");
     if (in.flag()) {
         session.opening = std::make_unique<Opening>();
         session.opening->bytes = in.text();
+        if (version >= kHandoverTables) {
+            const std::int64_t sent = in.number();
+            const auto had = static_cast<std::int64_t>(session.opening->bytes.size());
+            session.opening->sent =
+                static_cast<std::size_t>(std::clamp<std::int64_t>(sent, 0, had));
+        }
         // What was read of a ClientHello is read once more; the reader itself is not handed on.
         if (session.tls) session.opening->hello.advance(session.opening->bytes);
     }

@@ -14,9 +14,15 @@ namespace howdah::gateway {
 
 /// What one process of the gateway leaves to the next, which has the same pid and the same
 /// descriptors: a program that replaces itself by execve. The text lives in a memfd for that one
-/// moment. A program takes over only a state of exactly its own version; it is asked for that
-/// before anything stops.
-inline constexpr std::uint32_t kHandoverVersion = 1;
+/// moment. A program takes over a state of its own version or of one that it still knows, and never
+/// of a newer one; it is asked for that before anything stops.
+inline constexpr std::int64_t kHandoverVersion = 2;
+inline constexpr std::int64_t kHandoverOldest = 1;
+/// Since this version: several tables with their paths; terms, and the phase `answering`.
+inline constexpr std::int64_t kHandoverTables = 2;
+inline bool can_take_over(std::int64_t version) {
+    return version >= kHandoverOldest && version <= kHandoverVersion;
+}
 
 /// Builds a state: numbers little-endian and of fixed width, texts with their length before them.
 class StateWriter {
@@ -53,7 +59,8 @@ class StateReader {
 void write_counters(StateWriter& out, const Counters& counters);
 void read_counters(StateReader& in, Counters& counters);
 void write_session(StateWriter& out, const Session& session);
-Session read_session(StateReader& in, CounterBook& book);
+/// `version`: of the state, one that can_take_over().
+Session read_session(StateReader& in, CounterBook& book, std::int64_t version = kHandoverVersion);
 
 /// A memfd with these bytes, and back. The descriptor is close-on-exec.
 Result<os::Fd> store_state(std::string_view bytes);

@@ -60,6 +60,18 @@ Wording wording_of(Refusal refusal) {
     return {.refusal = refusal, .sqlstate = kNotNow, .hint = ""};
 }
 
+/// A server that is highly available has another primary in a moment. Until PostgreSQL has said its
+/// first word nothing has happened that the client could see, so the session may begin anew there.
+bool is_tried_again(const Session& session) { return session.term > 0 && !session.cancel; }
+
+/// What PostgreSQL gets before it has answered. Of a session that may be tried again it is the
+/// first packet alone: a query behind it might be executed twice.
+std::string_view first_bytes(const Session& session) {
+    const std::string_view bytes = session.opening->bytes;
+    if (session.tls || !is_tried_again(session)) return bytes;
+    return bytes.substr(0, classify_first_packet(bytes).length);
+}
+
 }  // namespace
 
 // -------------------------------------------------------------------------------------------------
@@ -71,7 +83,7 @@ void Worker::on_opening(Session& session, std::uint32_t events) {
     else if (session.phase == Phase::hello)
         read_hello(session);
     const bool waits = session.phase == Phase::held || session.phase == Phase::connecting ||
-                       session.phase == Phase::asking;
+                       session.phase == Phase::asking || session.phase == Phase::answering;
     // What the client sends while it waits stays with the kernel, but one that went away is not
     // waited for. Who sends a cancel request may go at once: it gets no answer.
     if (waits && !session.cancel && (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
@@ -173,7 +185,7 @@ std::optional<Refusal> Worker::objection(const Session& session, const Route& ro
 bool Worker::is_reachable(const Route& route) const {
     // A table whose postmaster has died is out of date: what listens on that port now may not be
     // ready, or may not be meant to be reached yet. The next table will tell.
-    const std::int64_t pid = route.backend.postmaster_pid;
+    const std::int64_t pid = route.local_postmaster;
     return route.state == RouteState::open && (pid == 0 || shared_.exists(pid));
 }
 
@@ -281,6 +293,7 @@ std::optional<Instant> Worker::next_release() const {
 
 void Worker::connect_backend(Session& session, const Route& route) {
     session.backend = route.backend;
+    session.term = route.term;
     const Address& address = route.backend.address;
     if (shared_.sockets.load() >= shared_.limits.sockets_max)
         return refuse(session, Refusal::too_many_sessions, "the limit of open files");
@@ -309,17 +322,18 @@ void Worker::connect_backend(Session& session, const Route& route) {
 
 void Worker::on_connecting(Session& session) {
     const bool ask = session.tls && !session.direct_tls;
-    const std::string_view first = ask ? ssl_request() : std::string_view(session.opening->bytes);
+    const std::string_view first = ask ? ssl_request() : first_bytes(session);
     const ssize_t count = send(session.fds[kBackend], first.data(), first.size(), MSG_NOSIGNAL);
     if (count < 0 && (errno == EAGAIN || errno == ENOTCONN || errno == EINTR)) return;
     if (count < 0) return backend_failed(session, strerror(errno));
     session.backend_port = Address::local_of(session.fds[kBackend]).port();
+    const auto sent = static_cast<std::size_t>(count);
     if (ask) {
-        if (static_cast<std::size_t>(count) != first.size())
-            return backend_failed(session, "PostgreSQL takes no bytes");
+        if (sent != first.size()) return backend_failed(session, "PostgreSQL takes no bytes");
         return move(session, Phase::asking);
     }
-    session.opening->bytes.erase(0, static_cast<std::size_t>(count));
+    if (is_tried_again(session)) return begin_answering(session, sent);
+    session.opening->bytes.erase(0, sent);
     begin_relay(session);
 }
 
@@ -332,12 +346,49 @@ void Worker::on_asking(Session& session) {
     if (byte == kTlsNo) return refuse(session, Refusal::backend_without_tls);
     // Anything else is the beginning of an error that cannot be shown to the client.
     if (byte != kTlsYes) return backend_failed(session, "PostgreSQL is not ready");
+    if (is_tried_again(session)) return begin_answering(session, 0);
+    begin_relay(session);
+}
+
+void Worker::begin_answering(Session& session, std::size_t sent) {
+    session.opening->sent = sent;
+    move(session, Phase::answering);
+    on_answering(session, 0);
+}
+
+void Worker::on_answering(Session& session, std::uint32_t events) {
+    const int fd = session.fds[kBackend];
+    const std::string_view first = first_bytes(session);
+    std::size_t& sent = session.opening->sent;
+    while (sent < first.size()) {
+        const ssize_t count = send(fd, first.data() + sent, first.size() - sent, MSG_NOSIGNAL);
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) break;  // reading tells whether it is full or gone
+        sent += static_cast<std::size_t>(count);
+    }
+    // Left in the socket: what is for the client goes to it like all that follows.
+    const ssize_t count = recv(fd, chunk_.get(), kChunk, MSG_PEEK);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (count <= 0) return backend_failed(session, count == 0 ? "it closed" : strerror(errno));
+    if (!session.tls) {
+        const auto answer = classify_first_answer({chunk_.get(), static_cast<std::size_t>(count)});
+        const bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        if (answer == FirstAnswer::incomplete && !ended) return;
+        if (answer == FirstAnswer::not_now)
+            return backend_failed(session, "PostgreSQL is not ready");
+    }
+    end_answering(session);
+}
+
+void Worker::end_answering(Session& session) {
+    session.opening->bytes.erase(0, session.opening->sent);
     begin_relay(session);
 }
 
 void Worker::backend_failed(Session& session, std::string_view why) {
     close_side(session, kBackend);
     session.backend_port = 0;
+    session.opening->sent = 0;
     if (session.cancel) return refuse(session, Refusal::backend, why);
     const bool was_held = session.counted_held;
     if (was_held && session.held_since + shared_.limits.hold <= now())

@@ -27,7 +27,7 @@ Error wrong(const model::Route& route, std::string_view field, std::string_view 
             std::string(field)};
 }
 
-Result<Route> compile_route(const model::Route& from, CounterBook& book,
+Result<Route> compile_route(const model::Route& from, const HostAddresses& host, CounterBook& book,
                             std::vector<std::string>& faults) {
     if (from.server_id.empty()) return wrong(from, "server_id", "is empty");
     if (from.port < 0 || from.port > 65535)
@@ -45,6 +45,8 @@ Result<Route> compile_route(const model::Route& from, CounterBook& book,
                 .state = *state,
                 .reason = from.reason,
                 .backend = {*backend, from.postmaster_pid},
+                .local_postmaster = host.contains(*backend) ? from.postmaster_pid : 0,
+                .term = from.term,
                 .major = from.major,
                 .require_tls = from.require_tls,
                 .firewall = Firewall(from.public_access, from.firewall_rules, firewall_faults),
@@ -64,8 +66,12 @@ std::string_view to_string(RouteState state) {
     return "?";
 }
 
+bool BackendIdentity::same_address(const BackendIdentity& other) const {
+    return address.same_host(other.address) && address.port() == other.address.port();
+}
+
 bool BackendIdentity::may_be(const BackendIdentity& other) const {
-    if (!address.same_host(other.address) || address.port() != other.address.port()) return false;
+    if (!same_address(other)) return false;
     return postmaster_pid == 0 || other.postmaster_pid == 0 ||
            postmaster_pid == other.postmaster_pid;
 }
@@ -75,12 +81,12 @@ Result<std::shared_ptr<const Routes>> Routes::compile(const model::RouteTable& t
                                                       std::vector<std::string>& faults) {
     auto routes = std::make_shared<Routes>();
     routes->revision_ = table.revision;
+    routes->host_ = HostAddresses::read();
     routes->routes_.reserve(table.routes.size());
     for (const model::Route& each : table.routes) {
-        HD_TRY(Route route, compile_route(each, book, faults));
+        HD_TRY(Route route, compile_route(each, routes->host_, book, faults));
         routes->routes_.push_back(std::move(route));
     }
-    routes->host_ = HostAddresses::read();
     routes->index(faults);
     return std::shared_ptr<const Routes>(std::move(routes));
 }
@@ -110,7 +116,7 @@ void Routes::index(std::vector<std::string>& faults) {
                 route.port = 0;
             }
         }
-        const std::int64_t pid = route.backend.postmaster_pid;
+        const std::int64_t pid = route.local_postmaster;
         if (pid != 0) by_postmaster_.try_emplace(pid, &route);
     }
 }

@@ -26,6 +26,7 @@ struct BackendIdentity {
 
     /// False only if they are certainly different ones.
     bool may_be(const BackendIdentity& other) const;
+    bool same_address(const BackendIdentity& other) const;
 };
 
 /// The way to one server.
@@ -36,6 +37,8 @@ struct Route {
     RouteState state = RouteState::hold;
     std::string reason;
     BackendIdentity backend;
+    std::int64_t local_postmaster = 0;  ///< its pid; 0: unknown, or of another machine
+    model::Term term = 0;               ///< 0: never was highly available
     std::int64_t major = 0;
     bool require_tls = true;
     Firewall firewall;

@@ -5,8 +5,9 @@
 namespace howdah::gateway {
 
 std::string_view to_string(Phase phase) {
-    constexpr std::string_view kNames[kPhases] = {"greeting", "hello", "held",    "connecting",
-                                                  "asking",   "relay", "closing", "done"};
+    constexpr std::string_view kNames[kPhases] = {"greeting",   "hello",     "held",
+                                                  "connecting", "asking",    "relay",
+                                                  "closing",    "answering", "done"};
     return kNames[static_cast<std::size_t>(phase)];
 }
 

@@ -14,7 +14,7 @@ namespace howdah::gateway {
 
 /// The life of a session. Worker::move is the only place that changes it; each phase but `held` has
 /// one list, in the order in which its sessions came, so that a deadline is looked for only at the
-/// head.
+/// head. The numbers of all but `done` go through upgrades.
 enum class Phase : std::uint8_t {
     greeting,    ///< the client's first packet is awaited
     hello,       ///< the client's TLS ClientHello is awaited
@@ -23,9 +23,10 @@ enum class Phase : std::uint8_t {
     asking,      ///< PostgreSQL was asked for TLS; its one byte is awaited
     relay,       ///< bytes go both ways, unread
     closing,     ///< the last bytes go to the client, then its end of stream is awaited
+    answering,   ///< the first packet went to PostgreSQL, which has not said anything yet
     done,        ///< closed; forgotten at the end of the round
 };
-inline constexpr std::size_t kPhases = 8;
+inline constexpr std::size_t kPhases = 9;
 std::string_view to_string(Phase phase);
 
 enum Side : std::uint8_t { kClient = 0, kBackend = 1 };
@@ -47,7 +48,8 @@ class Pending {
 
 /// What is known only while a session begins; given up when it relays.
 struct Opening {
-    std::string bytes;  ///< received and not answered: what PostgreSQL will get first
+    std::string bytes;     ///< received and not answered: what PostgreSQL will get first
+    std::size_t sent = 0;  ///< of `bytes`, in the phase `answering`: what PostgreSQL got
     ClientHelloReader hello;
 };
 
@@ -76,6 +78,7 @@ struct Session {
     std::int64_t discarded = 0;  ///< bytes read away while closing
     Address client;
     BackendIdentity backend;
+    model::Term term = 0;  ///< the newest in which `backend` was seen to be its server's
     std::shared_ptr<Counters> counters;  ///< of its server, as soon as that is known
     std::unique_ptr<Opening> opening;
     Pending pending[2];  ///< [side]: waits to be written to it

@@ -12,6 +12,8 @@ constexpr std::size_t kHeader = 8;
 constexpr char kTlsHandshakeRecord = 0x16;
 constexpr std::string_view kProtocolViolation = "08P01";
 constexpr std::string_view kFeatureNotSupported = "0A000";
+constexpr std::string_view kCannotConnectNow = "57P03";
+constexpr std::string_view kAdminShutdown = "57P01";
 
 std::uint32_t number_at(std::string_view bytes, std::size_t offset) {
     std::uint32_t value = 0;
@@ -76,6 +78,28 @@ FirstPacketFacts classify_first_packet(std::string_view bytes) {
     if (!is_parameter_list(bytes.substr(kHeader, length - kHeader)))
         return malformed("invalid startup packet layout");
     return {.kind = FirstPacket::startup, .length = length};
+}
+
+FirstAnswer classify_first_answer(std::string_view bytes) {
+    constexpr std::size_t kBeforeFields = 5;
+    if (bytes.empty()) return FirstAnswer::incomplete;
+    if (bytes[0] != 'E') return FirstAnswer::other;
+    if (bytes.size() < kBeforeFields) return FirstAnswer::incomplete;
+    // A postmaster that cannot fork answers with a text of its own kind, whose "length" is huge.
+    const std::size_t whole = std::size_t{1} + number_at(bytes, 1);
+    if (whole < kBeforeFields || whole > kFirstAnswerMax) return FirstAnswer::other;
+    if (bytes.size() < whole) return FirstAnswer::incomplete;
+    std::string_view fields = bytes.substr(kBeforeFields, whole - kBeforeFields);
+    while (!fields.empty() && fields[0] != '\0') {
+        const std::size_t end = fields.find('\0');
+        if (end == fields.npos) break;
+        const std::string_view value = fields.substr(1, end - 1);
+        if (fields[0] == 'C')
+            return value == kCannotConnectNow || value == kAdminShutdown ? FirstAnswer::not_now
+                                                                         : FirstAnswer::other;
+        fields.remove_prefix(end + 1);
+    }
+    return FirstAnswer::other;
 }
 
 std::string_view ssl_request() {

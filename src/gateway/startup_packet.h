@@ -35,6 +35,18 @@ struct FirstPacketFacts {
 /// Looks at all bytes received so far. Never reads beyond them; any input is allowed.
 FirstPacketFacts classify_first_packet(std::string_view bytes);
 
+/// What PostgreSQL says first to a startup packet.
+enum class FirstAnswer {
+    incomplete,
+    not_now,  ///< FATAL: it starts up, shuts down or recovers; another try may succeed
+    other,    ///< anything else, which is the client's
+};
+/// Bound on an answer that is waited for until it is whole.
+inline constexpr std::size_t kFirstAnswerMax = 8192;
+
+/// Looks at all bytes received so far. Never reads beyond them; any input is allowed.
+FirstAnswer classify_first_answer(std::string_view bytes);
+
 /// The eight bytes that ask a server for TLS.
 std::string_view ssl_request();
 

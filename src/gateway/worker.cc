@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/failpoint.h"
@@ -114,6 +115,7 @@ void Worker::dispatch(std::uint64_t tag, std::uint32_t events) {
             if (kind == kTagClient) return on_opening(session, events);
             if (session.phase == Phase::connecting) return on_connecting(session);
             if (session.phase == Phase::asking) return on_asking(session);
+            if (session.phase == Phase::answering) return on_answering(session, events);
     }
 }
 
@@ -167,13 +169,8 @@ void Worker::remove_listener(const Listener& listener) {
 }
 
 void Worker::use_routes(std::shared_ptr<const Routes> routes) {
-    routes_ = std::move(routes);
-    const auto went_away = [this](const Session& session) {
-        const Route* route = routes_->by_id(session.counters->server_id);
-        return route == nullptr ||
-               (route->state == RouteState::open && !route->backend.may_be(session.backend));
-    };
-    for (const Phase phase : {Phase::connecting, Phase::asking, Phase::relay}) {
+    const std::shared_ptr<const Routes> before = std::exchange(routes_, std::move(routes));
+    for (const Phase phase : {Phase::connecting, Phase::asking, Phase::answering, Phase::relay}) {
         auto& list = lists_[static_cast<std::size_t>(phase)];
         for (auto it = list.begin(); it != list.end();) {
             Session& session = *it++;
@@ -186,7 +183,31 @@ void Worker::use_routes(std::shared_ptr<const Routes> routes) {
             }
         }
     }
+    rouse_waiting(*before);
     release_waiting();
+}
+
+bool Worker::went_away(Session& session) const {
+    const Route* route = routes_->by_id(session.counters->server_id);
+    if (route == nullptr) return true;
+    if (route->backend.may_be(session.backend)) {
+        session.term = std::max(session.term, route->term);
+        return false;
+    }
+    // A newer term has another primary, even while that one cannot be reached yet.
+    return route->state == RouteState::open || route->term > session.term;
+}
+
+void Worker::rouse_waiting(const Routes& before) {
+    for (auto& [server, waiting] : waiting_) {
+        const Route* from = before.by_id(server->server_id);
+        const Route* to = routes_->by_id(server->server_id);
+        if (from == nullptr || to == nullptr) continue;
+        const bool same_backend = from->backend.same_address(to->backend) &&
+                                  from->backend.postmaster_pid == to->backend.postmaster_pid;
+        // What the former backend refused says nothing about this one.
+        if (from->state != to->state || !same_backend) waiting.gate = {};
+    }
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -365,6 +386,7 @@ int Worker::timeout_ms() {
     consider(Phase::hello, shared_.limits.hello);
     consider(Phase::connecting, shared_.limits.connect);
     consider(Phase::asking, shared_.limits.connect);
+    consider(Phase::answering, shared_.limits.hold);
     consider(Phase::closing, shared_.limits.closing);
     if (!first) return -1;
     return milliseconds_up(*first - now());
@@ -376,6 +398,7 @@ void Worker::run_timers() {
     expire(Phase::hello, shared_.limits.hello);
     expire(Phase::connecting, shared_.limits.connect);
     expire(Phase::asking, shared_.limits.connect);
+    expire(Phase::answering, shared_.limits.hold);
     expire(Phase::closing, shared_.limits.closing);
 }
 
@@ -385,6 +408,8 @@ void Worker::expire(Phase phase, Duration limit) {
         Session& session = list.front();
         if (phase == Phase::closing)
             finish(session);
+        else if (phase == Phase::answering)
+            end_answering(session);
         else if (phase == Phase::connecting || phase == Phase::asking)
             backend_failed(session, "PostgreSQL does not answer");
         else

@@ -122,6 +122,10 @@ class Worker {
     };
 
     // worker.cc: the loop, the lists and the clock.
+    /// Whether its PostgreSQL is no longer the server's; if it still is, notes the newest term.
+    bool went_away(Session& session) const;
+    /// Lets those who wait for a server that has changed try it at once.
+    void rouse_waiting(const Routes& before);
     Instant now();
     int timeout_ms();
     void dispatch(std::uint64_t tag, std::uint32_t events);
@@ -157,6 +161,9 @@ class Worker {
     void connect_backend(Session& session, const Route& route);
     void on_connecting(Session& session);
     void on_asking(Session& session);
+    void begin_answering(Session& session, std::size_t sent);
+    void on_answering(Session& session, std::uint32_t events);
+    void end_answering(Session& session);
     void backend_failed(Session& session, std::string_view why);
     void begin_relay(Session& session);
     /// `sqlstate` is for the rare refusal that has another one than its kind.

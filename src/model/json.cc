@@ -476,11 +476,18 @@ void fields(V& visit, HaMemberState& record) {
     HD_F(proved_names);
 }
 template <typename V>
+void fields(V& visit, GatewayTable& record) {
+    HD_F(path);
+    HD_F(revision);
+    HD_F(error);
+}
+template <typename V>
 void fields(V& visit, GatewayStats& record) {
     HD_F(pid);
     HD_F(upgrades);
     HD_F(table_revision);
     HD_F(table_error);
+    HD_F(tables);
     HD_F(sessions);
     HD_F(sessions_max);
     HD_F(log_lines_dropped);

@@ -605,11 +605,19 @@ struct GatewayServerStats {
     std::vector<GatewayRefusals> refused;
 };
 
+/// One of the files with routes that a gateway reads.
+struct GatewayTable {
+    std::string path;           ///< absolute, with the links of its folder resolved
+    std::int64_t revision = 0;  ///< of the content in force; 0: none is
+    std::string error;          ///< why the newest content is not in force; empty: it is
+};
+
 struct GatewayStats {
     std::int64_t pid = 0;
     std::int64_t upgrades = 0;
-    std::int64_t table_revision = 0;
-    std::string table_error;  ///< why the newest routes.json is not in force; empty: it is
+    std::int64_t table_revision = 0;  ///< of the first table
+    std::string table_error;          ///< the first of the tables' errors
+    std::vector<GatewayTable> tables;
     std::int64_t sessions = 0;
     std::int64_t sessions_max = 0;
     std::int64_t log_lines_dropped = 0;

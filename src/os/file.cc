@@ -12,7 +12,9 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 namespace howdah::os {
 namespace {
@@ -170,6 +172,13 @@ class OwnerChanger final : public TreeVisitor {
 };
 
 }  // namespace
+
+std::string canonical_path(const std::string& path) {
+    std::error_code failed;
+    const auto whole = std::filesystem::absolute(path, failed).lexically_normal();
+    const auto folder = std::filesystem::weakly_canonical(whole.parent_path(), failed);
+    return failed ? whole.string() : (folder / whole.filename()).string();
+}
 
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
     const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));

@@ -19,6 +19,9 @@ namespace howdah::os {
 /// Deepest folder below a tree's root that the functions on trees go into.
 inline constexpr int kTreeDepthMax = 64;
 
+/// The path made absolute, with the links of its folder resolved: one text for one file, whoever
+/// names it and whether it is there or not.
+std::string canonical_path(const std::string& path);
 Result<std::string> read_file(const std::string& path, std::size_t bytes_max = 64 << 20);
 /// Replaces the file as a whole or not at all: temporary file, fsync, rename, fsync of the folder.
 /// The file has exactly `mode`; it never exists with a wider one.

@@ -1,4 +1,5 @@
-// Any bytes as the first packet of a client: a longer text never turns a decided kind into another.
+// Any bytes as the first packet of a client, or as PostgreSQL's first answer: a longer text never
+// turns a decided kind into another.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +18,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (std::size_t cut = 0; cut < size && cut < 32; ++cut) {
         const auto part = classify_first_packet(bytes.substr(0, cut));
         if (part.kind != FirstPacket::incomplete && part.kind != whole.kind) abort();
+    }
+    using howdah::gateway::classify_first_answer;
+    using howdah::gateway::FirstAnswer;
+    const FirstAnswer answer = classify_first_answer(bytes);
+    for (std::size_t cut = 0; cut < size && cut < 32; ++cut) {
+        const FirstAnswer part = classify_first_answer(bytes.substr(0, cut));
+        if (part != FirstAnswer::incomplete && part != answer) abort();
     }
     return 0;
 }

@@ -161,6 +161,23 @@ void Client::reset() {
 
 std::uint16_t Client::local_port() const { return Address::local_of(fd_.get()).port(); }
 
+std::string error_field(Client& client, char type) {
+    const std::string error = client.read_to_end();
+    if (error.empty() || error[0] != 'E') return "not an error: " + error;
+    for (std::size_t at = 5; at < error.size() && error[at] != '\0';) {
+        const std::string text = error.c_str() + at + 1;
+        if (error[at] == type) return text;
+        at += text.size() + 2;
+    }
+    return "";
+}
+
+void expect_relay(Client& client, std::string_view opening) {
+    EXPECT_EQ(client.read(opening.size()), opening) << "the backend sends back what it got";
+    client.send("ping");
+    EXPECT_EQ(client.read(4), "ping");
+}
+
 // -------------------------------------------------------------------------------------------------
 
 FakeBackend::FakeBackend(Options options) : options_(std::move(options)) {
@@ -207,8 +224,10 @@ void FakeBackend::serve(int raw, std::size_t index, const std::stop_token& stop)
         }
         if (!readable(fd.get(), SteadyClock::now() + std::chrono::milliseconds(5))) continue;
         char buffer[16384];
-        const ssize_t count = recv(fd.get(), buffer, first ? 8 : sizeof buffer, 0);
+        ssize_t count = recv(fd.get(), buffer, first ? 8 : sizeof buffer, 0);
         if (count <= 0) break;
+        if (first && options_.farewell && std::string_view(buffer, 8) != ssl_request())
+            count += std::max<ssize_t>(0, recv(fd.get(), buffer + 8, sizeof buffer - 8, 0));
         const std::string_view bytes(buffer, static_cast<std::size_t>(count));
         if (first && bytes == ssl_request()) {
             first = false;
@@ -222,11 +241,13 @@ void FakeBackend::serve(int raw, std::size_t index, const std::stop_token& stop)
             received_[index] += bytes;
         }
         std::string_view rest = options_.echo ? bytes : std::string_view();
+        if (options_.farewell) rest = *options_.farewell;
         while (!rest.empty()) {
             const ssize_t sent = ::send(fd.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
             if (sent <= 0) break;
             rest.remove_prefix(static_cast<std::size_t>(sent));
         }
+        if (options_.farewell) break;
     }
     --open_;
 }
@@ -245,7 +266,7 @@ void FakeBackend::hang_up() {
 
 TestGateway::TestGateway(GatewayOptions options) {
     options.port = 0;
-    options.routes_path = folder() + "/routes.json";
+    options.routes_paths.insert(options.routes_paths.begin(), folder() + "/routes.json");
     options.admin_path = folder() + "/admin.sock";
     if (options.threads == 0) options.threads = 2;
     auto gateway = Gateway::start(std::move(options), clock_);

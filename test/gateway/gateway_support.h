@@ -72,6 +72,11 @@ class Client {
     os::Fd fd_;
 };
 
+/// Reads an ErrorResponse to the end of the stream and returns the field of that type.
+std::string error_field(Client& client, char type);
+/// A backend that sends everything back has got `opening`, and is reached further on.
+void expect_relay(Client& client, std::string_view opening);
+
 /// Listens like PostgreSQL: answers an SSLRequest with one byte, keeps what it got, sends back what
 /// comes after the first packet. One thread per connection.
 class FakeBackend {
@@ -81,6 +86,8 @@ class FakeBackend {
         std::string ssl_answer = "S";
         bool echo = true;
         bool read = true;  ///< false: leaves what comes after the negotiation unread
+        /// Said to the first packet, instead of sending it back, before it hangs up.
+        std::optional<std::string> farewell = {};
     };
     explicit FakeBackend(Options options);
     FakeBackend() : FakeBackend(Options{}) {}

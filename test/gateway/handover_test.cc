@@ -22,6 +22,7 @@ Session sample(CounterBook& book) {
     session.bytes[kBackend] = std::int64_t{5} << 32;
     session.client = Address::parse("2001:db8::1", 40000).value();
     session.backend = {Address::parse("127.0.0.1", 7001).value(), 4711};
+    session.term = 6;
     session.counters = book.of("/servers/one", "one");
     session.pending[kClient].append("last words");
     session.pending[kClient].consume(5);
@@ -52,10 +53,57 @@ TEST(handover, a_session_comes_through_whole) {
     EXPECT_EQ(read.client.port(), 40000);
     EXPECT_EQ(read.backend.address.port(), 7001);
     EXPECT_EQ(read.backend.postmaster_pid, 4711);
+    EXPECT_EQ(read.term, 6);
     EXPECT_EQ(read.counters, book.of("/servers/one", "one"));
     EXPECT_EQ(read.pending[kClient].rest(), "words");
     EXPECT_TRUE(read.pending[kBackend].empty());
     EXPECT_EQ(read.opening, nullptr);
+}
+
+TEST(handover, a_session_of_the_version_before_is_understood) {
+    CounterBook book;
+    const Session before = sample(book);
+    StateWriter out;
+    write_session(out, before);
+    StateWriter behind_the_term;
+    behind_the_term.text(before.counters->server_id);
+    behind_the_term.number(0);
+    behind_the_term.text(before.pending[kClient].rest());
+    behind_the_term.text("");
+    std::string bytes = out.bytes();
+    bytes.erase(bytes.size() - behind_the_term.bytes().size() - 8, 8);
+    StateReader in(bytes);
+    const Session read = read_session(in, book, kHandoverTables - 1);
+    EXPECT_TRUE(in.ok() && in.at_end());
+    EXPECT_EQ(read.term, 0);
+    EXPECT_EQ(read.backend.postmaster_pid, 4711);
+    EXPECT_EQ(read.pending[kClient].rest(), "words");
+}
+
+TEST(handover, versions_that_are_known_are_taken_over_and_newer_ones_never) {
+    EXPECT_TRUE(can_take_over(kHandoverVersion));
+    EXPECT_TRUE(can_take_over(kHandoverOldest));
+    EXPECT_FALSE(can_take_over(kHandoverOldest - 1));
+    EXPECT_FALSE(can_take_over(kHandoverVersion + 1));
+}
+
+TEST(handover, a_first_packet_goes_on_where_it_was) {
+    CounterBook book;
+    Session session;
+    session.phase = Phase::answering;
+    session.term = 3;
+    session.opening = std::make_unique<Opening>();
+    session.opening->bytes = "0123456789";
+    session.opening->sent = 4;
+    StateWriter out;
+    write_session(out, session);
+    StateReader in(out.bytes());
+    const Session read = read_session(in, book);
+    EXPECT_TRUE(in.ok() && in.at_end());
+    EXPECT_EQ(read.phase, Phase::answering);
+    ASSERT_NE(read.opening, nullptr);
+    EXPECT_EQ(read.opening->bytes, "0123456789");
+    EXPECT_EQ(read.opening->sent, 4U);
 }
 
 TEST(handover, a_hello_cut_anywhere_goes_on_after_it) {

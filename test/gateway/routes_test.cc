@@ -68,6 +68,18 @@ TEST(routes, a_name_or_port_belongs_to_the_first_that_has_it) {
     EXPECT_EQ(routes.by_port(6001)->server_id, "/servers/one");
 }
 
+TEST(routes, the_postmaster_of_another_machine_is_not_looked_for_on_this_one) {
+    model::Route here = route_to("one", 7001);
+    model::Route far = route_to("two", 7001);
+    here.postmaster_pid = far.postmaster_pid = 123;
+    far.backend_address = "192.0.2.1";
+    const Compiled compiled({far, here});
+    const Routes& routes = **compiled.routes;
+    EXPECT_EQ(routes.by_postmaster(123)->server_id, "/servers/one");
+    EXPECT_EQ(routes.by_id("/servers/two")->local_postmaster, 0);
+    EXPECT_EQ(routes.by_id("/servers/two")->backend.postmaster_pid, 123) << "it tells it apart";
+}
+
 TEST(routes, counters_outlive_a_table) {
     CounterBook book;
     std::vector<std::string> faults;

@@ -16,7 +16,9 @@ namespace {
 using testing::cancel_request;
 using testing::Client;
 using testing::client_hello;
+using testing::error_field;
 using testing::eventually;
+using testing::expect_relay;
 using testing::FakeBackend;
 using testing::free_port;
 using testing::gss_request;
@@ -28,18 +30,6 @@ using testing::TestGateway;
 const std::string kHello = client_hello({.server_name = "one.db.test"});
 
 std::string alert(TlsAlert which) { return alert_record(which); }
-
-/// Reads an ErrorResponse to the end of the stream and returns the field of that type.
-std::string error_field(Client& client, char type) {
-    const std::string error = client.read_to_end();
-    if (error.empty() || error[0] != 'E') return "not an error: " + error;
-    for (std::size_t at = 5; at < error.size() && error[at] != '\0';) {
-        const std::string text = error.c_str() + at + 1;
-        if (error[at] == type) return text;
-        at += text.size() + 2;
-    }
-    return "";
-}
 
 /// One server, "one", with a port of its own that takes plain connections too.
 struct OneServer {
@@ -59,12 +49,6 @@ struct OneServer {
         gateway.use({route});
     }
 };
-
-void expect_relay(Client& client, std::string_view opening) {
-    EXPECT_EQ(client.read(opening.size()), opening) << "the backend sends back what it got";
-    client.send("ping");
-    EXPECT_EQ(client.read(4), "ping");
-}
 
 // -------------------------------------------------------------------------------------------------
 // Beginning

@@ -98,5 +98,28 @@ TEST(startup_packet, an_error_response_has_its_fields_and_its_length) {
     EXPECT_EQ(error.size(), 1U + static_cast<unsigned char>(error[4]));
 }
 
+TEST(startup_packet, an_answer_that_says_not_now_is_told_from_all_others) {
+    const auto answer_of = [](std::string_view state) {
+        return classify_first_answer(error_response(state, "why", "what to do"));
+    };
+    EXPECT_EQ(answer_of("57P03"), FirstAnswer::not_now);
+    EXPECT_EQ(answer_of("57P01"), FirstAnswer::not_now);
+    EXPECT_EQ(answer_of("57P02"), FirstAnswer::other);
+    EXPECT_EQ(answer_of("28P01"), FirstAnswer::other);
+    EXPECT_EQ(answer_of(""), FirstAnswer::other);
+    using namespace std::string_literals;
+    for (const std::string& other :
+         {"R\0\0\0\x08\0\0\0\0"s, "Ecould not fork new process"s, "E\0\0\0\x03"s, "E\0\0\x20\x01"s,
+          "E\0\0\0\x04"s, "E\0\0\0\x08"s + "C57P"s, "E\0\0\0\x05\0"s})
+        EXPECT_EQ(classify_first_answer(other), FirstAnswer::other) << other;
+}
+
+TEST(startup_packet, an_answer_cut_at_any_byte_is_waited_for) {
+    const std::string answer = error_response("57P03", "the database system is starting up", "");
+    for (std::size_t cut = 0; cut < answer.size(); ++cut)
+        EXPECT_EQ(classify_first_answer(answer.substr(0, cut)), FirstAnswer::incomplete) << cut;
+    EXPECT_EQ(classify_first_answer(answer + "more"), FirstAnswer::not_now);
+}
+
 }  // namespace
 }  // namespace howdah::gateway

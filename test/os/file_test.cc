@@ -30,6 +30,18 @@ class file : public testing::Test {
     std::string home_;
 };
 
+TEST_F(file, has_one_canonical_path_whoever_names_it) {
+    ASSERT_TRUE(make_folders(at("real")).ok());
+    ASSERT_EQ(symlink(at("real").c_str(), at("link").c_str()), 0);
+    const std::string path = canonical_path(at("real/x"));
+    EXPECT_EQ(canonical_path(at("link/x")), path) << "the file need not be there";
+    EXPECT_EQ(canonical_path(at("link/./y/../x")), path);
+    ASSERT_TRUE(write_file_atomic(at("real/x"), "content").ok());
+    EXPECT_EQ(canonical_path(at("link/x")), path);
+    EXPECT_EQ(canonical_path("x"), canonical_path("./x"));
+    EXPECT_EQ(canonical_path("x")[0], '/');
+}
+
 TEST_F(file, an_atomic_write_replaces_content_and_mode_and_leaves_nothing_else) {
     ASSERT_TRUE(write_file_atomic(at("a"), "one", 0644).ok());
     ASSERT_TRUE(write_file_atomic(at("a"), "two").ok());
