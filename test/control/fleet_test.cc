@@ -163,7 +163,7 @@ TEST_F(fleet, reports_about_servers_of_another_host_are_not_taken) {
     foreign.reports.push_back(report("running"));
     foreign.results.push_back(result("act"));
     EXPECT_EQ((*send(model::to_json(foreign), "host-b"))->status, 200);
-    EXPECT_FALSE(exists(keys::report(kServer)));
+    EXPECT_FALSE(exists(keys::report(kServer, "host-a")));
     EXPECT_FALSE(exists(keys::result(kServer, "act")));
 }
 
@@ -202,7 +202,7 @@ TEST_F(fleet, the_report_of_an_older_life_does_not_hide_the_newer) {
     model::PollRequest telling = request();
     telling.reports = {report("running"), report("absent", "inc0")};
     poll(telling);
-    const auto stored = store_->get(keys::report(kServer)).value();
+    const auto stored = store_->get(keys::report(kServer, "host-a")).value();
     ASSERT_TRUE(stored.has_value());
     EXPECT_EQ(model::from_json<model::InstanceReport>(stored->value)->state, "running");
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "core/placement/placement.h"
 #include "model/json.h"
 #include "store/keys.h"
 
@@ -19,8 +20,6 @@ bool holds(const model::HostReport& host, const core::SkuInfo& sku) {
     return sku.vcores <= host.cpus && sku.memory_mb <= host.memory_mb;
 }
 
-std::string zone_of(const model::HostReport& host) { return host.zone.empty() ? "1" : host.zone; }
-
 }  // namespace
 
 std::vector<std::string> Offer::majors() const {
@@ -36,7 +35,7 @@ std::vector<std::string> Offer::majors() const {
 
 std::vector<std::string> Offer::zones() const {
     std::vector<std::string> all;
-    for (const model::HostReport& host : hosts) all.push_back(zone_of(host));
+    for (const model::HostReport& host : hosts) all.push_back(core::zone_of(host));
     std::sort(all.begin(), all.end());
     all.erase(std::unique(all.begin(), all.end()), all.end());
     return all;
