@@ -180,7 +180,9 @@ std::string high_availability_state(const MembersView& view) {
     if (!status.members.is_built) return "CreatingStandby";
     const auto serves = [&](const std::string& host) {
         const InstanceReport* report = find_report(view.reports, host);
-        return report != nullptr && report->member && report->member->serves;
+        // What is of an older term has been overtaken.
+        return report != nullptr && report->member && report->member->serves &&
+               report->member->term >= status.members.term;
     };
     if (view.spec.running && !serves(status.host) && !serves(status.standby_host))
         return "FailingOver";

@@ -124,6 +124,7 @@ class Planner {
     void take_server_results();
     void take_success(const ActionResult& result);
     void take_failure(const ActionResult& result);
+    bool is_of_this_phase(const ActionResult& result) const;
     void take_failure_of_member(const ActionResult& result);
     void follow_report();
     // What is to be done.
@@ -275,13 +276,25 @@ void Planner::take_success(const ActionResult& result) {
         if (status_.failed_generation <= result.generation) status_.failure.reset();
         return forget_retries();
     }
-    if (status_.members.generation != result.generation) return;
+    if (!is_of_this_phase(result)) return;
     note_ensured(status_, phase(), wants_standby(spec_), from, result.as_primary);
     if (result.as_primary) return forget_retries();
     if (status_.members.is_primary_done || from != status_.host) return;
     // A failover is on its way: who is primary then is asked.
     status_.retry_generation = result.generation;
     status_.retry_at = format_iso8601(now_ + retry_pause(status_.members.attempts));
+}
+
+/// A success of an earlier generation or phase says nothing of this one: who carried out that there
+/// is a pair has not released the standby.
+bool Planner::is_of_this_phase(const ActionResult& result) const {
+    const bool is_pair = phase() == MembersPhase::pair;
+    return result.generation == spec_.generation &&
+           result.generation == status_.members.generation &&
+           std::any_of(view_.actions.begin(), view_.actions.end(), [&](const Action& each) {
+               return each.id == result.action_id && each.instance &&
+                      each.instance->member_hosts.empty() != is_pair;
+           });
 }
 
 void Planner::take_failure_of_member(const ActionResult& result) {
@@ -517,7 +530,9 @@ bool Planner::find_standby() {
     const HostView* chosen = choose_standby_host(spec_, hosts, status_.host);
     if (chosen == nullptr) {
         wait_for_host();
-        if (is_overdue(kPlacementDeadline))
+        const milliseconds deadline =
+            status_.observed_generation == 0 ? kPlacementDeadline : kStandbyPlacementDeadline;
+        if (is_overdue(deadline))
             fail_generation(
                 spec_.generation,
                 failure_of(ErrorCode::unavailable,

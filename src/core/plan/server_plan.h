@@ -71,6 +71,8 @@ inline constexpr std::chrono::milliseconds kOperationDeadline = std::chrono::hou
 inline constexpr std::chrono::milliseconds kDatabaseDeadline = std::chrono::minutes(15);
 /// A server that no host can run is given up after this time.
 inline constexpr std::chrono::milliseconds kPlacementDeadline = std::chrono::minutes(10);
+/// A server that runs waits no longer for a host for its standby: other changes wait with it.
+inline constexpr std::chrono::milliseconds kStandbyPlacementDeadline = std::chrono::minutes(1);
 /// The copy of a standby may take this long, while both hosts answer.
 inline constexpr std::chrono::milliseconds kBuildDeadline = std::chrono::hours(12);
 /// A failover that has not come about after this time ends Failed.
