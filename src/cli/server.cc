@@ -20,6 +20,21 @@ constexpr Column kColumns[] = {{"Name", "name"},
                                {"SKU", "sku/name"},
                                {"State", "properties/state"},
                                {"Host", "properties/fullyQualifiedDomainName"}};
+/// Of one server: also what there is of a standby.
+constexpr Column kShowColumns[] = {
+    {"Name", "name"},
+    {"Resource Group", kGroupOfId},
+    {"Location", "location"},
+    {"Version", "properties/version"},
+    {"Storage Size(GiB)", "properties/storage/storageSizeGB"},
+    {"Tier", "sku/tier"},
+    {"SKU", "sku/name"},
+    {"State", "properties/state"},
+    {"HA Mode", "properties/highAvailability/mode"},
+    {"HA State", "properties/highAvailability/state"},
+    {"Zone", "properties/availabilityZone"},
+    {"Standby Zone", "properties/highAvailability/standbyAvailabilityZone"},
+    {"Host", "properties/fullyQualifiedDomainName"}};
 constexpr Column kSkuColumns[] = {{"SKU", "name"},
                                   {"Tier", "tier"},
                                   {"VCores", "vCores"},
@@ -50,8 +65,11 @@ struct ServerOptions {
     std::string geo_redundant_backup;
     std::string high_availability;
     std::string zone;
+    std::string standby_zone;
     std::string maintenance_window;
     std::string failover;
+    bool planned = false;
+    bool forced = false;
     std::string query_text;
     bool interactive = false;
     bool yes = false;
@@ -164,6 +182,16 @@ Result<Password> password_of(Session& session, const ServerOptions& options) {
     return Password{generate_password(session.world.ids), true};
 }
 
+/// --high-availability and --standby-zone.
+void add_availability(const ServerOptions& options, Json& properties) {
+    if (!options.high_availability.empty()) {
+        properties["highAvailability"]["mode"] = options.high_availability;
+    }
+    if (!options.standby_zone.empty()) {
+        properties["highAvailability"]["standbyAvailabilityZone"] = options.standby_zone;
+    }
+}
+
 Json body_of_create(const ServerOptions& options, const PublicAccess& access,
                     const Password& password) {
     Json properties = {
@@ -182,9 +210,7 @@ Json body_of_create(const ServerOptions& options, const PublicAccess& access,
     if (!options.geo_redundant_backup.empty()) {
         properties["backup"]["geoRedundantBackup"] = options.geo_redundant_backup;
     }
-    if (!options.high_availability.empty()) {
-        properties["highAvailability"]["mode"] = options.high_availability;
-    }
+    add_availability(options, properties);
     if (!options.zone.empty()) properties["availabilityZone"] = options.zone;
     return {{"location", options.location},
             {"sku", {{"name", options.sku}, {"tier", options.tier}}},
@@ -289,7 +315,7 @@ Result<Output> list(Session& session, const ServerOptions& options) {
 Result<Output> show(Session& session, const ServerOptions& options) {
     session.doing("show", "showing", what(options));
     HD_TRY(Json value, find(session, options));
-    return Output{std::move(value), kColumns};
+    return Output{std::move(value), kShowColumns};
 }
 
 Result<Json> body_of_update(Session& session, const ServerOptions& options) {
@@ -316,9 +342,7 @@ Result<Json> body_of_update(Session& session, const ServerOptions& options) {
     if (options.backup_retention > 0) {
         properties["backup"]["backupRetentionDays"] = options.backup_retention;
     }
-    if (!options.high_availability.empty()) {
-        properties["highAvailability"]["mode"] = options.high_availability;
-    }
+    add_availability(options, properties);
     if (!options.maintenance_window.empty()) {
         HD_TRY(properties["maintenanceWindow"], maintenance_window_of(options.maintenance_window));
     }
@@ -359,6 +383,27 @@ Result<Output> restart(Session& session, const ServerOptions& options) {
     Json body = {{"restartWithFailover", !options.failover.empty()}};
     if (!options.failover.empty()) body["failoverMode"] = options.failover + "Failover";
     return post(session, options, "restart", "restarting", body);
+}
+
+/// What the other member did, and where the server is now.
+Result<Output> fail_over(Session& session, const ServerOptions& options) {
+    if (options.planned && options.forced) {
+        return usage_error("--forced", "a failover is planned or forced",
+                           "give --planned or --forced");
+    }
+    const Json body = {{"restartWithFailover", true},
+                       {"failoverMode", options.forced ? "ForcedFailover" : "PlannedFailover"}};
+    session.doing("failover", "failing over", what(options));
+    HD_TRY(Arm* const arm, session.arm());
+    const std::string path = arm->server(options.group, options.name);
+    HD_CHECK(session.change("POST", path + "/restart", body, options.no_wait));
+    if (options.no_wait) return Output{};
+    HD_TRY(const Json server, arm->get(path));
+    const std::string zone = text_at(server, "properties/availabilityZone");
+    session.note(fmt::format("the other member is the primary now{}; high availability: {}",
+                             zone.empty() ? "" : ", in zone " + zone,
+                             text_at(server, "properties/highAvailability/state")));
+    return Output{};
 }
 
 Result<Output> remove(Session& session, const ServerOptions& options) {
@@ -467,6 +512,8 @@ class Builder {
             ->check(CLI::PositiveNumber);
         app_->add_option("--high-availability", options_->high_availability,
                          "Disabled, SameZone or ZoneRedundant");
+        app_->add_option("--standby-zone", options_->standby_zone,
+                         "Availability zone of the standby (any that fits)");
         app_->add_option("--tags", options_->tags, "Tags: key=value ...; \"\" removes all")
             ->each([options = options_](const std::string&) { options->has_tags = true; });
         return *this;
@@ -547,6 +594,13 @@ void add_server(Commands& commands) {
         .group()
         .name()
         .option("--failover", &ServerOptions::failover, "Planned or Forced")
+        .no_wait();
+    build.verb("failover", "Make the standby the primary", fail_over)
+        .group()
+        .name()
+        .flag("--planned", &ServerOptions::planned,
+              "After the last commit was copied (the default)")
+        .flag("--forced", &ServerOptions::forced, "At once, as if the primary had failed")
         .no_wait();
     build.verb("delete", "Delete a server and its data", remove).group().name().yes().no_wait();
     build.verb("connect", "Open psql on a server", connect)

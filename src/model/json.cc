@@ -156,6 +156,24 @@ void fields(V& visit, DatabaseStatus& record) {
     HD_F(collation);
 }
 template <typename V>
+void fields(V& visit, LeavingMember& record) {
+    HD_F(host);
+    HD_F(retries);
+    HD_F(retry_at);
+}
+template <typename V>
+void fields(V& visit, MembersStatus& record) {
+    HD_F(term);
+    HD_F(is_built);
+    HD_F(leaving);
+    HD_F(generation);
+    HD_F(ensured);
+    HD_F(is_primary_done);
+    HD_F(attempts);
+    HD_F(standby_retries);
+    HD_F(standby_retry_at);
+}
+template <typename V>
 void fields(V& visit, ServerStatus& record) {
     HD_F(server_id);
     HD_F(incarnation);
@@ -164,6 +182,8 @@ void fields(V& visit, ServerStatus& record) {
     HD_F(state);
     HD_F(host);
     HD_F(standby_host);
+    HD_F(high_availability_state);
+    HD_F(members);
     HD_F(port);
     HD_F(minor_version);
     HD_F(databases);

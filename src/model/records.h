@@ -172,6 +172,26 @@ struct DatabaseStatus {
     bool operator==(const DatabaseStatus&) const = default;
 };
 
+/// A host that is to delete the former member that it has.
+struct LeavingMember {
+    std::string host;
+    std::int64_t retries = 0;  ///< deletions that failed
+    std::string retry_at;      ///< not before this time
+};
+
+/// How far the hosts of a highly available server are (core/plan/members_plan.h).
+struct MembersStatus {
+    Term term = 0;          ///< the newest one of the members' record that was reported
+    bool is_built = false;  ///< every commit waited for the present standby once
+    std::vector<LeavingMember> leaving;
+    Generation generation = 0;         ///< that the following are about
+    std::vector<std::string> ensured;  ///< hosts that have carried it out
+    bool is_primary_done = false;      ///< one of them did as primary
+    std::int64_t attempts = 0;         ///< ensure actions that were put
+    std::int64_t standby_retries = 0;
+    std::string standby_retry_at;
+};
+
 struct ServerStatus {
     std::string server_id;  ///< lower-case id
     std::string incarnation;
@@ -183,10 +203,14 @@ struct ServerStatus {
     /// Id of the host that was chosen; empty until placed. Of a highly available server: where its
     /// primary is, by the newest term that was reported.
     std::string host;
-    std::string standby_host;               ///< where the other member is, or is to be; empty: none
-    std::int64_t port = 0;                  ///< the server's own port at the gateway
-    std::string minor_version;              ///< "15.20"
-    std::vector<DatabaseStatus> databases;  ///< what exists, by the agent's last report
+    std::string standby_host;  ///< where the other member is, or is to be; empty: none
+    /// Azure's word: NotEnabled, CreatingStandby, ReplicatingData, FailingOver, Healthy,
+    /// RemovingStandby.
+    std::string high_availability_state = "NotEnabled";
+    MembersStatus members;
+    std::int64_t port = 0;                     ///< the server's own port at the gateway
+    std::string minor_version;                 ///< "15.20"
+    std::vector<DatabaseStatus> databases;     ///< what exists, by the agent's last report
     std::vector<std::string> pending_restart;  ///< parameters that wait for a restart
     std::optional<Failure> failure;            ///< of the newest generation that failed
     Generation failed_generation = 0;

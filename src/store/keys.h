@@ -19,7 +19,7 @@
 ///   /pending/{server id}/{operation uuid}           ""  operations of a server that have not ended
 ///   /action/{host}/{action id}                      model::Action           written by control
 ///   /host/{host}                                    model::HostReport       written by the fleet
-///   /report/{server id}                             model::InstanceReport   written by the fleet
+///   /report/{server id}|{host}                      model::InstanceReport   written by the fleet
 ///   /result/{server id}/{action id}                 model::ActionResult     written by the fleet
 ///   /name/{server name}                             server id: names are unique across everything
 ///   /port/{number}                                  server id: own ports of servers
@@ -57,7 +57,10 @@ std::string pending_of(std::string_view server_key);  ///< prefix
 std::string action(std::string_view host, std::string_view action_id);
 std::string actions_of(std::string_view host);  ///< prefix
 std::string host(std::string_view host);
-std::string report(std::string_view server_key);
+std::string report(std::string_view server_key, std::string_view host);
+std::string reports_of(std::string_view server_key);  ///< prefix
+/// Where older versions kept the only report of a server; nobody reads it.
+std::string old_report(std::string_view server_key);
 std::string result(std::string_view server_key, std::string_view action_id);
 std::string results_of(std::string_view server_key);  ///< prefix
 std::string server_name(std::string_view name);

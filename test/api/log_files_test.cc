@@ -58,7 +58,7 @@ class LogFiles : public testing::Test {
         report.incarnation = world_.spec().incarnation;
         report.logs = {{kFile, 2049, "2026-11-21T15:00:00.000Z", "2026-11-21T15:10:00.000Z"}};
         world_.store
-            ->commit(store::Transaction().put(store::keys::report(report.server_id),
+            ->commit(store::Transaction().put(store::keys::report(report.server_id, "host-1"),
                                               model::to_json(report)))
             .value();
     }

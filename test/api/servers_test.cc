@@ -322,13 +322,12 @@ TEST(servers, stop_start_and_restart_change_what_is_wanted) {
     EXPECT_EQ(world.spec().restart_sequence, world.spec().generation);
 }
 
-TEST(servers, a_restart_with_failover_needs_what_is_not_there) {
+TEST(servers, a_restart_without_failover_has_no_mode) {
     World world;
     world.make_group();
     world.make_server();
     const std::string path = std::string(kServer) + "/restart";
     const std::pair<const char*, const char*> cases[] = {
-        {R"({"restartWithFailover":true,"failoverMode":"ForcedFailover"})", "FeatureNotSupported"},
         {R"({"failoverMode":"ForcedFailover"})", "InvalidParameterValue"},
         {R"({"failoverMode":"Sideways"})", "InvalidParameterValue"},
         {R"({"restartWithFailover":"yes"})", "InvalidRequestContent"},

@@ -417,12 +417,24 @@ TEST_F(Verbs, server_show_gives_the_resource_and_a_table_of_it) {
               arm.resource(kOrders));
     EXPECT_EQ(run("server show -g team -n orders -o table").out,
               "Name    Resource Group  Location  Version  Storage Size(GiB)  Tier       SKU"
-              "            State  Host\n"
+              "            State  HA Mode  HA State  Zone  Standby Zone  Host\n"
               "------  --------------  --------  -------  -----------------  ---------  "
-              "-------------  -----  ----------------------------\n"
+              "-------------  -----  -------  --------  ----  ------------  "
+              "----------------------------\n"
               "orders  team            local     15       32                 Burstable  "
-              "Standard_B1ms  Ready  orders.postgres.howdah.local\n");
+              "Standard_B1ms  Ready                                         "
+              "orders.postgres.howdah.local\n");
     EXPECT_EQ(run("server show -g team -n other").code, 3);
+}
+
+TEST_F(Verbs, server_update_asks_for_high_availability) {
+    add_server();
+    const Ran ran =
+        run("server update -g team -n orders --high-availability ZoneRedundant --standby-zone 2");
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(to_text(arm.body_of_last("PATCH")),
+              R"({"properties":{"highAvailability":{"mode":"ZoneRedundant",)"
+              R"("standbyAvailabilityZone":"2"}}})");
 }
 
 TEST_F(Verbs, server_update_sends_only_what_was_given) {
@@ -458,6 +470,34 @@ TEST_F(Verbs, server_start_stop_restart_are_posts_that_are_waited_for) {
         EXPECT_THAT(arm.requests()[0], StartsWith("POST " + kOrders + "/" + verb));
     }
     EXPECT_EQ(run("server start -g team -n other").code, 3);
+}
+
+TEST_F(Verbs, server_failover_is_planned_or_forced_and_says_how_it_ended) {
+    add_server();
+    Json server = arm.resource(kOrders);
+    server["properties"]["availabilityZone"] = "2";
+    server["properties"]["highAvailability"] = {
+        {"mode", "ZoneRedundant"}, {"state", "ReplicatingData"}, {"standbyAvailabilityZone", "1"}};
+    arm.put(kOrders, server);
+    for (const auto& [option, mode] : {std::pair("", "PlannedFailover"),
+                                       {" --planned", "PlannedFailover"},
+                                       {" --forced", "ForcedFailover"}}) {
+        const Ran ran = run(std::string("server failover -g team -n orders") + option);
+        EXPECT_EQ(ran.code, 0) << ran.err;
+        EXPECT_EQ(ran.out, "");
+        EXPECT_THAT(ran.err, HasSubstr("the other member is the primary now, in zone 2; high "
+                                       "availability: ReplicatingData"));
+        const Json body = arm.body_of_last("POST");
+        EXPECT_EQ(body["restartWithFailover"], true);
+        EXPECT_EQ(body["failoverMode"], mode);
+    }
+    EXPECT_EQ(run("server failover -g team -n orders --planned --forced").code, 2);
+    arm.fail_next_operation("OperationTimedOut", "The failover has not come about in time.");
+    const Ran failed = run("server failover -g team -n orders");
+    EXPECT_NE(failed.code, 0);
+    EXPECT_THAT(failed.err, HasSubstr("has not come about in time"));
+    EXPECT_THAT(run("server show -g team -n orders -o table").out,
+                HasSubstr("ZoneRedundant  ReplicatingData  2     1"));
 }
 
 TEST_F(Verbs, server_delete_asks_first) {

@@ -163,8 +163,40 @@ TEST_F(fleet, reports_about_servers_of_another_host_are_not_taken) {
     foreign.reports.push_back(report("running"));
     foreign.results.push_back(result("act"));
     EXPECT_EQ((*send(model::to_json(foreign), "host-b"))->status, 200);
-    EXPECT_FALSE(exists(keys::report(kServer)));
+    EXPECT_THAT(store_->list(keys::reports_of(kServer)).value(), IsEmpty());
     EXPECT_FALSE(exists(keys::result(kServer, "act")));
+}
+
+TEST_F(fleet, every_host_of_a_server_has_a_report_and_nobody_speaks_for_another) {
+    model::ServerStatus status;
+    status.server_id = kServer;
+    status.incarnation = "inc1";
+    status.host = "host-a";
+    status.standby_host = "host-b";
+    status.members.leaving = {{"host-c"}};
+    put(keys::status(kServer), status);
+    for (const char* host : {"host-a", "host-b", "host-c", "host-d"}) {
+        model::PollRequest telling = request();
+        telling.host = host;
+        telling.reports = {report(std::string("state of ") + host)};
+        telling.reports[0].host = "host-a";
+        telling.results = {result(std::string("act-") + host)};
+        telling.results[0].host = "host-a";
+        EXPECT_EQ((*send(model::to_json(telling), host))->status, 200);
+    }
+    const auto reports = store_->list(keys::reports_of(kServer)).value();
+    ASSERT_EQ(reports.size(), 3U) << "host-d has nothing to do with it";
+    for (const store::Entry& each : reports) {
+        const auto stored = model::from_json<model::InstanceReport>(each.value).value();
+        EXPECT_EQ(each.key, keys::report(kServer, stored.host));
+        EXPECT_EQ(stored.state, "state of " + stored.host);
+    }
+    const auto results = store_->list(keys::results_of(kServer)).value();
+    ASSERT_EQ(results.size(), 3U);
+    for (const store::Entry& each : results) {
+        const auto stored = model::from_json<model::ActionResult>(each.value).value();
+        EXPECT_EQ(stored.action_id, "act-" + stored.host);
+    }
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -202,7 +234,7 @@ TEST_F(fleet, the_report_of_an_older_life_does_not_hide_the_newer) {
     model::PollRequest telling = request();
     telling.reports = {report("running"), report("absent", "inc0")};
     poll(telling);
-    const auto stored = store_->get(keys::report(kServer)).value();
+    const auto stored = store_->get(keys::report(kServer, "host-a")).value();
     ASSERT_TRUE(stored.has_value());
     EXPECT_EQ(model::from_json<model::InstanceReport>(stored->value)->state, "running");
 }

@@ -602,8 +602,8 @@ std::string Simulation::check_leftovers() {
     }
     for (const char* family : {"/status", "/report", "/revisions", "/secret/tls"}) {
         for (const auto& entry : entries_of(durable->list(std::string(family) + "/"))) {
-            if (!servers.contains(entry.key.substr(std::string_view(family).size())))
-                return "left over: " + entry.key;
+            const std::string id = entry.key.substr(std::string_view(family).size());
+            if (!servers.contains(id.substr(0, id.find('|')))) return "left over: " + entry.key;
         }
     }
     for (const char* prefix : {"/name/", "/port/"})

@@ -88,7 +88,7 @@ class World {
         if (decision.remove_server) {
             view.spec.reset();
             view.status.reset();
-            view.report.reset();
+            view.reports.clear();
             view.databases.clear();
         }
         if (decision.status) view.status = decision.status;
@@ -130,8 +130,9 @@ class World {
         report.state = state;
         report.observed_generation = view.status ? view.status->observed_generation : 0;
         report.minor_version = "15.20";
-        if (view.report) report.databases = view.report->databases;
-        view.report = report;
+        report.host = view.status ? view.status->host : "host-a";
+        if (!view.reports.empty()) report.databases = view.reports[0].databases;
+        view.reports = {report};
     }
     /// A server that runs.
     void create_and_run() {
@@ -193,7 +194,7 @@ TEST(server_plan, success_makes_it_ready_and_ends_the_operation) {
     world.create();
     world.decide();
     world.report("starting");
-    world.view.report->detail = "starting PostgreSQL 15";
+    world.view.reports.at(0).detail = "starting PostgreSQL 15";
     world.decide();
     EXPECT_EQ(world.view.pending.at(0).progress, "starting PostgreSQL 15");
     world.finish();
@@ -846,16 +847,16 @@ TEST(server_plan, a_database_that_was_dropped_by_sql_loses_its_record) {
     world.report("running");  // an older report, without it
     world.decide();
     ASSERT_EQ(world.view.databases.size(), 1U);
-    world.view.report->databases = {{"app", "UTF8", "C"}, {"by_sql", "UTF8", "C"}};
+    world.view.reports.at(0).databases = {{"app", "UTF8", "C"}, {"by_sql", "UTF8", "C"}};
     world.decide();
     ASSERT_EQ(world.view.databases.size(), 1U);
     EXPECT_EQ(world.view.status->databases.size(), 2U);
-    world.view.report->state = "stopped";
-    world.view.report->databases.clear();
+    world.view.reports.at(0).state = "stopped";
+    world.view.reports.at(0).databases.clear();
     world.decide();
     EXPECT_EQ(world.view.databases.size(), 1U) << "a stopped server shows nothing";
-    world.view.report->state = "running";
-    world.view.report->databases = {{"by_sql", "UTF8", "C"}};
+    world.view.reports.at(0).state = "running";
+    world.view.reports.at(0).databases = {{"by_sql", "UTF8", "C"}};
     world.decide();
     EXPECT_THAT(world.view.databases, IsEmpty());
 }

@@ -164,7 +164,7 @@ class Names(Undisturbed):
                 self.assert_error(answer, (400, 404, 405, 501))
         answer = HOME.call("POST", base + "/restart",
                            {"restartWithFailover": True, "failoverMode": "ForcedFailover"})
-        self.assert_error(answer, 400)
+        self.assert_error(answer, 409)
 
 
 class Bodies(Undisturbed):
@@ -253,8 +253,6 @@ class Bodies(Undisturbed):
 
     def test_fields_of_features_that_are_not_there_yet_are_refused_not_ignored(self):
         for path, value in (
-                ("properties.highAvailability.mode", "ZoneRedundant"),
-                ("properties.highAvailability.mode", "SameZone"),
                 ("properties.createMode", "Replica"),
                 ("properties.createMode", "PointInTimeRestore"),
                 ("properties.createMode", "GeoRestore"),
@@ -272,6 +270,12 @@ class Bodies(Undisturbed):
             with self.subTest(path=path, value=value):
                 answer = self.refuse(changed(path, value))
                 self.assertTrue(answer.error.get("target"), repr(answer))
+
+    def test_a_standby_needs_a_second_machine(self):
+        for mode in ("ZoneRedundant", "SameZone"):
+            with self.subTest(mode):
+                self.refuse(changed("properties.highAvailability.mode", mode),
+                            "properties.highAvailability.mode")
 
     def test_what_the_clients_send_for_nothing_is_accepted(self):
         """az sends empty strings for null, and az and the SDKs send what they do not use."""

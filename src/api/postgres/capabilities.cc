@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/paging.h"
@@ -33,6 +34,11 @@ void for_each_tier(const core::StorageSize& size, const Each& each) {
     }
 }
 
+bool is_zone_redundant(const Offer& offer, std::string_view zone = {}) {
+    const std::vector<std::string> modes = offer.high_availability_modes(zone);
+    return std::find(modes.begin(), modes.end(), "ZoneRedundant") != modes.end();
+}
+
 Json storage_edition(const Offer& offer) {
     Json sizes = Json::array();
     for (const core::StorageSize& size : offer.storage_sizes()) {
@@ -55,6 +61,8 @@ Json editions(const Offer& offer) {
     Json all = Json::array();
     for (const std::string_view tier : kTiers) {
         Json skus = Json::array();
+        Json modes = Json::array();
+        if (tier != "Burstable") modes = Json(offer.high_availability_modes());
         for (const core::SkuInfo& sku : offer.skus()) {
             if (sku.tier != tier) continue;
             skus.push_back({{"name", sku.name},
@@ -62,7 +70,7 @@ Json editions(const Offer& offer) {
                             {"supportedIops", sku.iops},
                             {"supportedMemoryPerVcoreMb", sku.memory_mb / sku.vcores},
                             {"supportedZones", Json(offer.zones())},
-                            {"supportedHaMode", Json::array()},
+                            {"supportedHaMode", modes},
                             {"supportedFeatures", Json::array()}});
         }
         if (skus.empty()) continue;
@@ -84,12 +92,12 @@ Json capability(const Offer& offer) {
         versions.push_back({{"name", major},
                             {"supportedVersionsToUpgrade", Json::array()},
                             {"supportedFeatures", Json::array()}});
-    const Json features =
-        Json::array({feature("FastProvisioning", false), feature("ZoneRedundantHa", false),
-                     feature("GeoBackup", false), feature("ZoneRedundantHaAndGeoBackup", false),
-                     feature("StorageAutoGrowth", false), feature("OnlineResize", true),
-                     feature("OfferRestricted", false), feature("IndexTuning", false),
-                     feature("Clusters", false)});
+    const Json features = Json::array(
+        {feature("FastProvisioning", false), feature("ZoneRedundantHa", is_zone_redundant(offer)),
+         feature("GeoBackup", false), feature("ZoneRedundantHaAndGeoBackup", false),
+         feature("StorageAutoGrowth", false), feature("OnlineResize", true),
+         feature("OfferRestricted", false), feature("IndexTuning", false),
+         feature("Clusters", false)});
     return {{"name", "FlexibleServerCapabilities"},
             {"supportedServerEditions", editions(offer)},
             {"supportedServerVersions", versions},
@@ -97,7 +105,7 @@ Json capability(const Offer& offer) {
             {"supportedFeatures", features},
             {"fastProvisioningSupported", "Disabled"},
             {"geoBackupSupported", "Disabled"},
-            {"zoneRedundantHaSupported", "Disabled"},
+            {"zoneRedundantHaSupported", is_zone_redundant(offer) ? "Enabled" : "Disabled"},
             {"zoneRedundantHaAndGeoBackupSupported", "Disabled"},
             {"storageAutoGrowthSupported", "Disabled"},
             {"onlineResizeSupported", "Enabled"},
@@ -149,9 +157,9 @@ Json old_capability(const Offer& offer, const std::string& zone) {
                        {"status", "Available"}});
     }
     return {{"zone", zone},
-            {"supportedHAMode", Json::array()},
+            {"supportedHAMode", Json(offer.high_availability_modes(zone))},
             {"geoBackupSupported", false},
-            {"zoneRedundantHaSupported", false},
+            {"zoneRedundantHaSupported", is_zone_redundant(offer, zone)},
             {"zoneRedundantHaAndGeoBackupSupported", false},
             {"supportedFlexibleServerEditions", all},
             {"supportedHyperscaleNodeEditions", Json::array()},

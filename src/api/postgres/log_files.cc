@@ -36,7 +36,8 @@ Answer list_log_files(Call& call) {
     const model::ResourceId server = server_id(call);
     HD_TRY(const ServerRecord record, load_server(call, server));
     Json values = Json::array();
-    HD_TRY(const auto entry, call.context.store.get(store::keys::report(server.key())));
+    const std::string host = record.status ? record.status->host : "";
+    HD_TRY(const auto entry, call.context.store.get(store::keys::report(server.key(), host)));
     if (core::offers_logs(record.spec.parameters) && entry) {
         HD_TRY(const auto report, model::from_json<model::InstanceReport>(entry->value));
         if (report.incarnation == record.spec.incarnation) {

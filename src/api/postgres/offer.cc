@@ -1,8 +1,10 @@
 #include "api/postgres/offer.h"
 
 #include <algorithm>
+#include <map>
 
 #include "base/text.h"
+#include "core/placement/placement.h"
 #include "model/json.h"
 #include "store/keys.h"
 
@@ -19,8 +21,6 @@ bool holds(const model::HostReport& host, const core::SkuInfo& sku) {
     return sku.vcores <= host.cpus && sku.memory_mb <= host.memory_mb;
 }
 
-std::string zone_of(const model::HostReport& host) { return host.zone.empty() ? "1" : host.zone; }
-
 }  // namespace
 
 std::vector<std::string> Offer::majors() const {
@@ -36,10 +36,27 @@ std::vector<std::string> Offer::majors() const {
 
 std::vector<std::string> Offer::zones() const {
     std::vector<std::string> all;
-    for (const model::HostReport& host : hosts) all.push_back(zone_of(host));
+    for (const model::HostReport& host : hosts) all.push_back(core::zone_of(host));
     std::sort(all.begin(), all.end());
     all.erase(std::unique(all.begin(), all.end()), all.end());
     return all;
+}
+
+std::vector<std::string> Offer::high_availability_modes(std::string_view zone) const {
+    std::map<std::string, int> machines;
+    for (const model::HostReport& host : hosts)
+        if (!host.engines.empty()) ++machines[core::zone_of(host)];
+    bool is_same_zone = false;
+    bool is_zone_redundant = false;
+    for (const auto& each : machines) {
+        if (!zone.empty() && each.first != zone) continue;
+        is_same_zone = is_same_zone || each.second > 1;
+        is_zone_redundant = is_zone_redundant || machines.size() > 1;
+    }
+    std::vector<std::string> modes;
+    if (is_same_zone) modes.emplace_back("SameZone");
+    if (is_zone_redundant) modes.emplace_back("ZoneRedundant");
+    return modes;
 }
 
 bool Offer::fits(const core::SkuInfo& sku) const {

@@ -23,6 +23,9 @@ struct Offer {
     /// Majors, oldest first: {"15", "17"}.
     std::vector<std::string> majors() const;
     std::vector<std::string> zones() const;
+    /// SameZone, ZoneRedundant: what machines with an engine allow for a server in this zone;
+    /// empty zone: in some zone.
+    std::vector<std::string> high_availability_modes(std::string_view zone = {}) const;
     /// Compute sizes that some machine has the processors and memory for; at least the smallest
     /// one, so that a small machine can be tried.
     std::vector<core::SkuInfo> skus() const;

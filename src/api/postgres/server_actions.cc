@@ -4,6 +4,9 @@
 
 #include "api/postgres/change.h"
 #include "api/postgres/handlers.h"
+#include "base/text.h"
+#include "core/plan/members_plan.h"
+#include "store/keys.h"
 
 // POST start, stop and restart of a server.
 
@@ -30,7 +33,8 @@ Answer act(Call& call, std::string kind, std::function<Status(ServerRecord&)> ap
     return with_operation(call, http::Response{202, {}, ""}, changed.operation);
 }
 
-Status check_restart_body(const Call& call) {
+/// How a restart is to fail over: planned, forced; empty: it is to restart in place.
+Result<std::string> read_restart_body(const Call& call) {
     constexpr std::string_view kModes[] = {"PlannedFailover", "ForcedFailover", "PlannedSwitchover",
                                            "ForcedSwitchover"};
     HD_TRY(const Json json, parse_body(call.request.body));
@@ -41,15 +45,56 @@ Status check_restart_body(const Call& call) {
     body.finish();
     if (problem) return *problem;
     if (with_failover)
-        return Error{ErrorCode::not_supported,
-                     "a restart with failover needs high availability, which is not supported yet",
-                     "restartWithFailover", "use false, or leave the field out"};
+        return std::string(mode && mode->starts_with("Forced") ? "forced" : "planned");
     if (mode)
         return Error{
             ErrorCode::invalid_argument,
             fmt::format("the failover mode '{}' was given for a restart without failover", *mode),
             "failoverMode", "leave the field out"};
-    return ok_status();
+    return std::string();
+}
+
+/// Nothing else may be going on: a failover is judged by what the members report.
+Status check_failover(const Call& call, const ServerRecord& server) {
+    if (server.spec.deleting)
+        return Error{ErrorCode::conflict,
+                     fmt::format("the server '{}' is being deleted", server.spec.name),
+                     server.spec.id, "wait until it is gone"};
+    HD_TRY(const auto pending, pending_operations(call, to_lower(server.spec.id)));
+    if (!pending.empty() && core::wants_standby(server.spec))
+        return Error{ErrorCode::invalid_state,
+                     fmt::format("cannot fail over while the server '{}' is busy processing "
+                                 "another operation",
+                                 server.spec.name),
+                     server.spec.id, "send the request again when that has ended"};
+    const auto refusal =
+        core::failover_refusal(server.spec, server.status.value_or(model::ServerStatus{}));
+    if (!refusal) return ok_status();
+    return Error{error_code_from(refusal->code), refusal->message, server.spec.id, refusal->hint};
+}
+
+Answer fail_over(Call& call, const std::string& failover) {
+    const model::ResourceId id = server_id(call);
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(id.key()));
+    for (int attempt = 0; attempt < kChangeAttemptsMax; ++attempt) {
+        HD_TRY(const ServerRecord server, load_server(call, id));
+        HD_CHECK(check_failover(call, server));
+        control::OperationDraft draft =
+            draft_for(call, "FailoverServer", server.spec, id.to_string());
+        draft.generation = 0;
+        draft.failover = failover;
+        store::Transaction txn;
+        txn.expect(store::keys::server(id), server.modified);
+        const model::Operation operation = call.context.operations.begin(txn, draft);
+        const auto revision = call.context.operations.commit(txn);
+        if (revision.ok()) return with_operation(call, http::Response{202, {}, ""}, operation);
+        if (revision.error().code != ErrorCode::conflict) return revision.error();
+    }
+    return Error{ErrorCode::unavailable,
+                 fmt::format("the server '{}' was changed by others at the same time, again and "
+                             "again",
+                             id.name()),
+                 "", "send the request again"};
 }
 
 }  // namespace
@@ -71,7 +116,8 @@ Answer stop_server(Call& call) {
 }
 
 Answer restart_server(Call& call) {
-    HD_CHECK(check_restart_body(call));
+    HD_TRY(const std::string failover, read_restart_body(call));
+    if (!failover.empty()) return fail_over(call, failover);
     return act(call, "RestartServer", [](ServerRecord& server) -> Status {
         if (!server.spec.running)
             return Error{

@@ -97,13 +97,11 @@ void read_network(Reader& properties, ServerBody& out) {
     network->finish();
 }
 
-void read_high_availability(Reader& properties) {
+void read_high_availability(Reader& properties, ServerBody& out) {
     std::optional<Reader> availability = properties.object("highAvailability");
     if (!availability) return;
-    const auto mode = availability->one_of("mode", kHaModes);
-    if (mode && *mode != "Disabled")
-        not_built(*availability, "mode", *mode, "high availability is", "use 'Disabled'");
-    availability->not_supported("standbyAvailabilityZone", "high availability is");
+    out.high_availability_mode = availability->one_of("mode", kHaModes);
+    out.standby_availability_zone = availability->text("standbyAvailabilityZone");
     availability->read_only("state");
     availability->finish();
 }
@@ -186,7 +184,7 @@ void read_properties(Reader& properties, ServerBody& out) {
     read_storage(properties, out);
     read_backup(properties, out);
     read_network(properties, out);
-    read_high_availability(properties);
+    read_high_availability(properties, out);
     read_auth(properties, out);
     read_encryption(properties);
     read_maintenance(properties, out);

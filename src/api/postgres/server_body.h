@@ -38,6 +38,9 @@ struct ServerBody {
     std::optional<std::string> password_auth;
     std::optional<std::string> active_directory_auth;
 
+    std::optional<std::string> high_availability_mode;
+    std::optional<std::string> standby_availability_zone;
+
     struct Maintenance {
         std::optional<std::string> custom_window;
         std::optional<std::int64_t> day_of_week;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/text.h"
+#include "core/placement/placement.h"
 #include "pg/scram.h"
 #include "store/keys.h"
 
@@ -249,13 +250,115 @@ Result<std::string> chosen_zone(const Offer& offer, const std::optional<std::str
     return *wanted;
 }
 
-/// A server without a declared zone can be declared to be in the only one there is.
+/// The zone where a member of a highly available server is; empty: that is not known.
+std::string zone_of_host(const Offer& offer, const std::string& id) {
+    const model::HostReport* host = offer.host(id);
+    return host == nullptr ? "" : core::zone_of(*host);
+}
+
+/// A server without a declared zone can be declared to be in the only one there is. One that
+/// failed over is where it is shown to be.
 Result<std::string> changed_zone(const Offer& offer, const std::optional<std::string>& wanted,
+                                 const std::optional<model::ServerStatus>& status,
                                  const model::ServerSpec& spec) {
     if (!wanted || *wanted == spec.availability_zone) return spec.availability_zone;
+    if (status && core::wants_standby(spec) && zone_of_host(offer, status->host) == *wanted)
+        return spec.availability_zone;
     const bool is_only = offer.zones() == std::vector<std::string>{*wanted};
     if (spec.availability_zone.empty() && is_only) return *wanted;
     return frozen("properties.availabilityZone", spec.availability_zone, *wanted);
+}
+
+/// The machines as the placement of members needs them.
+Result<std::vector<core::HostView>> host_views(const Call& call, const Offer& offer) {
+    const std::string prefix = store::keys::silent("");
+    HD_TRY(const auto silent, call.context.store.list(prefix));
+    std::vector<core::HostView> views;
+    for (const model::HostReport& each : offer.hosts) {
+        const bool is_silent = std::any_of(silent.begin(), silent.end(), [&](const auto& entry) {
+            return entry.key == prefix + each.host;
+        });
+        views.push_back({each, is_silent});
+    }
+    return views;
+}
+
+/// The reconciler chooses; here is said at once that it cannot.
+Status check_standby_host(const Call& call, const Offer& offer,
+                          const std::optional<model::ServerStatus>& status,
+                          const model::ServerSpec& spec) {
+    HD_TRY(const auto hosts, host_views(call, offer));
+    std::string primary = status ? status->host : "";
+    if (primary.empty()) {
+        const core::HostView* chosen = core::choose_host(spec, hosts);
+        if (chosen == nullptr) return ok_status();
+        primary = chosen->report.host;
+    } else if (!status->standby_host.empty() &&
+               core::are_members_placed(spec, hosts, primary, status->standby_host)) {
+        return ok_status();
+    }
+    if (core::choose_standby_host(spec, hosts, primary) != nullptr) return ok_status();
+    const std::string zone = zone_of_host(offer, primary);
+    const bool is_same_zone = spec.high_availability_mode == "SameZone";
+    if (!spec.standby_availability_zone.empty())
+        return bad_value("properties.highAvailability.standbyAvailabilityZone",
+                         fmt::format("the availability zone '{}' has no machine that can have the "
+                                     "standby of a '{}' server in zone '{}'",
+                                     spec.standby_availability_zone.substr(0, 64),
+                                     spec.high_availability_mode, zone),
+                         "choose another zone, or leave the field out");
+    return bad_value(
+        "properties.highAvailability.mode",
+        is_same_zone
+            ? fmt::format("the availability zone '{}' has no second machine that can have the "
+                          "standby",
+                          zone)
+            : fmt::format("no machine outside the availability zone '{}' can have the standby",
+                          zone),
+        is_same_zone ? "use 'ZoneRedundant', or add a machine with PostgreSQL and room on its disk"
+                     : "use 'SameZone', or add a machine with PostgreSQL in another zone");
+}
+
+Status check_high_availability(const model::ServerSpec& before, const model::ServerSpec& spec) {
+    constexpr std::string_view kMode = "properties.highAvailability.mode";
+    if (spec.sku.tier == "Burstable")
+        return bad_value(
+            kMode,
+            fmt::format("high availability is not supported for the tier '{}'", spec.sku.tier),
+            "use the tier 'GeneralPurpose' or 'MemoryOptimized', or the mode "
+            "'Disabled'");
+    if (!core::wants_standby(before) && !spec.running)
+        return Error{
+            ErrorCode::invalid_state,
+            fmt::format("the server '{}' is stopped, and a standby cannot be created", spec.name),
+            std::string(kMode), "start it first"};
+    return ok_status();
+}
+
+Status apply_high_availability(const Call& call, const Offer& offer, const ServerBody& body,
+                               const std::optional<model::ServerStatus>& status,
+                               model::ServerSpec& spec) {
+    constexpr std::string_view kZone = "properties.highAvailability.standbyAvailabilityZone";
+    const model::ServerSpec before = spec;
+    if (body.high_availability_mode) spec.high_availability_mode = *body.high_availability_mode;
+    if (!core::wants_standby(spec)) {
+        spec.standby_availability_zone.clear();
+        if (!body.standby_availability_zone) return ok_status();
+        return bad_value(kZone,
+                         "a zone was given for the standby, but high availability is "
+                         "'Disabled'",
+                         "set the mode to 'ZoneRedundant', or leave the zone out");
+    }
+    HD_CHECK(check_high_availability(before, spec));
+    const bool is_same_mode = before.high_availability_mode == spec.high_availability_mode;
+    const std::string shown = status ? zone_of_host(offer, status->standby_host) : "";
+    // A client that sends back the zone it has read does not ask for it.
+    if (body.standby_availability_zone &&
+        (!is_same_mode || *body.standby_availability_zone != shown))
+        spec.standby_availability_zone = *body.standby_availability_zone;
+    if (is_same_mode && before.standby_availability_zone == spec.standby_availability_zone)
+        return ok_status();
+    return check_standby_host(call, offer, status, spec);
 }
 
 void apply_plain(const ServerBody& body, model::ServerSpec& spec) {
@@ -471,6 +574,7 @@ Result<model::ServerSpec> new_server(const Call& call, const Offer& offer,
     HD_CHECK(apply_auth(call, body, spec.auth));
     HD_CHECK(apply_administrator(body, spec));
     HD_CHECK(require_administrator(body, spec));
+    HD_CHECK(apply_high_availability(call, offer, body, std::nullopt, spec));
     spec.incarnation = call.context.ids.uuid();
     if (!body.administrator_password) return spec;
     HD_CHECK(check_password(*body.administrator_password, spec.administrator_login));
@@ -479,14 +583,14 @@ Result<model::ServerSpec> new_server(const Call& call, const Offer& offer,
 }
 
 Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
-                  model::ServerSpec& spec) {
+                  const std::optional<model::ServerStatus>& status, model::ServerSpec& spec) {
     if (body.location && !is_our_location(call.context, *body.location))
         return Error{ErrorCode::location_conflict,
                      fmt::format("the resource '{}' already exists in location '{}'. A resource "
                                  "with the same name cannot be created in location '{}'",
                                  spec.name, spec.location, body.location->substr(0, 64)),
                      "location"};
-    HD_TRY(const std::string zone, changed_zone(offer, body.availability_zone, spec));
+    HD_TRY(const std::string zone, changed_zone(offer, body.availability_zone, status, spec));
     HD_CHECK(apply_version(offer, body, spec));
     model::ServerSpec wanted = spec;
     HD_CHECK(apply_sku(offer, body, wanted.sku));
@@ -498,6 +602,7 @@ Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
     HD_CHECK(apply_password(call, body, wanted));
     apply_plain(body, wanted);
     wanted.availability_zone = zone;
+    HD_CHECK(apply_high_availability(call, offer, body, status, wanted));
     spec = std::move(wanted);
     return ok_status();
 }

@@ -16,10 +16,10 @@ Result<model::ServerSpec> new_server(const Call& call, const Offer& offer,
                                      const model::ResourceId& id, const ServerBody& body);
 
 /// Applies a body to a server that exists; what is absent stays as it is. Changes nothing in
-/// `spec` unless it succeeds. A password is a reset even if it is the one we know: it may have been
-/// changed with SQL since.
+/// `spec` unless it succeeds. `status`: what is known of it; none: nothing yet. A password is a
+/// reset even if it is the one we know: it may have been changed with SQL since.
 Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
-                  model::ServerSpec& spec);
+                  const std::optional<model::ServerStatus>& status, model::ServerSpec& spec);
 
 /// 3 to 63 lower-case letters, digits and hyphens, none at the ends, and not one of the words that
 /// Azure reserves. ErrorCode::invalid_resource_name.

@@ -98,7 +98,7 @@ Result<ChangedServer> update(Call& call, const Offer& offer, const model::Resour
     change.server = id;
     change.resource_id = id.to_string();
     change.apply = [&](ServerRecord& server) -> Status {
-        return apply_body(call, offer, body, server.spec);
+        return apply_body(call, offer, body, server.status, server.spec);
     };
     return change_server(call, change);
 }

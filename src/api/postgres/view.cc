@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "core/placement/placement.h"
 #include "model/json.h"
 #include "store/keys.h"
 
@@ -44,6 +45,31 @@ std::string minor_of(const std::string& version) {
     return dot == std::string::npos ? version : version.substr(dot + 1);
 }
 
+/// Where a member is; where it is asked for while it is nowhere.
+std::string shown_zone(const Offer& offer, const std::string& host, const std::string& asked) {
+    const model::HostReport* report = offer.host(host);
+    return report == nullptr ? asked : core::zone_of(*report);
+}
+
+/// With the zones of both members as they are: a failover exchanges them.
+void add_availability(const ServerRecord& server, const Offer& offer, Json& out) {
+    const model::ServerSpec& spec = server.spec;
+    const bool is_wanted = core::wants_standby(spec);
+    const model::ServerStatus status = server.status.value_or(model::ServerStatus{});
+    std::string state = status.high_availability_state;
+    if (is_wanted && state == "NotEnabled") state = "CreatingStandby";
+    Json availability = {{"mode", spec.high_availability_mode}, {"state", state}};
+    std::string zone = spec.availability_zone;
+    if (is_wanted) {
+        zone = shown_zone(offer, status.host, zone);
+        const std::string standby =
+            shown_zone(offer, status.standby_host, spec.standby_availability_zone);
+        if (!standby.empty()) availability["standbyAvailabilityZone"] = standby;
+    }
+    out["highAvailability"] = std::move(availability);
+    if (!zone.empty()) out["availabilityZone"] = zone;
+}
+
 /// What Azure has no field for: where the gateway listens, and how far the server is. Clients of
 /// Azure ignore it; the command line needs it.
 Json howdah_json(const ServerRecord& server, const Offer& offer) {
@@ -80,12 +106,11 @@ Json properties_json(const Call& call, const ServerRecord& server, const Offer& 
     out["backup"] = {{"backupRetentionDays", spec.backup.retention_days},
                      {"geoRedundantBackup", spec.backup.geo_redundant}};
     out["network"] = {{"publicNetworkAccess", spec.network.public_access}};
-    out["highAvailability"] = {{"mode", spec.high_availability_mode}, {"state", "NotEnabled"}};
+    add_availability(server, offer, out);
     out["maintenanceWindow"] = {{"customWindow", spec.maintenance.custom},
                                 {"dayOfWeek", spec.maintenance.day_of_week},
                                 {"startHour", spec.maintenance.start_hour},
                                 {"startMinute", spec.maintenance.start_minute}};
-    if (!spec.availability_zone.empty()) out["availabilityZone"] = spec.availability_zone;
     out["replicationRole"] = "Primary";
     out["replicaCapacity"] = 0;
     if (call.shape != Shape::v2022_12_01) {

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "control/reconcile/records.h"
+#include "core/plan/members_plan.h"
 #include "core/plan/server_plan.h"
 #include "model/json.h"
 #include "model/resource_id.h"
@@ -220,9 +221,14 @@ Result<Fleet::Stored> Fleet::take(const model::PollRequest& request) {
         news.erase(life);
         return {};
     };
-    for (const auto& each : request.reports) news[{each.server_id, each.incarnation}].report = each;
-    for (const auto& each : request.results) {
+    // Whose word it is, the certificate says.
+    for (model::InstanceReport each : request.reports) {
+        each.host = request.host;
+        news[{each.server_id, each.incarnation}].report = each;
+    }
+    for (model::ActionResult each : request.results) {
         const Life life{each.server_id, each.incarnation};
+        each.host = request.host;
         news[life].results.push_back(each);
         if (news[life].results.size() == kResultsPerCommit) HD_CHECK(take_part(life));
     }
@@ -254,7 +260,10 @@ Result<bool> Fleet::take_news(const std::string& host, const std::string& server
         HD_TRY(const auto spec, read_record<model::ServerSpec>(store_, key));
         HD_TRY(const auto status,
                read_record<model::ServerStatus>(store_, keys::status(server_key)));
-        const bool is_ours = spec.record && status.record && status.record->host == host;
+        const auto hosts =
+            status.record ? core::hosts_with_instances(*status.record) : std::vector<std::string>();
+        const bool is_ours =
+            spec.record && std::find(hosts.begin(), hosts.end(), host) != hosts.end();
         const auto is_current = [&](const std::string& incarnation) {
             return is_ours && spec.record->incarnation == incarnation;
         };
@@ -262,8 +271,9 @@ Result<bool> Fleet::take_news(const std::string& host, const std::string& server
         transaction.expect(key, spec.modified);
         if (news.report && is_current(news.report->incarnation)) {
             const std::string text = model::to_json(*news.report);
-            HD_TRY(const auto before, store_.get(keys::report(server_key)));
-            if (!before || before->value != text) transaction.put(keys::report(server_key), text);
+            const std::string report = keys::report(server_key, host);
+            HD_TRY(const auto before, store_.get(report));
+            if (!before || before->value != text) transaction.put(report, text);
         }
         for (const model::ActionResult& each : news.results) {
             if (!is_current(each.incarnation)) continue;
@@ -379,6 +389,7 @@ Status Fleet::refuse(const model::Action& action, const Error& error) {
     log::error("cannot send an action", {{"action", action.id}, {"error", error.describe()}});
     model::ActionResult result{action.id,   action.server_id,  action.incarnation,
                                action.kind, action.generation, model::Failure{}};
+    result.host = action.host;
     result.failure = model::Failure{std::string(to_string(error.code)), error.message, error.hint};
     const std::string key = keys::result(action.server_id, action.id);
     const auto put =

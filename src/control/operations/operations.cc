@@ -64,6 +64,7 @@ model::Operation Operations::begin(store::Transaction& transaction,
     operation.operation_name = draft.operation_name;
     operation.correlation_id = draft.correlation_id;
     operation.database = draft.database;
+    operation.failover = draft.failover;
     const std::string key = keys::operation(operation.id);
     transaction.expect_absent(key);
     transaction.put(key, model::to_json(operation));

@@ -26,6 +26,7 @@ struct OperationDraft {
     std::string operation_name;  ///< "Microsoft.DBforPostgreSQL/flexibleServers/write"
     std::string correlation_id;
     std::optional<model::DatabaseSpec> database = std::nullopt;  ///< of CreateDatabase
+    std::string failover = {};  ///< of FailoverServer: planned, forced
 };
 
 /// Durable operations. Stateless beside the store; thread-safe.

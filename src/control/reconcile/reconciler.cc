@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "control/reconcile/access_removal.h"
 #include "control/reconcile/records.h"
+#include "core/plan/members_plan.h"
 #include "store/keys.h"
 
 // Keys of the queue: "s" + a server's id, "g" + a group's id, "sweep".
@@ -24,6 +25,9 @@ std::string id_after(std::string_view key, std::string_view family) {
         return {};
     return std::string(key.substr(family.size()));
 }
+
+/// "/a/b|host" -> "/a/b", of reports.
+std::string without_host(const std::string& id) { return id.substr(0, id.find('|')); }
 
 std::string without_last(const std::string& id) { return id.substr(0, id.rfind('/')); }
 
@@ -91,6 +95,7 @@ Status Reconciler::list_everything() {
         return for_each(store_, std::string(family) + "/", [&](const store::Entry& each) -> Status {
             std::string id = id_after(each.key, family);
             if (has_tail) id = without_last(id);
+            if (family == "/report") id = without_host(id);
             queue_.add((is_server_id(id) ? "s" : "g") + id);
             return {};
         });
@@ -125,7 +130,8 @@ void Reconciler::take_event(const store::Event& event) {
         return;
     }
     if (!event.entry) return;  // consumed by ourselves
-    if (const std::string id = id_after(event.key, "/report"); !id.empty()) queue_.add("s" + id);
+    if (const std::string id = id_after(event.key, "/report"); !id.empty())
+        queue_.add("s" + without_host(id));
     if (const std::string id = id_after(event.key, "/group"); !id.empty()) queue_.add("g" + id);
     for (const char* family : {"/pending", "/result"}) {
         const std::string id = without_last(id_after(event.key, family));
@@ -136,7 +142,9 @@ void Reconciler::take_event(const store::Event& event) {
 Status Reconciler::queue_servers_of_host(const std::string& host) {
     return for_each(store_, "/status/", [&](const store::Entry& each) -> Status {
         HD_TRY(const auto status, model::from_json<model::ServerStatus>(each.value));
-        if (status.host == host) queue_.add("s" + id_after(each.key, "/status"));
+        const std::vector<std::string> hosts = core::hosts_with_instances(status);
+        if (std::find(hosts.begin(), hosts.end(), host) != hosts.end())
+            queue_.add("s" + id_after(each.key, "/status"));
         return {};
     });
 }

@@ -11,6 +11,7 @@
 #include "control/operations/operations.h"
 #include "control/reconcile/access_removal.h"
 #include "control/reconcile/records.h"
+#include "core/plan/members_plan.h"
 #include "model/json.h"
 #include "store/keys.h"
 
@@ -36,6 +37,7 @@ struct ServerStep::Loaded {
     store::Revision certificate_modified = 0;
     std::map<std::string, store::Revision> operations;  ///< by id
     std::map<std::string, store::Revision> databases;   ///< by store key
+    std::vector<std::string> reports;                   ///< store keys
     bool has_more_results = false;
 };
 
@@ -95,10 +97,8 @@ Result<ServerStep::Loaded> ServerStep::load(const std::string& server_key) {
     view.server_key = server_key;
     HD_TRY(auto spec, read_record<model::ServerSpec>(store_, "/server" + server_key));
     HD_TRY(auto status, read_record<model::ServerStatus>(store_, keys::status(server_key)));
-    HD_TRY(auto report, read_record<model::InstanceReport>(store_, keys::report(server_key)));
     view.spec = std::move(spec.record);
     view.status = std::move(status.record);
-    view.report = std::move(report.record);
     HD_TRY(auto revisions,
            read_record<model::ServerRevisions>(store_, keys::revisions(server_key)));
     if (revisions.record) view.revisions = std::move(revisions.record->specs);
@@ -108,8 +108,7 @@ Result<ServerStep::Loaded> ServerStep::load(const std::string& server_key) {
     });
     loaded.spec_modified = spec.modified;
     loaded.status_modified = status.modified;
-    if (view.spec && view.report && view.report->incarnation != view.spec->incarnation)
-        view.report.reset();
+    HD_CHECK(load_reports(loaded));
     HD_CHECK(load_operations(loaded));
     HD_CHECK(load_work(loaded));
     HD_TRY(loaded.hosts, hosts_.hosts());
@@ -121,6 +120,18 @@ Result<ServerStep::Loaded> ServerStep::load(const std::string& server_key) {
     }
     HD_CHECK(load_certificate(loaded));
     return loaded;
+}
+
+Status ServerStep::load_reports(Loaded& loaded) {
+    core::ServerView& view = loaded.view;
+    return for_each(store_, keys::reports_of(view.server_key),
+                    [&](const store::Entry& each) -> Status {
+                        HD_TRY(auto report, model::from_json<model::InstanceReport>(each.value));
+                        loaded.reports.push_back(each.key);
+                        if (!view.spec || report.incarnation == view.spec->incarnation)
+                            view.reports.push_back(std::move(report));
+                        return {};
+                    });
 }
 
 Status ServerStep::load_operations(Loaded& loaded) {
@@ -152,9 +163,10 @@ Status ServerStep::load_work(Loaded& loaded) {
         HD_TRY(auto result, model::from_json<model::ActionResult>(each.value));
         view.results.push_back(std::move(result));
     }
-    if (view.status && !view.status->host.empty()) {
-        const std::string prefix =
-            keys::actions_of(view.status->host) + view.status->incarnation + "-";
+    const auto hosts =
+        view.status ? core::hosts_with_instances(*view.status) : std::vector<std::string>();
+    for (const std::string& host : hosts) {
+        const std::string prefix = keys::actions_of(host) + view.status->incarnation + "-";
         HD_CHECK(for_each(store_, prefix, [&](const store::Entry& each) -> Status {
             HD_TRY(auto action, model::from_json<model::Action>(each.value));
             view.actions.push_back(std::move(action));
@@ -286,7 +298,8 @@ Status ServerStep::add_removal(store::Transaction& transaction, const Loaded& lo
     transaction.remove("/server" + view.server_key);
     transaction.remove(keys::status(view.server_key));
     transaction.remove(keys::revisions(view.server_key));
-    transaction.remove(keys::report(view.server_key));
+    transaction.remove(keys::old_report(view.server_key));
+    for (const std::string& each : loaded.reports) transaction.remove(each);
     transaction.remove(keys::server_tls(view.server_key));
     if (!incarnation.empty())
         transaction.put(keys::gone(incarnation), format_iso8601(clock_.wall()));

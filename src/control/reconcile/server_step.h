@@ -40,6 +40,7 @@ class ServerStep {
   private:
     struct Loaded;
     Result<Loaded> load(const std::string& server_key);
+    Status load_reports(Loaded& loaded);
     Status load_operations(Loaded& loaded);
     Status load_work(Loaded& loaded);
     Status load_certificate(Loaded& loaded);

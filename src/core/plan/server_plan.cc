@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "core/plan/members_plan.h"
 #include "core/sizing/sku.h"
 #include "model/json.h"
 #include "model/resource_id.h"
@@ -75,7 +76,14 @@ std::string word_for(const std::string& operation_kind) {
     return "Updating";
 }
 
-bool is_database_operation(const Operation& operation) { return !operation.action_id.empty(); }
+bool is_failover(const Operation& operation) { return operation.kind == "FailoverServer"; }
+bool is_database_operation(const Operation& operation) {
+    return !operation.action_id.empty() && !is_failover(operation);
+}
+/// It ends with a generation.
+bool is_change(const Operation& operation) {
+    return operation.action_id.empty() && !is_failover(operation);
+}
 
 /// One decision in the making.
 class Planner {
@@ -92,13 +100,17 @@ class Planner {
     }
 
     ServerDecision run() {
+        // Reports first: a result counts as the primary's only if its host is that by now.
+        follow_members(status_, view_.reports);
         take_server_results();
+        note_built(status_, view_.reports);
         follow_report();
         if (spec_.deleting)
             plan_deletion();
         else
             plan_instance();
         if (!decision_.remove_server) plan_databases();
+        if (!decision_.remove_server) plan_failovers();
         end_operations();
         take_back();
         keep_revisions();
@@ -110,14 +122,34 @@ class Planner {
   private:
     // What has come to pass.
     void take_server_results();
+    void take_success(const ActionResult& result);
     void take_failure(const ActionResult& result);
+    bool is_of_this_phase(const ActionResult& result) const;
+    void take_failure_of_member(const ActionResult& result);
     void follow_report();
     // What is to be done.
     void plan_instance();
+    void drop_superseded();
     bool place();
+    void wait_for_host();
     void give_up_waiting();
+    void give_up(const std::string& host);
     void renew_certificate();
-    void put_server_action(ActionKind kind, const std::string& subject);
+    void put_server_action(ActionKind kind, const std::string& host, const std::string& subject,
+                           std::int64_t retry);
+    // Members.
+    void plan_members();
+    bool find_standby();
+    void ensure_primary();
+    void ensure_standby();
+    void put_member_action(const std::string& host);
+    void settle_members();
+    void give_up_members();
+    void plan_settled_members();
+    void plan_leaving();
+    // Failovers.
+    void plan_failovers();
+    void plan_failover(Operation& operation);
     void plan_deletion();
     void plan_removal();
     // Databases.
@@ -143,17 +175,31 @@ class Planner {
     std::string state() const;
     std::string settled_state() const;
     void set_conditions();
+    void set_availability_condition();
     void set_condition(const std::string& type, const std::string& status,
                        const std::string& reason, const std::string& message);
 
     bool is_settled() const {
         return std::max(status_.observed_generation, status_.failed_generation) >= spec_.generation;
     }
-    bool is_running() const { return view_.report && view_.report->state == "running"; }
+    const model::InstanceReport* report() const { return find_report(view_.reports, status_.host); }
+    bool is_running() const {
+        const model::InstanceReport* primary = primary_report(status_, view_.reports);
+        return primary != nullptr && primary->state == "running";
+    }
+    MembersPhase phase() const { return members_phase(spec_, status_, view_.hosts, is_settled()); }
     const HostView* host() const {
         for (const HostView& each : view_.hosts)
             if (each.report.host == status_.host) return &each;
         return nullptr;
+    }
+    /// It has such an action, or is about to get one.
+    bool is_sent(ActionKind kind, const std::string& to_host) const {
+        const auto is_it = [&](const Action& each) {
+            return each.kind == kind && each.host == to_host;
+        };
+        return std::any_of(remaining_.begin(), remaining_.end(), is_it) ||
+               std::any_of(decision_.put_actions.begin(), decision_.put_actions.end(), is_it);
     }
     void fail_generation(Generation generation, Failure failure) {
         forget_retries();
@@ -170,11 +216,9 @@ class Planner {
         if (consumed_.insert(id).second) decision_.consumed_results.push_back(id);
     }
     void drop_action(const std::string& id) {
-        const auto found = std::find_if(remaining_.begin(), remaining_.end(),
-                                        [&](const Action& each) { return each.id == id; });
-        if (found == remaining_.end()) return;
-        decision_.remove_actions.push_back(*found);
-        remaining_.erase(found);
+        for (const Action& each : remaining_)
+            if (each.id == id) decision_.remove_actions.push_back(each);
+        std::erase_if(remaining_, [&](const Action& each) { return each.id == id; });
     }
     void remove_database(const std::string& id) {
         if (removed_databases_.insert(to_lower(id)).second)
@@ -196,9 +240,9 @@ class Planner {
     std::vector<Operation> operations_;
     std::vector<Action> remaining_;  ///< the actions that stay
     std::set<std::string> consumed_;
+    std::set<std::string> kept_results_;  ///< of operations that wait for more
     std::set<std::string> removed_databases_;
     std::set<std::string> busy_databases_;
-    bool instance_is_gone_ = false;
     ServerDecision decision_;
 };
 
@@ -208,25 +252,76 @@ class Planner {
 void Planner::take_server_results() {
     for (const ActionResult& result : view_.results) {
         const bool is_ours = result.incarnation == spec_.incarnation;
-        if (is_ours && (result.kind == ActionKind::create_database ||
-                        result.kind == ActionKind::drop_database)) {
-            continue;  // plan_databases takes those
-        }
-        if (is_ours && result.failure) {
+        const bool is_for_operation = result.kind != ActionKind::ensure_instance &&
+                                      result.kind != ActionKind::delete_instance;
+        // plan_databases and plan_failovers take those.
+        if (is_ours && is_for_operation) continue;
+        if (is_ours && result.failure)
             take_failure(result);
-        } else if (is_ours && result.kind == ActionKind::delete_instance) {
-            instance_is_gone_ = true;
-        } else if (is_ours && result.generation >= status_.observed_generation) {
-            status_.observed_generation = result.generation;
-            if (status_.failed_generation <= result.generation) status_.failure.reset();
-            forget_retries();
-        }
+        else if (is_ours)
+            take_success(result);
         consume(result.action_id);
         drop_action(result.action_id);
     }
 }
 
+void Planner::take_success(const ActionResult& result) {
+    const std::string& from = result.host.empty() ? status_.host : result.host;
+    if (result.kind == ActionKind::delete_instance)
+        return forget_instance(status_, from, spec_.deleting);
+    // Of the time before members, or without any.
+    if (status_.standby_host.empty() && status_.members.generation < result.generation) {
+        if (result.generation < status_.observed_generation) return;
+        status_.observed_generation = result.generation;
+        if (status_.failed_generation <= result.generation) status_.failure.reset();
+        return forget_retries();
+    }
+    if (!is_of_this_phase(result)) return;
+    note_ensured(status_, phase(), wants_standby(spec_), from, result.as_primary);
+    if (result.as_primary) return forget_retries();
+    if (status_.members.is_primary_done || from != status_.host) return;
+    // A failover is on its way: who is primary then is asked.
+    status_.retry_generation = result.generation;
+    status_.retry_at = format_iso8601(now_ + retry_pause(status_.members.attempts));
+}
+
+/// A success of an earlier generation or phase says nothing of this one: who carried out that there
+/// is a pair has not released the standby.
+bool Planner::is_of_this_phase(const ActionResult& result) const {
+    const bool is_pair = phase() == MembersPhase::pair;
+    return result.generation == spec_.generation &&
+           result.generation == status_.members.generation &&
+           std::any_of(view_.actions.begin(), view_.actions.end(), [&](const Action& each) {
+               return each.id == result.action_id && each.instance &&
+                      each.instance->member_hosts.empty() != is_pair;
+           });
+}
+
+void Planner::take_failure_of_member(const ActionResult& result) {
+    model::MembersStatus& members = status_.members;
+    if (result.generation != members.generation) return;
+    ++members.standby_retries;
+    members.standby_retry_at = format_iso8601(now_ + retry_pause(members.standby_retries));
+    const bool is_final = !members.is_built && members.standby_retries > kRetriesMax;
+    if (!is_settled() && (is_final || !may_pass(*result.failure)))
+        fail_generation(result.generation, *result.failure);
+}
+
 void Planner::take_failure(const ActionResult& result) {
+    if (model::LeavingMember* leaving = find_leaving(status_, result.host);
+        leaving != nullptr && result.kind == ActionKind::delete_instance && !spec_.deleting) {
+        ++leaving->retries;
+        leaving->retry_at = format_iso8601(now_ + kRetryPauseMax);
+        return;
+    }
+    if (!status_.standby_host.empty() && !spec_.deleting) {
+        const bool is_of_standby = result.host == status_.standby_host;
+        const bool is_of_primary = result.host == status_.host || result.host.empty();
+        if (!is_of_standby && !is_of_primary) return;
+        // Also of the primary's host: what is in force is owed, however long that takes.
+        const bool is_owed = result.generation == status_.observed_generation;
+        if (is_of_standby || is_owed) return take_failure_of_member(result);
+    }
     const bool is_current =
         std::any_of(view_.actions.begin(), view_.actions.end(),
                     [&](const Action& each) { return each.id == result.action_id; });
@@ -246,8 +341,9 @@ void Planner::take_failure(const ActionResult& result) {
 }
 
 void Planner::follow_report() {
-    if (!view_.report) return;
-    const model::InstanceReport& report = *view_.report;
+    const model::InstanceReport* primary = primary_report(status_, view_.reports);
+    if (primary == nullptr) return;
+    const model::InstanceReport& report = *primary;
     if (!report.minor_version.empty()) status_.minor_version = report.minor_version;
     status_.pending_restart = report.pending_restart;
     if (report.state != "running") return;  // it cannot see its databases otherwise
@@ -273,24 +369,41 @@ void Planner::follow_report() {
 // What is to be done
 
 void Planner::plan_instance() {
+    drop_superseded();
+    if (is_settled()) {
+        if (status_.members.generation == spec_.generation) settle_members();
+    } else {
+        if (status_.retry_generation != spec_.generation) forget_retries();
+        if (phase() != MembersPhase::single) {
+            plan_members();
+        } else if (is_sent(ActionKind::ensure_instance, status_.host)) {
+            give_up_waiting();
+        } else if (const milliseconds pause = until(status_.retry_at, now_);
+                   pause > milliseconds::zero()) {
+            ask_again_in(pause);
+        } else if (place()) {
+            put_server_action(ActionKind::ensure_instance, status_.host, "", status_.retries);
+        }
+    }
+    plan_leaving();
+    if (is_settled()) plan_settled_members();
+    if (is_settled()) renew_certificate();
+}
+
+/// What another generation, or another phase of this one, asks for.
+void Planner::drop_superseded() {
+    const bool is_pair = phase() == MembersPhase::pair;
     for (const Action& each : std::vector<Action>(remaining_)) {
-        const bool is_superseded =
-            each.kind == ActionKind::delete_instance ||
-            (each.kind == ActionKind::ensure_instance && each.generation < spec_.generation);
+        bool is_superseded = false;
+        if (each.kind == ActionKind::delete_instance)
+            is_superseded = find_leaving(status_, each.host) == nullptr;
+        if (each.kind == ActionKind::ensure_instance)
+            is_superseded =
+                each.generation < spec_.generation ||
+                (each.host != status_.host && !(is_pair && each.host == status_.standby_host)) ||
+                (each.instance && each.instance->member_hosts.empty() == is_pair);
         if (is_superseded) drop_action(each.id);
     }
-    if (is_settled()) return renew_certificate();
-    if (status_.retry_generation != spec_.generation) forget_retries();
-    const auto current =
-        std::find_if(remaining_.begin(), remaining_.end(),
-                     [&](const Action& each) { return each.kind == ActionKind::ensure_instance; });
-    if (current != remaining_.end()) {
-        return give_up_waiting();
-    }
-    if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
-        return ask_again_in(pause);
-    if (!place()) return;
-    put_server_action(ActionKind::ensure_instance, "");
 }
 
 /// Chooses the host and the port if that has not been done. False: not now.
@@ -306,8 +419,7 @@ bool Planner::place() {
                                fmt::format("install postgresql-{} on a host", spec_.version)));
                 return false;
             }
-            decision_.waits_for_host = true;
-            ask_again_in(std::chrono::seconds(1));
+            wait_for_host();
             return false;
         }
         status_.host = chosen->report.host;
@@ -327,20 +439,26 @@ bool Planner::place() {
     return true;
 }
 
+void Planner::wait_for_host() {
+    decision_.waits_for_host = true;
+    ask_again_in(std::chrono::seconds(1));
+}
+
 /// Operations do not wait for ever. What cannot be taken back stays wanted, and comes about when
 /// the host answers again.
 void Planner::give_up_waiting() {
-    if (!is_overdue(kOperationDeadline)) return;
-    fail_generation(spec_.generation,
-                    failure_of(ErrorCode::timeout,
-                               fmt::format("host '{}' has not answered in time", status_.host),
-                               "check howdah-agent on that host"));
+    if (is_overdue(kOperationDeadline)) give_up(status_.host);
+}
+
+void Planner::give_up(const std::string& host) {
+    fail_generation(
+        spec_.generation,
+        failure_of(ErrorCode::timeout, fmt::format("host '{}' has not answered in time", host),
+                   "check howdah-agent on that host"));
 }
 
 void Planner::renew_certificate() {
-    const bool is_busy = std::any_of(remaining_.begin(), remaining_.end(), [](const Action& each) {
-        return each.kind == ActionKind::ensure_instance;
-    });
+    const bool is_busy = is_sent(ActionKind::ensure_instance, status_.host);
     if (is_busy || status_.observed_generation < spec_.generation || !view_.certificate_end) return;
     const bool is_retry = status_.retries > 0;
     const bool is_due =
@@ -349,15 +467,23 @@ void Planner::renew_certificate() {
     if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
         return ask_again_in(pause);
     decision_.issue_certificate = is_due;
+    if (phase() == MembersPhase::pair) {
+        put_member_action(status_.host);
+        // It gets the new one anyway if it has not answered yet.
+        if (!is_sent(ActionKind::ensure_instance, status_.standby_host))
+            put_member_action(status_.standby_host);
+        return;
+    }
     const auto day = std::chrono::floor<std::chrono::days>(*view_.certificate_end);
-    put_server_action(ActionKind::ensure_instance,
-                      fmt::format("tls{}", day.time_since_epoch().count()));
+    put_server_action(ActionKind::ensure_instance, status_.host,
+                      fmt::format("tls{}", day.time_since_epoch().count()), status_.retries);
 }
 
-void Planner::put_server_action(ActionKind kind, const std::string& subject) {
+void Planner::put_server_action(ActionKind kind, const std::string& host,
+                                const std::string& subject, std::int64_t retry) {
     Action action;
-    action.id = action_id(spec_.incarnation, spec_.generation, kind, subject, status_.retries);
-    action.host = status_.host;
+    action.id = action_id(spec_.incarnation, spec_.generation, kind, subject, retry);
+    action.host = host;
     action.server_id = view_.server_key;
     action.incarnation = spec_.incarnation;
     action.kind = kind;
@@ -365,15 +491,186 @@ void Planner::put_server_action(ActionKind kind, const std::string& subject) {
     action.generation = spec_.generation;
     if (kind == ActionKind::ensure_instance) {
         action.instance = instance_of(spec_, status_, view_.host_names);
+        action.instance->member_hosts = member_hosts(status_, phase());
+        action.instance->is_founder =
+            !action.instance->member_hosts.empty() && host == status_.host;
         if (!view_.certificate_end || view_.certificate_is_outdated)
             decision_.issue_certificate = true;
     }
     decision_.put_actions.push_back(std::move(action));
 }
 
+// ---------------------------------------------------------------------------------------------
+// Members
+
+void Planner::plan_members() {
+    begin_members_generation(status_, spec_.generation);
+    if (phase() != MembersPhase::leave) {
+        if (!place() || !find_standby()) return;
+        ensure_primary();
+        ensure_standby();
+    }
+    settle_members();
+    if (!is_settled()) give_up_members();
+}
+
+/// Chooses the standby's host where that is to be done. False: not now.
+bool Planner::find_standby() {
+    const MembersPhase now = phase();
+    const bool moves = now == MembersPhase::release && wants_standby(spec_);
+    if (now != MembersPhase::build && !moves) return true;
+    if (now == MembersPhase::build && waits_for_leaving(status_, view_.hosts)) {
+        if (is_overdue(kOperationDeadline)) give_up(status_.members.leaving.front().host);
+        return false;
+    }
+    std::vector<HostView> hosts = view_.hosts;
+    std::erase_if(hosts, [&](const HostView& each) {
+        return find_leaving(status_, each.report.host) != nullptr;
+    });
+    const HostView* chosen = choose_standby_host(spec_, hosts, status_.host);
+    if (chosen == nullptr) {
+        wait_for_host();
+        const milliseconds deadline =
+            status_.observed_generation == 0 ? kPlacementDeadline : kStandbyPlacementDeadline;
+        if (is_overdue(deadline))
+            fail_generation(
+                spec_.generation,
+                failure_of(ErrorCode::unavailable,
+                           fmt::format("no second host can have the standby of '{}'", spec_.name),
+                           "check howdah-agent on the other hosts, and their disks"));
+        return false;
+    }
+    if (moves) return true;
+    status_.standby_host = chosen->report.host;
+    status_.members.is_built = false;
+    return true;
+}
+
+void Planner::ensure_primary() {
+    const bool is_done = status_.members.is_primary_done && has_ensured(status_, status_.host);
+    if (is_done || is_sent(ActionKind::ensure_instance, status_.host)) return;
+    if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
+        return ask_again_in(pause);
+    put_member_action(status_.host);
+}
+
+void Planner::ensure_standby() {
+    const std::string& standby = status_.standby_host;
+    if (phase() != MembersPhase::pair || has_ensured(status_, standby) ||
+        is_sent(ActionKind::ensure_instance, standby))
+        return;
+    if (const milliseconds pause = until(status_.members.standby_retry_at, now_);
+        pause > milliseconds::zero())
+        return ask_again_in(pause);
+    put_member_action(standby);
+}
+
+/// Each has a number of its own, as the same host may be asked again, or in another role.
+void Planner::put_member_action(const std::string& host) {
+    std::erase(status_.members.ensured, host);
+    const bool is_release = phase() == MembersPhase::release;
+    put_server_action(ActionKind::ensure_instance, host, is_release ? "alone-" + host : host,
+                      status_.members.attempts++);
+}
+
+void Planner::settle_members() {
+    if (status_.observed_generation >= spec_.generation ||
+        !is_members_generation_in_force(spec_, status_, view_.hosts, phase()))
+        return;
+    status_.observed_generation = spec_.generation;
+    if (status_.failed_generation <= spec_.generation) status_.failure.reset();
+    forget_retries();
+}
+
+void Planner::give_up_members() {
+    const model::MembersStatus& members = status_.members;
+    if (phase() == MembersPhase::leave || !is_overdue(kOperationDeadline)) return;
+    if (!members.is_primary_done) return give_up(status_.host);
+    if (!has_ensured(status_, status_.standby_host)) return give_up(status_.standby_host);
+    if (is_overdue(kBuildDeadline))
+        fail_generation(spec_.generation,
+                        failure_of(ErrorCode::timeout,
+                                   fmt::format("the standby on host '{}' has not caught up in time",
+                                               status_.standby_host),
+                                   "check the network between the hosts and their disks"));
+}
+
+/// Who has not carried out yet what is in force owes it.
+void Planner::plan_settled_members() {
+    const bool is_in_force = status_.observed_generation == spec_.generation &&
+                             status_.members.generation == spec_.generation;
+    if (!is_in_force || phase() != MembersPhase::pair) return;
+    const bool is_owed =
+        !has_ensured(status_, status_.host) || !has_ensured(status_, status_.standby_host);
+    const milliseconds pause = until(status_.members.standby_retry_at, now_);
+    if (is_owed && pause > milliseconds::zero()) return ask_again_in(pause);
+    ensure_primary();
+    ensure_standby();
+}
+
+/// Former members are deleted, whenever their hosts answer.
+void Planner::plan_leaving() {
+    for (const model::LeavingMember& each : status_.members.leaving) {
+        if (is_sent(ActionKind::delete_instance, each.host)) continue;
+        if (const milliseconds pause = until(each.retry_at, now_); pause > milliseconds::zero())
+            ask_again_in(pause);
+        else
+            put_server_action(ActionKind::delete_instance, each.host, each.host, each.retries);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Failovers
+
+void Planner::plan_failovers() {
+    for (Operation& each : operations_)
+        if (is_failover(each) && each.end_time.empty()) plan_failover(each);
+}
+
+void Planner::plan_failover(Operation& operation) {
+    const std::string id = action_id(spec_.incarnation, 0, ActionKind::fail_over, operation.id, 0);
+    const auto action = std::find_if(remaining_.begin(), remaining_.end(),
+                                     [&](const Action& each) { return each.id == id; });
+    const ActionResult* result = result_of(id);
+    const auto finish = [&](const char* status, std::optional<Failure> failure) {
+        end(operation, status, std::move(failure));
+        if (result != nullptr) consume(id);
+        drop_action(id);
+    };
+    if (spec_.deleting)
+        return finish("Canceled", failure_of(ErrorCode::cancelled, "the server is being deleted"));
+    if (result != nullptr && result->failure) return finish("Failed", *result->failure);
+    if (action == remaining_.end()) {
+        if (auto refusal = failover_refusal(spec_, status_)) return finish("Failed", refusal);
+        put_server_action(ActionKind::fail_over, status_.host, operation.id, 0);
+        Action& put = decision_.put_actions.back();
+        put.id = id;
+        put.failover = operation.failover;
+        return show_progress(operation, fmt::format("failing over from host '{}'", put.host));
+    }
+    const model::InstanceReport* primary = primary_report(status_, view_.reports);
+    const bool has_moved = action->host != status_.host && primary != nullptr && primary->member &&
+                           primary->member->role == "primary" && primary->member->serves;
+    const bool is_answered = result != nullptr || is_host_silent(view_.hosts, action->host);
+    const bool is_late = is_older_than(operation.start_time, kFailoverDeadline, now_);
+    if (has_moved && (is_answered || is_late)) return finish("Succeeded", std::nullopt);
+    if (is_late)
+        return finish("Failed", failure_of(ErrorCode::timeout,
+                                           fmt::format("the failover from host '{}' has not come "
+                                                       "about in time",
+                                                       action->host),
+                                           "check the state of high availability"));
+    kept_results_.insert(id);
+    show_progress(operation, fmt::format("failing over from host '{}'", action->host));
+    ask_again_in(until(operation.start_time, now_ - kFailoverDeadline) + milliseconds(1));
+}
+
+// ---------------------------------------------------------------------------------------------
+// Deletion
+
 void Planner::plan_deletion() {
-    const bool was_never_placed = status_.host.empty();
-    if (was_never_placed || instance_is_gone_) return plan_removal();
+    const std::vector<std::string> hosts = hosts_with_instances(status_);
+    if (hosts.empty()) return plan_removal();
     for (const Action& each : std::vector<Action>(remaining_)) {
         const bool stays =
             each.kind == ActionKind::delete_instance && each.generation == spec_.generation;
@@ -381,12 +678,16 @@ void Planner::plan_deletion() {
     }
     if (is_settled()) return;
     if (status_.retry_generation != spec_.generation) forget_retries();
-    if (!remaining_.empty()) {
-        return give_up_waiting();
+    if (!remaining_.empty()) give_up_waiting();
+    if (is_settled()) return;
+    for (const std::string& each : hosts) {
+        if (is_sent(ActionKind::delete_instance, each)) continue;
+        if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
+            ask_again_in(pause);
+        else
+            put_server_action(ActionKind::delete_instance, each, hosts.size() > 1 ? each : "",
+                              status_.retries);
     }
-    if (const milliseconds pause = until(status_.retry_at, now_); pause > milliseconds::zero())
-        return ask_again_in(pause);
-    put_server_action(ActionKind::delete_instance, "");
 }
 
 /// The instance is gone, or never was: what is left are records.
@@ -458,6 +759,11 @@ void Planner::plan_database(Operation& operation) {
     if (take_database_result(operation, *action)) return;
     // One thing at a time for each database, in the order of the requests.
     const bool is_next = busy_databases_.insert(action->database->name).second;
+    const bool is_elsewhere = std::any_of(
+        remaining_.begin(), remaining_.end(),
+        [&](const Action& each) { return each.id == action->id && each.host != action->host; });
+    // Its host is the primary's no more.
+    if (is_elsewhere) drop_action(action->id);
     const bool is_sent = std::any_of(remaining_.begin(), remaining_.end(),
                                      [&](const Action& each) { return each.id == action->id; });
     if (const auto refusal = database_refusal(operation, is_sent)) {
@@ -553,18 +859,32 @@ void Planner::show_progress(Operation& operation, std::string text) {
 /// True if an operation that waits for the wanted generation began longer ago than this.
 bool Planner::is_overdue(milliseconds deadline) const {
     return std::any_of(view_.pending.begin(), view_.pending.end(), [&](const Operation& each) {
-        return !is_database_operation(each) && is_older_than(each.start_time, deadline, now_);
+        return is_change(each) && is_older_than(each.start_time, deadline, now_);
     });
 }
 
 std::string Planner::server_progress() const {
+    const auto waiting_for = [](const std::string& host) {
+        return fmt::format("waiting for host '{}' to answer", host);
+    };
     if (decision_.waits_for_host)
-        return fmt::format("waiting for a host with PostgreSQL {}", spec_.version);
+        return fmt::format("waiting for a {}host with PostgreSQL {}",
+                           wants_standby(spec_) && !status_.host.empty() ? "second " : "",
+                           spec_.version);
     if (const HostView* at = host(); at != nullptr && at->is_silent)
-        return fmt::format("waiting for host '{}' to answer", status_.host);
+        return waiting_for(at->report.host);
+    const bool is_copying = phase() == MembersPhase::pair && status_.members.is_primary_done &&
+                            !status_.members.is_built && !spec_.deleting;
+    if (is_copying) {
+        const std::string& standby = status_.standby_host;
+        if (is_host_silent(view_.hosts, standby)) return waiting_for(standby);
+        const model::InstanceReport* copy = find_report(view_.reports, standby);
+        const std::string detail = copy == nullptr ? "" : copy->detail;
+        return fmt::format("copying to host '{}'{}{}", standby, detail.empty() ? "" : ": ", detail);
+    }
     if (status_.retries > 0 && decision_.put_actions.empty() && remaining_.empty())
         return "waiting to try again";
-    if (view_.report && !view_.report->detail.empty()) return view_.report->detail;
+    if (report() != nullptr && !report()->detail.empty()) return report()->detail;
     if (spec_.deleting) return "deleting the instance";
     return fmt::format("bringing PostgreSQL {} to the wanted state", spec_.version);
 }
@@ -574,8 +894,8 @@ Failure Planner::shared_failure() const {
     Failure failure = status_.failure.value_or(Failure{});
     const auto shares =
         std::count_if(operations_.begin(), operations_.end(), [&](const auto& each) {
-            return each.end_time.empty() && !is_database_operation(each) &&
-                   each.kind != "DeleteServer" && each.generation > status_.observed_generation &&
+            return each.end_time.empty() && is_change(each) && each.kind != "DeleteServer" &&
+                   each.generation > status_.observed_generation &&
                    each.generation <= status_.failed_generation;
         });
     if (shares > 1)
@@ -595,7 +915,7 @@ void Planner::end_operations() {
             each.incarnation != spec_.incarnation) {
             end(each, "Canceled",
                 failure_of(ErrorCode::cancelled, "the server was deleted before this was done"));
-        } else if (each.end_time.empty() && !is_database_operation(each)) {
+        } else if (each.end_time.empty() && is_change(each)) {
             const bool is_deletion = each.kind == "DeleteServer";
             if (!is_deletion && each.generation <= status_.observed_generation)
                 end(each, "Succeeded");
@@ -658,7 +978,7 @@ void Planner::keep_revisions() {
 void Planner::consume_other_results() {
     if (view_.has_more_pending) return;  // a result may belong to one of those
     for (const ActionResult& each : view_.results) {
-        if (consumed_.contains(each.action_id)) continue;
+        if (consumed_.contains(each.action_id) || kept_results_.contains(each.action_id)) continue;
         consume(each.action_id);
         drop_action(each.action_id);
     }
@@ -668,8 +988,10 @@ void Planner::consume_other_results() {
         const bool is_wanted =
             each.kind == ActionKind::ensure_instance || each.kind == ActionKind::delete_instance ||
             std::any_of(operations_.begin(), operations_.end(), [&](const Operation& operation) {
+                if (!operation.end_time.empty()) return false;
+                if (is_failover(operation)) return kept_results_.contains(each.id);
                 const auto action = database_action(operation);
-                return operation.end_time.empty() && action && action->id == each.id;
+                return action && action->id == each.id;
             });
         if (!is_wanted) drop_action(each.id);
     }
@@ -678,11 +1000,12 @@ void Planner::consume_other_results() {
 std::string Planner::settled_state() const {
     // A report from before this generation says nothing about it; the result did.
     const bool has_news =
-        view_.report && view_.report->observed_generation >= status_.observed_generation;
-    const std::string seen = has_news ? view_.report->state : "";
+        report() != nullptr && report()->observed_generation >= status_.observed_generation;
+    const std::string seen = has_news ? report()->state : "";
     if (status_.observed_generation == 0) return "Inaccessible";
     if (!spec_.running) return seen == "running" || seen == "stopping" ? "Stopping" : "Stopped";
-    if (seen.empty() || seen == "running") return "Ready";
+    // Following: the other member is about to say that it is the primary.
+    if (seen.empty() || seen == "running" || seen == "following") return "Ready";
     if (seen == "starting" || seen == "preparing" || seen == "stopped") return "Starting";
     if (seen == "stopping") return "Restarting";
     return "Inaccessible";
@@ -693,7 +1016,7 @@ std::string Planner::state() const {
     if (is_settled()) return settled_state();
     if (status_.observed_generation == 0) return "Provisioning";
     for (auto each = operations_.rbegin(); each != operations_.rend(); ++each)
-        if (each->end_time.empty() && !is_database_operation(*each)) return word_for(each->kind);
+        if (each->end_time.empty() && is_change(*each)) return word_for(each->kind);
     return "Updating";
 }
 
@@ -712,8 +1035,9 @@ void Planner::set_condition(const std::string& type, const std::string& status,
 void Planner::set_conditions() {
     status_.conditions.clear();
     std::string message = status_.failure ? status_.failure->message : "";
-    if (view_.report && view_.report->state == "failed") message = view_.report->detail;
+    if (report() != nullptr && report()->state == "failed") message = report()->detail;
     set_condition("Ready", status_.state == "Ready" ? "True" : "False", status_.state, message);
+    set_availability_condition();
     const HostView* at = host();
     if (at == nullptr) return;
     set_condition("HostReachable", at->is_silent ? "False" : "True",
@@ -725,9 +1049,26 @@ void Planner::set_conditions() {
     }
 }
 
+void Planner::set_availability_condition() {
+    const std::string& word = status_.high_availability_state;
+    if (word == "NotEnabled") return;
+    std::string message;
+    const std::string& standby = status_.standby_host;
+    if (!standby.empty() && is_host_silent(view_.hosts, standby))
+        message = fmt::format("host '{}' does not report", standby);
+    else if (const auto* copy = find_report(view_.reports, standby); copy != nullptr)
+        message = word == "Healthy" ? "" : copy->detail;
+    set_condition("HighlyAvailable", word == "Healthy" ? "True" : "False", word, message);
+}
+
 void Planner::finish_status() {
     if (decision_.remove_server) return;
     status_.state = state();
+    const bool is_failing_over = std::any_of(
+        operations_.begin(), operations_.end(),
+        [](const Operation& each) { return is_failover(each) && each.end_time.empty(); });
+    status_.high_availability_state =
+        high_availability_state({spec_, status_, view_.reports, is_settled(), is_failing_over});
     set_conditions();
     if (!view_.status || model::to_json(status_) != model::to_json(*view_.status))
         decision_.status = status_;
@@ -747,7 +1088,7 @@ ServerDecision clean_up(const ServerView& view, Timestamp now) {
         decision.operations.push_back(std::move(each));
     }
     if (view.has_more_pending) decision.ask_again = milliseconds::zero();
-    decision.remove_server = view.status.has_value() || view.report.has_value();
+    decision.remove_server = view.status.has_value() || !view.reports.empty();
     return decision;
 }
 

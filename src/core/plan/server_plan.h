@@ -18,14 +18,14 @@ struct ServerView {
     std::string server_key;                 ///< lower-case ARM id
     std::optional<model::ServerSpec> spec;  ///< none: the record is gone
     std::optional<model::ServerStatus> status;
-    std::vector<model::ServerSpec> revisions;     ///< as the last decision wanted them kept
-    std::optional<model::InstanceReport> report;  ///< the agent's last, of this incarnation
-    std::vector<model::ActionResult> results;     ///< not consumed yet
+    std::vector<model::ServerSpec> revisions;    ///< as the last decision wanted them kept
+    std::vector<model::InstanceReport> reports;  ///< each host's last, of this incarnation
+    std::vector<model::ActionResult> results;    ///< not consumed yet
     /// Operations that have not ended, in the order in which they began; the first
     /// kOperationsPerDecision of them.
     std::vector<model::Operation> pending;
     bool has_more_pending = false;
-    std::vector<model::Action> actions;  ///< of this incarnation, on its host
+    std::vector<model::Action> actions;  ///< of this incarnation, on its hosts
     std::vector<model::DatabaseSpec> databases;
     std::vector<HostView> hosts;               ///< all known hosts
     std::int64_t free_port = 0;                ///< a port that nobody has; 0: there is none
@@ -71,12 +71,20 @@ inline constexpr std::chrono::milliseconds kOperationDeadline = std::chrono::hou
 inline constexpr std::chrono::milliseconds kDatabaseDeadline = std::chrono::minutes(15);
 /// A server that no host can run is given up after this time.
 inline constexpr std::chrono::milliseconds kPlacementDeadline = std::chrono::minutes(10);
+/// A server that runs waits no longer for a host for its standby: other changes wait with it.
+inline constexpr std::chrono::milliseconds kStandbyPlacementDeadline = std::chrono::minutes(1);
+/// The copy of a standby may take this long, while both hosts answer.
+inline constexpr std::chrono::milliseconds kBuildDeadline = std::chrono::hours(12);
+/// A failover that has not come about after this time ends Failed.
+inline constexpr std::chrono::milliseconds kFailoverDeadline = std::chrono::minutes(5);
 /// A certificate is issued anew this long before its end.
 inline constexpr std::chrono::milliseconds kCertificateRenewal = std::chrono::hours(24 * 30);
 
 /// GUARANTEES, for any view:
 /// - an action of a generation is put at most once per attempt, and none but the newest
-///   generation's ensure action stays;
+///   generation's ensure action stays; one for each host of a highly available server;
+/// - an instance of a server that is not deleted is deleted only after another host said, as its
+///   primary, that it goes on without it (core/plan/members_plan.h);
 /// - a change whose operation ends Failed is not made later: the spec goes back to the one that is
 ///   in force, and that is sent as a new generation, because the agent may have made some of it.
 ///   What has never been in force (a creation) and deletions stay wanted;
