@@ -506,6 +506,35 @@ TEST_F(Gateway, an_upgrade_drops_nobody) {
     EXPECT_EQ(gateway.log().find("\"error\""), std::string::npos);
 }
 
+TEST_F(Gateway, an_upgrade_keeps_every_table_and_who_waits_for_a_first_answer) {
+    const std::string second = cluster_->file("second-routes.json");
+    GatewayProcess gateway(0, {"--routes", second});
+    model::Route one = route("one");
+    one.require_tls = false;
+    one.term = 5;
+    gateway.use({});
+    const model::RouteTable table{.revision = 70, .routes = {one}};
+    ASSERT_TRUE(os::write_file_atomic(second, model::to_json(table)).ok());
+    ASSERT_TRUE(eventually([&] { return gateway.stats().tables.at(1).revision == 70; }));
+    // The kernel goes on to take connections for a postmaster that does not run.
+    ASSERT_EQ(kill(cluster_->pid(), SIGSTOP), 0);
+    auto waiting = in_background(
+        client("psql", {conninfo(one.port, "disable"), "-XAtqc", "SELECT 'was answered'"}));
+    const auto is_answering = [&] {
+        return ask(gateway.file("admin"), "sessions").find("\"answering\"") != std::string::npos;
+    };
+    EXPECT_TRUE(eventually(is_answering));
+    EXPECT_TRUE(os::remove_tree(second).ok());
+    EXPECT_NE(ask(gateway.file("admin"), "upgrade").find("\"upgraded\":true"), std::string::npos);
+    EXPECT_TRUE(is_answering());
+    const auto tables = gateway.stats().tables;
+    EXPECT_EQ(kill(cluster_->pid(), SIGCONT), 0);
+    ASSERT_EQ(tables.size(), 2U);
+    EXPECT_EQ(tables[1].revision, 70);
+    const auto done = waiting.get();
+    EXPECT_EQ(done.output, "was answered\n") << done.error_output;
+}
+
 TEST_F(Gateway, ten_thousand_idle_clients_disturb_nobody) {
     constexpr rlim_t kDescriptors = 22'000;
     constexpr int kClients = 10'000;
