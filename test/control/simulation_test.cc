@@ -16,6 +16,8 @@
 namespace howdah::control {
 namespace {
 
+namespace keys = store::keys;
+
 // Sanitizer builds are slower by an order; they look for other mistakes.
 #ifdef HOWDAH_SANITIZED
 constexpr int kStride = 9;
@@ -269,6 +271,15 @@ TEST(simulation, death_at_any_commit_is_only_a_retry) {
     }
 }
 
+void give_room_on_disks(Simulation& world) {
+    for (const FakeAgent& each : world.agents) {
+        const std::string key = keys::host(each.host());
+        auto host = read_record<model::HostReport>(*world.durable, key).value().record.value();
+        host.disk_free_gb = 100;
+        world.durable->commit(store::Transaction().put(key, model::to_json(host))).value();
+    }
+}
+
 /// What the fake agents lack of members is told for them: they say what real ones would.
 TEST(simulation, a_pair_is_built_fails_over_and_goes_again) {
     Simulation world(3);
@@ -312,14 +323,7 @@ TEST(simulation, a_pair_is_built_fails_over_and_goes_again) {
             .value();
         world.run_until_idle(4);
     };
-    for (const FakeAgent& each : world.agents) {
-        // Reported again with room on its disk.
-        model::HostReport host =
-            *read_record<model::HostReport>(*world.durable, keys::host(each.host())).value().record;
-        host.disk_free_gb = 100;
-        world.durable->commit(store::Transaction().put(keys::host(host.host), model::to_json(host)))
-            .value();
-    }
+    give_room_on_disks(world);
     const std::string primary = status()->host;
     const std::string standby = primary == "host-0" ? "host-1" : "host-0";
     want("SameZone");
