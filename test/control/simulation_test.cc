@@ -16,6 +16,8 @@
 namespace howdah::control {
 namespace {
 
+namespace keys = store::keys;
+
 // Sanitizer builds are slower by an order; they look for other mistakes.
 #ifdef HOWDAH_SANITIZED
 constexpr int kStride = 9;
@@ -267,6 +269,82 @@ TEST(simulation, death_at_any_commit_is_only_a_retry) {
         }
         EXPECT_GT(n, 30);
     }
+}
+
+void give_room_on_disks(Simulation& world) {
+    for (const FakeAgent& each : world.agents) {
+        const std::string key = keys::host(each.host());
+        auto host = read_record<model::HostReport>(*world.durable, key).value().record.value();
+        host.disk_free_gb = 100;
+        world.durable->commit(store::Transaction().put(key, model::to_json(host))).value();
+    }
+}
+
+/// What the fake agents lack of members is told for them: they say what real ones would.
+TEST(simulation, a_pair_is_built_fails_over_and_goes_again) {
+    Simulation world(3);
+    world.create_group();
+    ASSERT_TRUE(world.create_server("pg0"));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    const std::string key = model::ResourceId::server("sub", "rg", "pg0").key();
+    const auto status = [&] {
+        return read_record<model::ServerStatus>(*world.durable, keys::status(key)).value().record;
+    };
+    const auto spec = [&] {
+        return *read_record<model::ServerSpec>(*world.durable, "/server" + key).value().record;
+    };
+    const auto want = [&](const std::string& mode) {
+        model::ServerSpec wanted = spec();
+        wanted.high_availability_mode = mode;
+        ++wanted.generation;
+        store::Transaction transaction;
+        transaction.put("/server" + key, model::to_json(wanted));
+        world.operations->begin(transaction, {.kind = "UpdateServer",
+                                              .resource_id = wanted.id,
+                                              .server_key = key,
+                                              .incarnation = wanted.incarnation,
+                                              .generation = wanted.generation});
+        ASSERT_TRUE(world.operations->commit(transaction).ok());
+        world.run_until_idle(4);
+    };
+    const auto report = [&](const std::string& host, const std::string& role, model::Term term) {
+        model::InstanceReport told;
+        told.server_id = key;
+        told.incarnation = spec().incarnation;
+        told.host = host;
+        told.observed_generation = spec().generation;
+        told.state = role == "primary" ? "running" : "following";
+        told.member = model::MemberReport{.role = role, .term = term};
+        told.member->serves = role == "primary";
+        for (const char* each : {"host-0", "host-1"})
+            if (role == "primary" && host != each) told.member->sync_hosts.push_back(each);
+        world.durable
+            ->commit(store::Transaction().put(keys::report(key, host), model::to_json(told)))
+            .value();
+        world.run_until_idle(4);
+    };
+    give_room_on_disks(world);
+    const std::string primary = status()->host;
+    const std::string standby = primary == "host-0" ? "host-1" : "host-0";
+    want("SameZone");
+    EXPECT_EQ(status()->standby_host, standby);
+    for (const FakeAgent& each : world.agents) EXPECT_EQ(each.instances.size(), 1U) << each.host();
+    EXPECT_EQ(status()->observed_generation, 1) << "the copy goes on";
+    report(primary, "primary", 1);
+    EXPECT_EQ(status()->observed_generation, 2);
+    EXPECT_EQ(status()->high_availability_state, "Healthy");
+    report(standby, "primary", 2);
+    EXPECT_EQ(status()->host, standby);
+    EXPECT_EQ(status()->standby_host, primary);
+    want("Disabled");
+    EXPECT_EQ(status()->observed_generation, 3);
+    EXPECT_EQ(status()->standby_host, "");
+    for (const FakeAgent& each : world.agents)
+        EXPECT_EQ(each.instances.size(), each.host() == standby ? 1U : 0U) << each.host();
+    ASSERT_TRUE(world.delete_server("pg0"));
+    ASSERT_TRUE(world.settle()) << world.unfinished();
+    EXPECT_EQ(world.check(), "");
+    EXPECT_TRUE(world.durable->list("/report/").value().empty());
 }
 
 TEST(simulation, any_story_with_any_faults_ends_well) {

@@ -89,6 +89,9 @@ TEST(keys, are_lower_case_and_lists_of_one_server_hold_no_other) {
     EXPECT_TRUE(keys::server(id).starts_with(keys::servers_in("SUB")));
     EXPECT_TRUE(keys::server(id).starts_with(keys::servers_in("sub", "GROUP")));
     EXPECT_FALSE(keys::server(id).starts_with(keys::servers_in("sub", "grou")));
+    EXPECT_TRUE(keys::report("/a/pg1", "Host-A").starts_with(keys::reports_of("/a/pg1")));
+    EXPECT_FALSE(keys::report("/a/pg10", "h").starts_with(keys::reports_of("/a/pg1")));
+    EXPECT_FALSE(keys::old_report("/a/pg1").starts_with(keys::reports_of("/a/pg1")));
     const auto other = model::ResourceId::server("SUB", "Group", "Pg10");
     EXPECT_TRUE(
         keys::database(id.child("databases", "App")).starts_with(keys::databases_of(id.key())));
