@@ -79,11 +79,11 @@ bool is_port_free(std::int64_t port) {
 
 /// Below the ports that the kernel gives to outgoing connections, so that one of those does not
 /// take it while the server is stopped.
-std::int64_t find_free_port(std::string_view incarnation) {
+std::int64_t find_free_port(std::string_view name) {
     constexpr std::int64_t kFirst = 10240;
     constexpr std::int64_t kCount = 9000;
     std::uint64_t seed = 1469598103934665603ULL;
-    for (const char c : incarnation)
+    for (const char c : name)
         seed = (seed ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
     for (int i = 0; i < kPortTries; ++i) {
         const std::int64_t port =
@@ -601,7 +601,8 @@ Status Instance::write_tls() {
 Status Instance::choose_port() {
     const bool runs = postmaster_ && postmaster_->is_running();
     if (state_.backend_port != 0 && (runs || is_port_free(state_.backend_port))) return ok_status();
-    state_.backend_port = find_free_port(incarnation_);
+    // Two members of one server may share a machine.
+    state_.backend_port = find_free_port(group_name());
     if (state_.backend_port == 0)
         return Error{ErrorCode::resource_exhausted, "no free port for PostgreSQL"};
     return ok_status();

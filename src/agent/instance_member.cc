@@ -133,7 +133,10 @@ Status Instance::begin_member(bool is_asked_to_start) {
     find_postmaster();
     HD_CHECK(choose_port());
     HD_CHECK(save());
-    if (!postmaster_->is_running()) HD_CHECK(apply_limits(state_.spec.memory_mb, false));
+    if (!postmaster_->is_running()) {
+        HD_CHECK(apply_limits(state_.spec.memory_mb, false));
+        HD_CHECK(write_configuration());
+    }
     HD_TRY(HaMember::Options options, member_options(is_asked_to_start));
     auto member = std::make_unique<HaMember>(
         std::move(options), services_->records(), services_->lease(), services_->ids(), clock_,
@@ -312,6 +315,8 @@ Status Instance::tend_member() {
         if (member_ || postmaster_->is_running()) return stop();
         return refresh();
     }
+    // One that does not start may need another port.
+    if (member_ && !postmaster_->is_running() && member_->view().did_not_start) end_member();
     HD_CHECK(begin_member(/*is_asked_to_start=*/false));
     if (postmaster_->is_ready()) HD_CHECK(renew_client_rules());
     return refresh();
