@@ -241,7 +241,7 @@ TEST_F(MemberTest, an_agent_that_is_started_anew_goes_on_with_its_primary_at_onc
     EXPECT_EQ(member(a_).term, term);
 }
 
-TEST_F(MemberTest, a_restart_is_no_failover) {
+TEST_F(MemberTest, a_restart_is_no_failover_and_does_not_keep_a_server_from_leaving) {
     make_pair();
     const pid_t before = postmaster(a_);
     const model::Term term = member(a_).term;
@@ -253,6 +253,10 @@ TEST_F(MemberTest, a_restart_is_no_failover) {
     EXPECT_NE(postmaster(a_), before);
     EXPECT_EQ(member(a_).term, term);
     EXPECT_EQ(ask(a_, "SELECT 1"), "1");
+    // What was in force since a start can be taken back without another one.
+    ++spec_.generation;
+    must(ensure(a_, a_, false));
+    EXPECT_EQ(report(a_).state, "running");
 }
 
 TEST_F(MemberTest, what_does_not_start_gets_the_parameters_before) {

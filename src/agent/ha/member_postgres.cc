@@ -67,12 +67,12 @@ std::optional<std::int64_t> history_number(std::string_view name) {
 }  // namespace
 
 std::string ha_conf(const HaSettings& settings) {
+    // Nothing that only a restart changes: joining and leaving do without. hot_standby and
+    // recovery_target_timeline have what is needed by default.
     std::string text = "# Written by howdah-agent; changes are lost.\n";
     // A crash that PostgreSQL recovers from by itself would show what no standby has yet.
     text += conf_line("restart_after_crash", "off");
-    text += conf_line("hot_standby", "on");
     text += conf_line("synchronous_standby_names", synchronous_names(settings.sync_names));
-    text += conf_line("recovery_target_timeline", "latest");
     text += conf_line("restore_command", "");
     text += conf_line("max_standby_streaming_delay", "1s");
     text += conf_line("wal_receiver_status_interval", "1s");
