@@ -86,7 +86,11 @@ Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Cl
       pool_(machine.layout(), ids),
       trust_version_(tokens == nullptr ? "" : tokens->trust_version()) {}
 
-Agent::~Agent() = default;
+/// What members' threads call is still whole when they end.
+Agent::~Agent() {
+    for (auto& [incarnation, member] : members_)
+        if (member.instance) member.instance->end_member();
+}
 
 Status Agent::load() {
     HD_CHECK(os::make_folders(machine_.layout().instances(), 0711));
@@ -176,12 +180,18 @@ std::optional<model::InstanceReport> Agent::report_of(const std::string& incarna
     return found->second.instance->view().report;
 }
 
-/// Whether what is older than its removal, or of it, is asked for. A host that was left by a member
-/// may get one of the same server again.
-bool Agent::was_removed_locked(const std::string& incarnation,
-                               model::Generation generation) const {
-    return std::any_of(removed_.begin(), removed_.end(), [&](const Removed& each) {
-        return each.incarnation == incarnation && generation <= each.generation;
+bool Agent::was_removed_locked(const std::string& incarnation) const {
+    return std::any_of(removed_.begin(), removed_.end(),
+                       [&](const Removed& each) { return each.incarnation == incarnation; });
+}
+
+/// A late repetition must not bring a deleted server back. A host that a standby was taken from may
+/// be given one again, which copies what there is and has nothing of its own.
+bool Agent::may_be_made_locked(const model::Action& ensure) const {
+    const bool is_copy = !ensure.instance->member_hosts.empty() && !ensure.instance->is_founder;
+    return std::none_of(removed_.begin(), removed_.end(), [&](const Removed& each) {
+        return each.incarnation == ensure.incarnation &&
+               (!is_copy || ensure.generation <= each.generation);
     });
 }
 
@@ -280,9 +290,8 @@ void Agent::finish_job(const std::string& incarnation, const Job& job, bool is_r
         (void)member_locked(incarnation);
     }
     // Also after what came for it when it was gone.
-    const model::Generation generation = job.action ? job.action->generation : 0;
     const bool is_gone = !os::exists(instance_paths(machine_.layout(), incarnation).folder);
-    if (member.jobs.empty() && is_gone && was_removed_locked(incarnation, generation))
+    if (member.jobs.empty() && is_gone && was_removed_locked(incarnation))
         members_.erase(incarnation);
     --jobs_;
     if (job.action) --actions_;
@@ -322,9 +331,8 @@ Status Agent::execute(Instance& instance, const model::Action& action) {
         case model::ActionKind::ensure_instance:
             if (!action.instance) break;
             {
-                // A late repetition must not bring a deleted server back.
                 const std::lock_guard lock(mutex_);
-                if (was_removed_locked(action.incarnation, action.generation)) {
+                if (!may_be_made_locked(action)) {
                     return Error{ErrorCode::conflict, "the server has been deleted", "server"};
                 }
             }

@@ -83,8 +83,7 @@ std::int64_t find_free_port(std::string_view name) {
     constexpr std::int64_t kFirst = 10240;
     constexpr std::int64_t kCount = 9000;
     std::uint64_t seed = 1469598103934665603ULL;
-    for (const char c : name)
-        seed = (seed ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    for (const char c : name) seed = (seed ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
     for (int i = 0; i < kPortTries; ++i) {
         const std::int64_t port =
             kFirst + static_cast<std::int64_t>((seed + 977U * static_cast<unsigned>(i)) % kCount);

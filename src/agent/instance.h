@@ -58,6 +58,8 @@ class Instance {
     Status fail_over(bool is_planned, model::Term term);
     /// Removes every trace. Repeatable.
     Status remove(model::Term term);
+    /// Ends the thread of its member, if it has one; PostgreSQL goes on as it is.
+    void end_member();
     /// What is asked for with SQL is done here: the primary, or the only instance.
     bool is_primary() const;
 
@@ -100,7 +102,6 @@ class Instance {
     Status wait_for_member();
     Status begin_member(bool is_asked_to_start);
     Result<HaMember::Options> member_options(bool is_asked_to_start) const;
-    void end_member();
     Status forget_member();
     Status remove_member();
     static Status quiet(pg::Connection& session);

@@ -147,7 +147,6 @@ Status Instance::begin_member(bool is_asked_to_start) {
     return ok_status();
 }
 
-/// PostgreSQL goes on as it is.
 void Instance::end_member() {
     if (!member_) return;
     member_thread_ = {};
@@ -268,8 +267,8 @@ Status Instance::wait_for_member() {
     while (!is_settled() && clock_.now() < deadline)
         (void)view_changed_.wait_for(lock, std::chrono::milliseconds(100));
     if (!is_settled())
-        return Error{ErrorCode::timeout, "the primary is not ready yet: " +
-                                             (member_view_ ? member_view_->detail : "")};
+        return Error{ErrorCode::timeout,
+                     "the primary is not ready yet: " + (member_view_ ? member_view_->detail : "")};
     const bool did_not_start = member_view_ && member_view_->did_not_start;
     const std::string reason = member_view_ ? member_view_->detail : "";
     lock.unlock();
@@ -277,10 +276,10 @@ Status Instance::wait_for_member() {
     if (!did_not_start || !put_back()) return ok_status();
     // The rules try again by themselves.
     HD_CHECK(write_configuration());
-    return Error{ErrorCode::invalid_argument,
-                 "PostgreSQL does not start with the new parameters and gets the ones before: " +
-                     reason,
-                 "", "Set other values."};
+    return Error{
+        ErrorCode::invalid_argument,
+        "PostgreSQL does not start with the new parameters and gets the ones before: " + reason, "",
+        "Set other values."};
 }
 
 Status Instance::restart_member() {

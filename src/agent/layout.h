@@ -4,8 +4,9 @@
 
 namespace howdah::agent {
 
-/// Where the agent keeps what; a machine may have several, which share a home. The agent's folder and `instances` can be passed through by every
-/// user, because PostgreSQL runs as another one; what is below belongs to that one alone.
+/// Where the agent keeps what; a machine may have several, which share a home. The agent's folder
+/// and `instances` can be passed through by every user, because PostgreSQL runs as another one;
+/// what is below belongs to that one alone.
 struct Layout {
     std::string home;
     std::string suffix;  ///< tells the agents of a home apart: "-2"; empty: the first

@@ -154,8 +154,7 @@ int run(int argc, char** argv) {
         return app.exit(problem) == 0 ? 0 : kExitUsage;
     }
     log::init("howdah-agent", options.log_level == "debug" ? log::Level::debug : log::Level::info);
-    if (options.number > 1)
-        options.machine.layout.suffix = "-" + std::to_string(options.number);
+    if (options.number > 1) options.machine.layout.suffix = "-" + std::to_string(options.number);
     if (options.fence_program.empty()) options.fence_program = fence_beside_me();
     const auto termination = os::termination_fd();
     Status status = termination.ok() ? serve(options, *termination) : Status(termination.error());

@@ -204,6 +204,26 @@ TEST_F(AgentQueue, an_ensure_after_the_delete_does_not_bring_the_server_back) {
     EXPECT_TRUE(os::list_folder(machine_->layout().instances())->empty());
 }
 
+TEST_F(AgentQueue, a_host_that_a_standby_was_taken_from_may_get_one_again) {
+    EXPECT_TRUE(agent_->accept(action(ActionKind::delete_instance, 2)));
+    work();
+    Action late = action(ActionKind::ensure_instance, 2);
+    late.instance->member_hosts = {"elsewhere", "here"};
+    Action founder = action(ActionKind::ensure_instance, 3);
+    founder.instance->member_hosts = {"here", "elsewhere"};
+    founder.instance->is_founder = true;
+    Action again = action(ActionKind::ensure_instance, 3);
+    again.instance->member_hosts = {"elsewhere", "here"};
+    for (const Action& each : {late, founder, again}) {
+        EXPECT_TRUE(agent_->accept(each));
+        work();
+    }
+    const std::string refusal(to_string(ErrorCode::conflict));
+    EXPECT_EQ(failure_of(late), refusal) << "it is of the life before";
+    EXPECT_EQ(failure_of(founder), refusal) << "its data is gone";
+    EXPECT_NE(failure_of(again), refusal);
+}
+
 TEST_F(AgentQueue, nothing_is_kept_in_mind_of_a_deleted_server) {
     EXPECT_TRUE(agent_->accept(action(ActionKind::delete_instance, 2)));
     EXPECT_TRUE(agent_->accept(action(ActionKind::ensure_instance, 1)));

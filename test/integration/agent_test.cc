@@ -115,7 +115,8 @@ class AgentTest : public testing::Test {
     }
 
     std::unique_ptr<Instance> make() {
-        return std::make_unique<Instance>(*machine_, *pool_, nullptr, clock_, spec_.incarnation, [] {});
+        return std::make_unique<Instance>(*machine_, *pool_, nullptr, clock_, spec_.incarnation,
+                                          [] {});
     }
     /// The agent was killed and started again.
     void start_agent_again() {

@@ -193,7 +193,8 @@ bool HaMember::read_record() {
 
 /// The server's first record: this directory is all there is.
 Status HaMember::found() {
-    const Record first{.term = options_.first_term, .primary = self(), .timelines = state_.timelines};
+    const Record first{
+        .term = options_.first_term, .primary = self(), .timelines = state_.timelines};
     const auto made = records_.replace(options_.server, 0, to_text(first));
     return made.ok() ? ok_status() : Status(made.error());
 }
@@ -730,9 +731,9 @@ Status HaMember::ask(WishKind kind, Duration patience) {
     (void)wish_ended_.wait_for(lock, patience, [&] { return wish_->outcome.has_value(); });
     const Wish ended = *std::exchange(wish_, std::nullopt);
     if (ended.outcome) return *ended.outcome;
-    return Error{ErrorCode::timeout, "it has not come about in time: " +
-                                         (view_.detail.empty() ? "nothing hinders it, it is slow"
-                                                               : view_.detail)};
+    return Error{ErrorCode::timeout,
+                 "it has not come about in time: " +
+                     (view_.detail.empty() ? "nothing hinders it, it is slow" : view_.detail)};
 }
 
 /// One step towards what is wished, before the rules are asked: they do the rest.

@@ -110,7 +110,7 @@ class HaMember {
     struct Wish {
         WishKind kind = WishKind::restart;
         bool is_begun = false;
-        PostmasterId run;        ///< when it was begun
+        PostmasterId run;         ///< when it was begun
         core::ha::Term term = 0;  ///< likewise
         std::optional<Status> outcome;
     };
@@ -230,10 +230,10 @@ class HaMember {
 
     os::Fd wake_fd_;
     mutable std::mutex mutex_;
-    View view_;                     ///< guarded by mutex_
-    std::optional<Proof> proof_;    ///< guarded by mutex_
-    bool is_proving_ = false;       ///< guarded by mutex_
-    std::optional<Wish> wish_;      ///< guarded by mutex_
+    View view_;                   ///< guarded by mutex_
+    std::optional<Proof> proof_;  ///< guarded by mutex_
+    bool is_proving_ = false;     ///< guarded by mutex_
+    std::optional<Wish> wish_;    ///< guarded by mutex_
     std::condition_variable wish_ended_;
     std::optional<Status> copied_;  ///< guarded by mutex_; of the copy that has ended
     std::jthread prover_;

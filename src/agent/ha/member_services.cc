@@ -29,12 +29,12 @@ Status MemberServices::begin() {
 
 void MemberServices::keep_fence(std::stop_token stop) {
     const Layout& layout = options_.layout;
-    os::Supervisor fence({.name = "howdah-fence",
-                          .daemon = {.arguments = {options_.fence_program, "--instances",
-                                                   layout.instances(), "--lock",
-                                                   layout.fence_lock()},
-                                     .log_path = layout.fence_log()},
-                          .lock_path = layout.fence_lock()});
+    os::Supervisor fence(
+        {.name = "howdah-fence",
+         .daemon = {.arguments = {options_.fence_program, "--instances", layout.instances(),
+                                  "--lock", layout.fence_lock()},
+                    .log_path = layout.fence_log()},
+         .lock_path = layout.fence_lock()});
     std::mutex mutex;
     std::condition_variable_any never;
     while (!stop.stop_requested()) {

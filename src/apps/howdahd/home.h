@@ -60,9 +60,9 @@ Result<control::Authorities> open_authorities(const Home& home, const store::Sec
 bool has_one_authority(const Home& home);
 
 /// The client certificate with which an agent of this machine shows who it is, in
-/// agent/tls/agent.pem and agent.key (of the first), and the authority it trusts. Made anew when it is absent,
-/// ends within 30 days or is not of the control plane's authority. True if it takes the place of
-/// another one, which a running agent still has.
+/// agent/tls/agent.pem and agent.key (of the first), and the authority it trusts. Made anew when it
+/// is absent, ends within 30 days or is not of the control plane's authority. True if it takes the
+/// place of another one, which a running agent still has.
 Result<bool> provide_agent_certificate(const Home& home,
                                        const http::CertificateAuthority& control_plane,
                                        const std::string& host_id, int number, Timestamp now);

@@ -88,7 +88,8 @@ struct View {
     bool change_in_doubt = false;  ///< an own compare-and-swap without an answer may still happen
     Postgres postgres = Postgres::absent;
     bool is_hung = false;
-    /// A user has it started, or started anew, here: that is no reason to leave the primary's place.
+    /// A user has it started, or started anew, here: that is no reason to leave the primary's
+    /// place.
     bool is_asked_to_start = false;
     Term own_term = 0;  ///< that began the timeline of the own directory
     /// Whom PostgreSQL was told to wait for, last.

@@ -47,8 +47,8 @@ std::string_view describe(InstanceStep step);
 /// a crash between two steps is only a later question. Pure.
 ///
 /// GUARANTEES: never starts an instance that shall be stopped, nor a member of a highly available
-/// server; never touches roles of one that is not running, or not the primary; ends in `done` after at most as many steps as there are kinds, if steps do what
-/// their names say.
+/// server; never touches roles of one that is not running, or not the primary; ends in `done` after
+/// at most as many steps as there are kinds, if steps do what their names say.
 InstanceStep next_step(const InstanceFacts& facts);
 
 }  // namespace howdah::core
