@@ -94,6 +94,12 @@ void Instance::add_member_facts(core::InstanceFacts& facts) const {
     facts.wants_member = !state_.spec.member_hosts.empty();
     facts.is_founder = state_.spec.is_founder;
     facts.is_member = state_.is_member;
+    // One that was about to leave is to join anew.
+    const auto is_leaving = [&] {
+        const std::lock_guard lock(mutex_);
+        return member_view_ && member_view_->leads() && !member_view_->record->wants_standby;
+    };
+    if (member_ && facts.wants_member && is_leaving()) facts.is_member = false;
     facts.is_begun = member_ != nullptr;
     facts.is_follower = facts.is_begun && is_follower();
     if (!facts.is_begun || facts.is_follower) return;
@@ -171,6 +177,7 @@ Status Instance::write_replication_password(const std::string& password) {
 }
 
 Status Instance::join() {
+    if (member_) return member_->stay(kLeaveMax);
     if (services_ == nullptr)
         return Error{ErrorCode::not_supported, "this agent has no members of servers"};
     HD_CHECK(services_->begin());
@@ -269,7 +276,7 @@ Status Instance::wait_for_member() {
     if (!is_settled())
         return Error{ErrorCode::timeout,
                      "the primary is not ready yet: " + (member_view_ ? member_view_->detail : "")};
-    const bool did_not_start = member_view_ && member_view_->did_not_start;
+    const bool did_not_start = member_view_ && member_view_->did_not_start && member_view_->leads();
     const std::string reason = member_view_ ? member_view_->detail : "";
     lock.unlock();
     find_postmaster();

@@ -320,6 +320,38 @@ TEST_F(MemberTest, a_server_leaves_high_availability_and_comes_back_to_it) {
     wait_until_safe(b_);
 }
 
+TEST_F(MemberTest, a_server_that_was_about_to_leave_stays) {
+    make_pair();
+    // As an agent leaves it that was killed in the middle.
+    store::HaRecords& records = a_.services->records();
+    const auto seen = records.read(spec_.incarnation).value();
+    auto record = record_from_text(seen.record).value();
+    record.wants_standby = false;
+    ASSERT_TRUE(records.replace(spec_.incarnation, seen.revision, to_text(record)).ok());
+    wait_for([&] { return member(a_).sync_hosts.empty() && member(a_).serves; }, "it is alone");
+    ++spec_.generation;
+    must(ensure(a_, a_));
+    wait_until_safe(a_);
+}
+
+TEST_F(MemberTest, a_configuration_that_was_never_loaded_is_not_put_in_force) {
+    make_pair();
+    const auto paths = instance_paths(a_.machine->layout(), spec_.incarnation);
+    const std::string file = paths.config() + "/" + std::string(kHaConf);
+    const std::string before = os::read_file(file).value();
+    end_agent(a_);
+    // As an agent leaves it that was killed before PostgreSQL read it.
+    std::string other = before;
+    const std::size_t begin = other.find("synchronous_standby_names = '") + 29;
+    other.erase(begin, other.find('\'', begin) - begin);
+    ASSERT_NE(other, before);
+    ASSERT_TRUE(os::replace_file(file, other, 0640).ok());
+    begin_agent(a_);
+    must(a_.instance->load());
+    wait_until_safe(a_);
+    EXPECT_EQ(os::read_file(file).value(), before);
+}
+
 TEST_F(MemberTest, nothing_of_a_deleted_pair_is_left) {
     make_pair();
     must(a_.instance->remove(1));

@@ -303,8 +303,9 @@ void HaMember::look_at_links() {
         // An agent before this one has proved it of this very run.
         const bool is_proved = facts_.run == PostmasterId{state_.proved_pid, state_.proved_ticks};
         const bool is_loaded = facts_.sync_names == synchronous_names(state_.proved_names);
-        if (is_proved && is_loaded) {
-            told_ = waits_for_ = state_.proved_names;
+        if (is_proved && is_loaded) note_told(state_.proved_names);
+        if (told_) {
+            waits_for_ = told_;
             const std::lock_guard lock(mutex_);
             proof_ = Proof{facts_.run, *told_, facts_.end};
         }
@@ -322,10 +323,23 @@ void HaMember::look_at_links() {
         link.flushed = std::max(link.flushed, each.flushed);
         link.is_waited_for = each.is_waited_for;
     }
-    if (!told_) told_ = members_of(facts_.sync_names);
+    if (!told_) note_told(members_of(facts_.sync_names));
+}
+
+/// What PostgreSQL has loaded is what it was told. The file may have other names, of an agent that
+/// was killed before PostgreSQL read it, and whoever lets it read its files would put them in
+/// force.
+void HaMember::note_told(const Members& names) {
+    told_ = names;
+    const Status written = postgres_.configure(settings());
+    if (written.ok()) return;
+    told_.reset();
+    log::error("the configuration of high availability cannot be written",
+               {{"server", options_.server}, {"reason", written.error().describe()}});
 }
 
 void HaMember::look_at_proof() {
+    if (!told_) return;
     const bool is_loaded = facts_.sync_names == synchronous_names(*told_);
     {
         const std::lock_guard lock(mutex_);
@@ -723,6 +737,8 @@ Status HaMember::fail_over(bool is_planned, Duration patience) {
 
 Status HaMember::leave(Duration patience) { return ask(WishKind::leave, patience); }
 
+Status HaMember::stay(Duration patience) { return ask(WishKind::stay, patience); }
+
 Status HaMember::ask(WishKind kind, Duration patience) {
     std::unique_lock lock(mutex_);
     if (wish_) return Error{ErrorCode::conflict, "another wish is being followed"};
@@ -764,8 +780,8 @@ std::optional<Status> HaMember::begin_wish(Wish& wish) {
         return Error{ErrorCode::invalid_state, "another host has the primary", "",
                      "Repeat the request: the server has failed over meanwhile."};
     Record wanted = *state_.known;
-    if (wish.kind == WishKind::leave) {
-        wanted.wants_standby = false;
+    if (wish.kind == WishKind::leave || wish.kind == WishKind::stay) {
+        wanted.wants_standby = wish.kind == WishKind::stay;
         return change_for_wish(wish, std::move(wanted));
     }
     if (wanted.sync_set.empty())
@@ -806,6 +822,7 @@ std::optional<Status> HaMember::begin_restart() {
 
 std::optional<Status> HaMember::continue_wish(const Wish& wish) {
     if (wish.kind == WishKind::restart) return continue_restart(wish);
+    if (wish.kind == WishKind::stay) return ok_status();
     if (wish.kind != WishKind::leave) return continue_failover(wish);
     if (state_.known->primary != self())
         return Error{ErrorCode::unavailable, "another host has become the primary meanwhile"};

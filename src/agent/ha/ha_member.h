@@ -98,15 +98,17 @@ class HaMember {
     /// Another member becomes primary: at a clean end, or at once. `invalid_state`: this is no
     /// primary, or nobody can follow.
     Status fail_over(bool is_planned, Duration patience);
-    /// The primary goes on alone for good.
+    /// The primary goes on alone for good, and takes no new standby.
     Status leave(Duration patience);
+    /// It takes standbys again: the other way round, after a leave() that was not followed through.
+    Status stay(Duration patience);
 
     /// Takes this member, and the record if it is the primary's, out of the records. REQUIRES:
     /// run() has ended.
     Status forget();
 
   private:
-    enum class WishKind { restart, planned_failover, forced_failover, leave };
+    enum class WishKind { restart, planned_failover, forced_failover, leave, stay };
     struct Wish {
         WishKind kind = WishKind::restart;
         bool is_begun = false;
@@ -172,6 +174,7 @@ class HaMember {
     std::optional<Status> change_for_wish(Wish& wish, core::ha::Record wanted);
     std::string describe_trouble() const;
     void remove_old_copy();
+    void note_told(const core::ha::Members& names);
     void note_proof();
     Status forget_proof();
     void finish_copy();
