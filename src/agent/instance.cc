@@ -528,7 +528,9 @@ Status Instance::claim() {
                      "install postgresql-" + state_.spec.major + ", or ask for another version"};
     }
     HD_CHECK(os::make_folders(machine_.layout().instances(), 0711));
-    HD_TRY(state_.os_user, pool_.claim(*engine, paths_.folder));
+    const bool is_copy = !state_.spec.member_hosts.empty() && !state_.spec.is_founder;
+    HD_TRY(state_.os_user,
+           is_copy ? pool_.claim_empty(paths_.folder) : pool_.claim(*engine, paths_.folder));
     HD_FAILPOINT("agent.instance.claimed");
     HD_CHECK(use_directory(*engine));
     HD_CHECK(choose_port());

@@ -101,8 +101,7 @@ Status PreparedPool::make(const InstalledEngine& engine, bool is_background) {
     const std::string half = fmt::format("{}/{}{}", layout_.prepared(), kHalf, id);
     const Status built = build(engine, half, id, is_background);
     if (!built.ok()) {
-        (void)ServerUsers::remove(user_of(half));
-        (void)os::remove_tree(half);
+        give_up(half);
         return built;
     }
     HD_FAILPOINT("agent.pool.half_prepared");
@@ -110,8 +109,14 @@ Status PreparedPool::make(const InstalledEngine& engine, bool is_background) {
         half, fmt::format("{}/{}{}-{}", layout_.prepared(), kReady, engine.major, id));
 }
 
-Status PreparedPool::build(const InstalledEngine& engine, const std::string& folder,
-                           const std::string& id, bool is_background) {
+void PreparedPool::give_up(const std::string& half) {
+    (void)ServerUsers::remove(user_of(half));
+    (void)os::remove_tree(half);
+}
+
+/// All but the data.
+Result<std::optional<os::User>> PreparedPool::make_folders(const std::string& folder,
+                                                           const std::string& id) {
     const InstancePaths paths{folder, ""};
     HD_CHECK(os::make_folders(folder, 0711));
     // The name is on disk before the user exists, so that a crash leaves no user behind.
@@ -119,16 +124,23 @@ Status PreparedPool::build(const InstalledEngine& engine, const std::string& fol
         os::write_file_atomic(folder + "/user", os::is_root() ? "howdah-" + id.substr(0, 8) : ""));
     HD_TRY(const std::string user_name, ServerUsers::create(id));
     HD_TRY(const std::optional<os::User> user, ServerUsers::find(user_name));
-    for (const std::string& each : {paths.data(), paths.log()}) {
-        HD_CHECK(os::make_folders(each, 0700));
-        if (user) HD_CHECK(os::change_owner(each, {user->uid, user->gid}));
-    }
+    HD_CHECK(os::make_folders(paths.log(), 0700));
+    if (user) HD_CHECK(os::change_owner(paths.log(), {user->uid, user->gid}));
     // PostgreSQL reads its configuration and cannot change it.
     HD_CHECK(os::make_folders(paths.config(), user ? 0750 : 0700));
     std::optional<os::Owner> owner;
     if (user) owner = os::Owner{0, user->gid};
     if (owner) HD_CHECK(os::change_owner(paths.config(), *owner));
     HD_CHECK(write_extension_scripts(paths.config(), owner));
+    return user;
+}
+
+Status PreparedPool::build(const InstalledEngine& engine, const std::string& folder,
+                           const std::string& id, bool is_background) {
+    const InstancePaths paths{folder, ""};
+    HD_TRY(const std::optional<os::User> user, make_folders(folder, id));
+    HD_CHECK(os::make_folders(paths.data(), 0700));
+    if (user) HD_CHECK(os::change_owner(paths.data(), {user->uid, user->gid}));
     os::Command initdb{.arguments = {engine.programs + "/initdb", "--pgdata=" + paths.data(),
                                      "--username=" + std::string(kSuperuser), "--encoding=UTF8",
                                      "--locale=" + cluster_locale(), "--data-checksums",
@@ -152,6 +164,18 @@ Status PreparedPool::build(const InstalledEngine& engine, const std::string& fol
     if (is_background) bootstrap.nice = kBackgroundNice;
     HD_CHECK(must_succeed(os::run(bootstrap), "making Howdah's roles"));
     return os::sync_tree(folder);
+}
+
+Result<std::string> PreparedPool::claim_empty(const std::string& folder) {
+    if (os::exists(folder)) return user_of(folder);
+    const std::string id = ids_.uuid();
+    const std::string half = fmt::format("{}/{}{}", layout_.prepared(), kHalf, id);
+    const auto made = make_folders(half, id);
+    Status done = made.ok() ? os::sync_tree(half) : Status(made.error());
+    if (done.ok()) done = os::rename_synced(half, folder);
+    if (done.ok()) return user_of(folder);
+    give_up(half);
+    return done.error();
 }
 
 Result<std::string> PreparedPool::claim(const InstalledEngine& engine, const std::string& folder) {

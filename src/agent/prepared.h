@@ -40,8 +40,12 @@ class PreparedPool {
     /// Moves a ready one to `folder` and returns its operating-system user; makes one if the pool
     /// is empty. Repeatable: a folder that is there already is taken as it is.
     Result<std::string> claim(const InstalledEngine& engine, const std::string& folder);
+    /// The same without data: for what is to be a copy of another server's.
+    Result<std::string> claim_empty(const std::string& folder);
 
   private:
+    Result<std::optional<os::User>> make_folders(const std::string& folder, const std::string& id);
+    void give_up(const std::string& half);
     Status build(const InstalledEngine& engine, const std::string& folder, const std::string& id,
                  bool is_background);
 
