@@ -112,13 +112,14 @@ Status Agent::load() {
         member.instance = std::make_unique<Instance>(machine_, pool_, services_, clock_, name,
                                                      [this, name] { view_changed(name); });
     }
-    // view_changed takes the lock, so loading happens without it; nobody else runs yet.
+    // view_changed takes the lock, so loading happens without it; only members' threads run yet.
     for (auto& [name, member] : members_) {
         const Status loaded = member.instance->load();
         if (!loaded.ok()) {
             log::warn("an instance could not be loaded",
                       {{"incarnation", name}, {"reason", loaded.error().describe()}});
         }
+        const std::lock_guard lock(mutex_);
         queue_tend_locked(name, member);
     }
     {

@@ -333,8 +333,10 @@ Status Instance::load() {
     HD_CHECK(use_directory(*engine));
     is_configured_ = state_.observed_generation > 0;
     if (state_.is_member) {
+        const Status begun =
+            state_.spec.running ? begin_member(/*is_asked_to_start=*/false) : ok_status();
         publish(state_.spec.running ? "starting" : "stopped", "");
-        return state_.spec.running ? begin_member(/*is_asked_to_start=*/false) : ok_status();
+        return begun;
     }
     if (postmaster_->is_ready()) {
         publish("running", "");
@@ -807,8 +809,10 @@ void Instance::note_parameters_in_force() {
 Status Instance::stop() {
     HD_FAILPOINT("agent.instance.before_stop");
     publish("stopping", core::describe(core::InstanceStep::stop));
+    const bool was_begun = member_ != nullptr;
     end_member();
     find_postmaster();
+    if (was_begun) shut_down_unfenced();
     HD_CHECK(postmaster_->stop());
     HD_FAILPOINT("agent.instance.after_stop");
     return ok_status();
@@ -981,7 +985,8 @@ Status Instance::remove(model::Term term) {
     end_member();
     find_postmaster();
     HD_CHECK(postmaster_->stop());
-    if (state_.is_member) HD_CHECK(remove_member());
+    const bool was_member = state_.is_member || state_.member_term > 0;
+    if (was_member) HD_CHECK(remove_member());
     postmaster_->remove_shared_memory();
     HD_CHECK(os::remove_tree(paths_.data()));
     HD_FAILPOINT("agent.instance.half_deleted");

@@ -96,7 +96,7 @@ class Instance {
     void note_token_access();
 
     Status join();
-    Status join_as_founder();
+    Status join_as_founder(const std::string& password);
     Status leave();
     Status follow();
     Status wait_for_member();
@@ -110,6 +110,7 @@ class Instance {
     Status tend_member();
     void member_changed(const HaMember::View& next);
     void find_postmaster();
+    void shut_down_unfenced() const;
     bool is_follower() const;
 
     Status use_directory(const InstalledEngine& engine);

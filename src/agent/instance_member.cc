@@ -2,6 +2,7 @@
 // in a thread of its own; the steps here begin it, ask it, and end it.
 
 #include <fmt/core.h>
+#include <signal.h>
 
 #include <algorithm>
 
@@ -138,10 +139,14 @@ Status Instance::begin_member(bool is_asked_to_start) {
     HD_CHECK(services_->begin());
     find_postmaster();
     HD_CHECK(choose_port());
-    HD_CHECK(save());
+    (void)save();
+    // A member whose PostgreSQL cannot start must run all the same: it hands over to another one.
     if (!postmaster_->is_running()) {
-        HD_CHECK(apply_limits(state_.spec.memory_mb, false));
-        HD_CHECK(write_configuration());
+        Status prepared = apply_limits(state_.spec.memory_mb, false);
+        if (prepared.ok()) prepared = write_configuration();
+        if (!prepared.ok())
+            log::warn("a member begins with the configuration that is there",
+                      {{"server", state_.spec.server_id}, {"reason", prepared.error().describe()}});
     }
     HD_TRY(HaMember::Options options, member_options(is_asked_to_start));
     auto member = std::make_unique<HaMember>(
@@ -149,6 +154,12 @@ Status Instance::begin_member(bool is_asked_to_start) {
         [this](const HaMember::View& next) { member_changed(next); });
     HD_CHECK(member->load());
     member_ = std::move(member);
+    {
+        // What was known last counts until it looks: its term must not seem to be none.
+        const std::lock_guard lock(mutex_);
+        member_view_ = member_->view();
+        (void)compose_locked();
+    }
     member_thread_ = std::jthread([this](std::stop_token stop) { member_->run(std::move(stop)); });
     return ok_status();
 }
@@ -160,12 +171,21 @@ void Instance::end_member() {
     const std::lock_guard lock(mutex_);
     if (!member_view_) return;
     member_view_->serves = false;
+    member_view_->did_not_start = false;
     member_view_->detail.clear();
 }
 
 /// Who starts and ends PostgreSQL is the member, with another handle of it.
 void Instance::find_postmaster() {
     if (state_.is_member && postmaster_ && !postmaster_->is_running()) (void)postmaster_->adopt();
+}
+
+/// From the signal on PostgreSQL lets nobody in, and its last checkpoint may take longer than the
+/// fence would wait for a word of its agent.
+void Instance::shut_down_unfenced() const {
+    if (!postmaster_->is_running() || !postmaster_->signal(SIGINT).ok()) return;
+    auto fence = FenceFile::open(paths_.member_fence());
+    if (fence.ok()) fence->set(std::nullopt);
 }
 
 Status Instance::write_replication_password(const std::string& password) {
@@ -183,7 +203,7 @@ Status Instance::join() {
     HD_CHECK(services_->begin());
     HD_TRY(const std::string password, services_->replication_password(incarnation_));
     HD_CHECK(write_replication_password(password));
-    if (state_.spec.is_founder) return join_as_founder();
+    if (state_.spec.is_founder) return join_as_founder(password);
     state_.is_member = true;
     HD_CHECK(save());
     HD_CHECK(write_configuration());
@@ -192,14 +212,16 @@ Status Instance::join() {
 }
 
 /// PostgreSQL runs on all the while.
-Status Instance::join_as_founder() {
+Status Instance::join_as_founder(const std::string& password) {
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
-    HD_TRY(const std::string password, services_->replication_password(incarnation_));
     HD_TRY(const std::string verifier,
            pg::scram_verifier(Secret(password), services_->ids().random_bytes(kSaltBytes)));
     HD_CHECK(quiet(session));
     HD_CHECK(change(session, replication_role_sql(verifier), kRoleMax));
-    if (!os::exists(paths_.member_state())) HD_CHECK(forget_member());  // of members before
+    // Whatever is left is of members before: leave() may have been cut off anywhere.
+    for (const std::string& each : {paths_.member_state(), paths_.member_fence()})
+        HD_CHECK(os::remove_tree(each));
+    HD_CHECK(forget_member());
     HD_TRY(const auto owner, file_owner());
     HD_CHECK(os::replace_file(paths_.config() + "/" + std::string(kHaConf), ha_conf({}),
                               owner ? 0640 : 0600, owner));
@@ -258,6 +280,8 @@ Status Instance::leave() {
 /// Until it is known what this member is; a primary also serves then.
 Status Instance::follow() {
     find_postmaster();
+    // What did not start before may start now.
+    if (member_ && !postmaster_->is_running() && member_->view().did_not_start) end_member();
     HD_CHECK(begin_member(/*is_asked_to_start=*/!postmaster_->is_running()));
     return wait_for_member();
 }
@@ -275,7 +299,8 @@ Status Instance::wait_for_member() {
         (void)view_changed_.wait_for(lock, std::chrono::milliseconds(100));
     if (!is_settled())
         return Error{ErrorCode::timeout,
-                     "the primary is not ready yet: " + (member_view_ ? member_view_->detail : "")};
+                     "the primary is not ready yet: " + (member_view_ ? member_view_->detail : ""),
+                     "", "Look at the logs of the server; it goes on by itself."};
     const bool did_not_start = member_view_ && member_view_->did_not_start && member_view_->leads();
     const std::string reason = member_view_ ? member_view_->detail : "";
     lock.unlock();
@@ -290,7 +315,6 @@ Status Instance::wait_for_member() {
 }
 
 Status Instance::restart_member() {
-    HD_CHECK(apply_limits(state_.spec.memory_mb, false));
     HD_CHECK(write_configuration());
     const Status restarted = member_->restart(Postmaster::kStartMax);
     find_postmaster();
@@ -298,6 +322,8 @@ Status Instance::restart_member() {
     if (restarted.ok()) {
         state_.parameters_in_force = state_.spec.parameters;
         is_loaded_ = true;
+        // Taken away only now: what it had before might not have fitted.
+        HD_CHECK(apply_limits(state_.spec.memory_mb));
         return is_follower() ? ok_status() : wait_for_member();
     }
     if (restarted.error().code != ErrorCode::postgres || !put_back()) return restarted;
@@ -311,7 +337,8 @@ Status Instance::restart_member() {
 Status Instance::fail_over(bool is_planned, model::Term term) {
     HD_CHECK(check_term(term));
     if (!member_)
-        return Error{ErrorCode::invalid_state, "the server is not highly available, or stopped"};
+        return Error{ErrorCode::invalid_state, "the server is not highly available, or stopped", "",
+                     "Switch high availability on, or start the server."};
     return member_->fail_over(is_planned, kFailoverMax);
 }
 

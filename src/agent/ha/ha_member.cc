@@ -69,11 +69,18 @@ Status HaMember::load() {
         state_.timelines = {{options_.first_term, 0}};
         state_.was_primary = true;
     }
+    {
+        const std::lock_guard lock(mutex_);
+        view_.self = self();
+        view_.record = state_.known;
+    }
     return save();
 }
 
 Status HaMember::save() {
     if (state_ == saved_) return ok_status();
+    // A write that failed may have happened.
+    saved_.reset();
     HD_CHECK(os::write_file_atomic(options_.state_path, to_text(state_), 0600));
     saved_ = state_;
     return ok_status();
@@ -115,6 +122,7 @@ Duration HaMember::look_and_act() {
     finish_copy();
     remove_old_copy();
     look_at_postgres();
+    const Status started = check_start();
     follow_wish(answers);
     const core::ha::View view = make_view(answers);
     const Decision decision = core::ha::decide(view);
@@ -126,11 +134,16 @@ Duration HaMember::look_and_act() {
                                         {"because", std::string(decision.rule->reason)}});
         last_rule_ = decision.rule->id;
     }
-    publish(view);
+    // Publishing may wait for the gateway; the fence does not.
     set_fence();
-    const Status started = check_start();
+    publish(view);
     const auto done = started.ok() ? carry_out(decision) : Result<bool>(started.error());
     trouble_ = done.ok() ? std::nullopt : std::optional(done.error());
+    const bool was_start =
+        decision.action == Action::start_primary || decision.action == Action::start_standby;
+    // Without the primary's address a standby waits; anything else keeps PostgreSQL from starting.
+    if (started.ok() && was_start && !done.ok() && done.error().code != ErrorCode::unavailable)
+        note_failed_start(done.error());
     if (done.ok()) {
         if (facts_.answers) retry_pause_ = kRetryPauseMin;
         return *done ? kActionPause : kTick;
@@ -160,8 +173,14 @@ Status HaMember::check_start() {
         return ok_status();
     }
     Error failed{ErrorCode::postgres, "PostgreSQL did not start: " + postgres_.last_words()};
-    if (std::exchange(is_asked_to_start_, false)) start_failure_ = failed;
+    note_failed_start(failed);
     return failed;
+}
+
+/// Whoever asked for it hears of it, and another member may go on.
+void HaMember::note_failed_start(const Error& failure) {
+    did_not_start_ = true;
+    if (std::exchange(is_asked_to_start_, false)) start_failure_ = failure;
 }
 
 /// False: the records do not answer, or there is none yet.
@@ -248,15 +267,29 @@ void HaMember::look_at_postgres() {
     if (facts_.postgres == Postgres::stopped) {
         stopping_since_.reset();
         const Status marked = postgres_.mark_standby();
-        if (!marked.ok())
+        const bool is_news = std::exchange(could_mark_, marked.ok());
+        if (!marked.ok() && is_news)
             log::warn("a stopped directory cannot be marked",
                       {{"server", options_.server}, {"reason", marked.error().describe()}});
     }
+    look_at_receiver();
     if (state_.promoting != 0) finish_promotion();
     if (facts_.postgres == Postgres::primary && facts_.answers) {
         look_at_links();
         look_at_proof();
     }
+}
+
+/// Its primary may have come back at another port.
+void HaMember::look_at_receiver() {
+    const bool is_deaf = facts_.answers && facts_.postgres == Postgres::standby && follows_ &&
+                         facts_.receiver_pid == 0;
+    if (!is_deaf) return deaf_since_.reset();
+    const Instant now = clock_.now();
+    if (!deaf_since_) deaf_since_ = now;
+    if (now - *deaf_since_ < kDeafMax) return;
+    deaf_since_.reset();
+    follows_.reset();
 }
 
 /// An end that was not seen: the files tell whether the directory left its timeline.
@@ -352,6 +385,7 @@ void HaMember::look_at_proof() {
             return;
         }
         proof_.reset();
+        if (!is_loaded) tell_again();
         if (!is_loaded || is_proving_) return;
         proof_ = Proof{facts_.run, *told_, std::nullopt};
         // Whom nobody waits for needs no proof.
@@ -364,6 +398,21 @@ void HaMember::look_at_proof() {
         is_proving_ = true;
     }
     begin_proof(*told_);
+}
+
+/// What was told is not loaded: it is on its way, or could not be written. Those that PostgreSQL
+/// does not know do not count.
+void HaMember::tell_again() {
+    const Members loaded = members_of(facts_.sync_names);
+    if (waits_for_)
+        std::erase_if(*waits_for_, [&](const MemberId& each) { return !loaded.contains(each); });
+    const Instant now = clock_.now();
+    if (now - retold_at_ < kRetellEvery) return;
+    retold_at_ = now;
+    const Status told = postgres_.configure(settings());
+    if (!told.ok())
+        log::error("PostgreSQL cannot be told whom commits wait for",
+                   {{"server", options_.server}, {"reason", told.error().describe()}});
 }
 
 void HaMember::begin_proof(const Members& names) {
@@ -596,8 +645,11 @@ Result<bool> HaMember::carry_out_in_records(const Decision& decision) {
 Result<bool> HaMember::change(Record wanted, const Members& adds,
                               const std::optional<HaRecords::Lease>& silent) {
     const bool is_for_another = wanted.primary != self();
+    // One before that is still in doubt stays so until a change was built upon what it needs.
+    const std::int64_t older_base = state_.doubt_base;
+    const Members older = state_.doubt_names;
     state_.doubt_base = state_.known_revision;
-    state_.doubt_names = adds;
+    state_.doubt_names.insert(adds.begin(), adds.end());
     const Status written = save();
     if (!written.ok() && !is_for_another) return written.error();
     set_fence(adds);
@@ -608,8 +660,8 @@ Result<bool> HaMember::change(Record wanted, const Members& adds,
         state_.known = std::move(wanted);
         state_.known_revision = *revision;
     }
-    state_.doubt_base = 0;
-    state_.doubt_names.clear();
+    state_.doubt_base = revision.ok() ? 0 : older_base;
+    state_.doubt_names = revision.ok() ? Members{} : older;
     HD_CHECK(save());
     if (!revision.ok()) return revision.error();
     return true;
@@ -622,6 +674,7 @@ Result<bool> HaMember::start_primary(const Members& names) {
     HD_CHECK(forget_proof());
     HD_CHECK(save());
     HD_CHECK(postgres_.start(settings(), /*as_primary=*/true));
+    did_not_start_ = false;
     is_starting_ = true;
     return true;
 }
@@ -656,6 +709,7 @@ Result<bool> HaMember::start_standby() {
     wanted.upstream = from;
     follows_ = from ? std::optional(from->id) : std::nullopt;
     HD_CHECK(postgres_.start(wanted, /*as_primary=*/false));
+    did_not_start_ = false;
     is_starting_ = true;
     return true;
 }
@@ -741,15 +795,18 @@ Status HaMember::stay(Duration patience) { return ask(WishKind::stay, patience);
 
 Status HaMember::ask(WishKind kind, Duration patience) {
     std::unique_lock lock(mutex_);
-    if (wish_) return Error{ErrorCode::conflict, "another wish is being followed"};
-    wish_ = Wish{.kind = kind};
+    if (wish_)
+        return Error{ErrorCode::conflict, "a restart or failover is under way", "",
+                     "Wait until it has ended, then repeat the request."};
+    wish_ = Wish{.kind = kind, .serial = ++wishes_};
     wake();
     (void)wish_ended_.wait_for(lock, patience, [&] { return wish_->outcome.has_value(); });
     const Wish ended = *std::exchange(wish_, std::nullopt);
     if (ended.outcome) return *ended.outcome;
     return Error{ErrorCode::timeout,
                  "it has not come about in time: " +
-                     (view_.detail.empty() ? "nothing hinders it, it is slow" : view_.detail)};
+                     (view_.detail.empty() ? "nothing hinders it, it is slow" : view_.detail),
+                 "", "It may still happen; look at the server before you repeat the request."};
 }
 
 /// One step towards what is wished, before the rules are asked: they do the rest.
@@ -761,10 +818,10 @@ void HaMember::follow_wish(bool store_answers) {
         wish = *wish_;
     }
     const bool needs_records = wish.kind != WishKind::restart;
-    if (needs_records && !store_answers) return;
+    if (needs_records && (!store_answers || state_.doubt_base != 0)) return;
     wish.outcome = wish.is_begun ? continue_wish(wish) : begin_wish(wish);
     const std::lock_guard lock(mutex_);
-    if (!wish_) return;  // whoever asked has given up
+    if (!wish_ || wish_->serial != wish.serial) return;  // whoever asked has given up
     wish_ = wish;
     if (wish.outcome) wish_ended_.notify_all();
 }
@@ -811,6 +868,7 @@ std::optional<Status> HaMember::change_for_wish(Wish& wish, Record wanted) {
 
 std::optional<Status> HaMember::begin_restart() {
     is_asked_to_start_ = true;
+    did_not_start_ = false;
     start_failure_.reset();
     if (is_copying_ || facts_.postgres == Postgres::stopped || facts_.postgres == Postgres::absent)
         return std::nullopt;
@@ -825,8 +883,10 @@ std::optional<Status> HaMember::continue_wish(const Wish& wish) {
     if (wish.kind == WishKind::stay) return ok_status();
     if (wish.kind != WishKind::leave) return continue_failover(wish);
     if (state_.known->primary != self())
-        return Error{ErrorCode::unavailable, "another host has become the primary meanwhile"};
-    const bool is_alone = state_.known->sync_set.empty() && told_ && told_->empty();
+        return Error{ErrorCode::unavailable, "another host has become the primary meanwhile", "",
+                     "It is tried again there."};
+    const bool is_alone = state_.known->sync_set.empty() && told_ && told_->empty() &&
+                          facts_.answers && facts_.sync_names.empty();
     return is_alone && waits_for_ == told_ ? std::optional(ok_status()) : std::nullopt;
 }
 
@@ -849,14 +909,15 @@ std::optional<Status> HaMember::continue_failover(const Wish& wish) {
     const bool is_given_up = is_planned ? !record.successor : !(facts_.run == wish.run);
     if (!goes_on || !is_given_up) return std::nullopt;
     return Error{ErrorCode::unavailable,
-                 "the standby was lost before it could take over; the primary goes on"};
+                 "the standby was lost before it could take over; the primary goes on", "",
+                 "Wait until the state of high availability is Healthy, then repeat the request."};
 }
 
 Status HaMember::forget() {
     HD_TRY(const HaRecords::Seen seen, records_.read(options_.server));
     if (seen.revision != 0) {
         const auto record = record_from_text(seen.record);
-        const bool is_ours = !record.ok() || record->primary.node == lease_.node();
+        const bool is_ours = record.ok() && record->primary.node == lease_.node();
         if (is_ours) HD_CHECK(records_.remove(options_.server, seen.revision));
     }
     const std::string key = address_key(options_.server, lease_.node());
@@ -883,6 +944,7 @@ Result<bool> HaMember::begin_copy() {
     copier_ = {};
     is_copying_ = true;
     is_old_removed_ = false;
+    did_not_start_ = false;
     log::info("copying the primary",
               {{"server", options_.server}, {"node", lease_.node()}, {"primary", from->id.node}});
     copier_ = std::jthread([this, address = from->address](std::stop_token stop) {

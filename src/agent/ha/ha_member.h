@@ -42,6 +42,10 @@ class HaMember {
     static constexpr Duration kStandbyPatience = std::chrono::milliseconds(1500);
     /// A receiver that does not end by itself is ended after this.
     static constexpr Duration kReceiverMax = std::chrono::milliseconds(50);
+    /// A standby that receives nothing for this long asks anew where its primary is.
+    static constexpr Duration kDeafMax = std::chrono::seconds(5);
+    /// What PostgreSQL was told and has not loaded is told again.
+    static constexpr Duration kRetellEvery = std::chrono::milliseconds(500);
     /// A clean stop that takes longer is none: the standby has what was acknowledged anyway.
     static constexpr Duration kCleanStopMax = std::chrono::seconds(5);
     /// A new agent decides nothing before its lease could be renewed, but no longer than this: a
@@ -111,6 +115,7 @@ class HaMember {
     enum class WishKind { restart, planned_failover, forced_failover, leave, stay };
     struct Wish {
         WishKind kind = WishKind::restart;
+        std::uint64_t serial = 0;  ///< whose it is: one that was given up may still be worked on
         bool is_begun = false;
         PostmasterId run;         ///< when it was begun
         core::ha::Term term = 0;  ///< likewise
@@ -164,6 +169,7 @@ class HaMember {
     Result<bool> set_sync(const core::ha::Members& names);
     Result<bool> begin_copy();
     Status check_start();
+    void note_failed_start(const Error& failure);
     Status ask(WishKind kind, Duration patience);
     void follow_wish(bool store_answers);
     std::optional<Status> begin_wish(Wish& wish);
@@ -174,6 +180,8 @@ class HaMember {
     std::optional<Status> change_for_wish(Wish& wish, core::ha::Record wanted);
     std::string describe_trouble() const;
     void remove_old_copy();
+    void tell_again();
+    void look_at_receiver();
     void note_told(const core::ha::Members& names);
     void note_proof();
     Status forget_proof();
@@ -198,7 +206,7 @@ class HaMember {
     MemberPostgres postgres_;
     std::optional<FenceFile> fence_;
     MemberState state_;
-    MemberState saved_;
+    std::optional<MemberState> saved_;  ///< none: it is not known what the file holds
     MemberPostgres::Facts facts_;
     std::map<std::string, Rival> rivals_;
     Instant lease_until_{};
@@ -211,6 +219,8 @@ class HaMember {
     Instant answered_at_{};  ///< the last look that PostgreSQL answered
     int silent_looks_ = 0;   ///< since then, in the same run
     std::optional<Instant> cut_since_;
+    std::optional<Instant> deaf_since_;      ///< a standby that receives nothing
+    Instant retold_at_{};                    ///< when PostgreSQL was last told again
     std::optional<Instant> stopping_since_;  ///< cleanly
     std::optional<core::ha::MemberId> follows_;
     std::optional<core::ha::Members> told_;       ///< whom PostgreSQL was told to wait for
@@ -230,6 +240,7 @@ class HaMember {
     bool is_copying_ = false;
     bool is_old_removed_ = false;
     std::string last_rule_;
+    bool could_mark_ = true;
 
     os::Fd wake_fd_;
     mutable std::mutex mutex_;
@@ -237,6 +248,7 @@ class HaMember {
     std::optional<Proof> proof_;  ///< guarded by mutex_
     bool is_proving_ = false;     ///< guarded by mutex_
     std::optional<Wish> wish_;    ///< guarded by mutex_
+    std::uint64_t wishes_ = 0;    ///< guarded by mutex_
     std::condition_variable wish_ended_;
     std::optional<Status> copied_;  ///< guarded by mutex_; of the copy that has ended
     std::jthread prover_;

@@ -42,7 +42,7 @@ InstanceStep next_step(const InstanceFacts& facts) {
         return facts.is_restart_due ? InstanceStep::restart : InstanceStep::done;
     }
     if (!facts.is_running || !facts.is_ready)
-        return facts.is_member ? InstanceStep::follow : InstanceStep::start;
+        return facts.is_member || facts.is_begun ? InstanceStep::follow : InstanceStep::start;
     if (!facts.is_loaded) return InstanceStep::load;
     if (facts.is_restart_due) return InstanceStep::restart;
     if (facts.wants_member != facts.is_member)

@@ -639,7 +639,13 @@ void Planner::plan_failover(Operation& operation) {
     };
     if (spec_.deleting)
         return finish("Canceled", failure_of(ErrorCode::cancelled, "the server is being deleted"));
-    if (result != nullptr && result->failure) return finish("Failed", *result->failure);
+    const model::InstanceReport* primary = primary_report(status_, view_.reports);
+    const std::string from = action == remaining_.end() ? status_.host : action->host;
+    const bool has_moved = from != status_.host && primary != nullptr && primary->member &&
+                           primary->member->role == "primary" && primary->member->serves;
+    // An agent that was killed in the middle is asked again, and may find it done.
+    if (result != nullptr && result->failure && !has_moved)
+        return finish("Failed", *result->failure);
     if (action == remaining_.end()) {
         if (auto refusal = failover_refusal(spec_, status_)) return finish("Failed", refusal);
         put_server_action(ActionKind::fail_over, status_.host, operation.id, 0);
@@ -648,9 +654,6 @@ void Planner::plan_failover(Operation& operation) {
         put.failover = operation.failover;
         return show_progress(operation, fmt::format("failing over from host '{}'", put.host));
     }
-    const model::InstanceReport* primary = primary_report(status_, view_.reports);
-    const bool has_moved = action->host != status_.host && primary != nullptr && primary->member &&
-                           primary->member->role == "primary" && primary->member->serves;
     const bool is_answered = result != nullptr || is_host_silent(view_.hosts, action->host);
     const bool is_late = is_older_than(operation.start_time, kFailoverDeadline, now_);
     if (has_moved && (is_answered || is_late)) return finish("Succeeded", std::nullopt);
