@@ -409,6 +409,22 @@ TEST(members_plan, a_failover_fails_with_its_result_or_in_time) {
     EXPECT_THAT(late.view.actions, IsEmpty());
 }
 
+TEST(members_plan, a_failover_that_happened_is_none_that_failed) {
+    MembersWorld world;
+    make_pair(world);
+    world.fail_over("planned");
+    world.decide();
+    world.work("a");
+    world.members_step();
+    world.tell("a");
+    world.tell("b");
+    // Its agent was killed before it could say so, and the next one finds another primary.
+    ASSERT_EQ(world.view.results.size(), 1U);
+    world.view.results[0].failure = failure(ErrorCode::invalid_state);
+    world.decide();
+    EXPECT_EQ(world.ended("op3").status, "Succeeded");
+}
+
 TEST(members_plan, a_failover_from_a_host_that_is_lost_meanwhile_succeeds_by_the_reports) {
     MembersWorld world;
     make_pair(world);

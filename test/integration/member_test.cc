@@ -334,6 +334,21 @@ TEST_F(MemberTest, a_server_that_was_about_to_leave_stays) {
     wait_until_safe(a_);
 }
 
+TEST_F(MemberTest, a_leave_that_was_cut_off_does_not_keep_a_server_from_joining_again) {
+    make_pair();
+    const auto paths = instance_paths(a_.machine->layout(), spec_.incarnation);
+    const std::string state = os::read_file(paths.member_state()).value();
+    ++spec_.generation;
+    must(ensure(a_, a_, false));
+    must(b_.instance->remove(1));
+    // As an agent leaves it that was killed after the records were removed and before the file was.
+    ASSERT_TRUE(os::write_file_atomic(paths.member_state(), state, 0600).ok());
+    b_.instance = std::make_unique<Instance>(*b_.machine, *b_.pool, b_.services.get(), clock_,
+                                             spec_.incarnation, [] {});
+    make_pair();
+    EXPECT_EQ(member(a_).primary_host, a_.id);
+}
+
 TEST_F(MemberTest, a_configuration_that_was_never_loaded_is_not_put_in_force) {
     make_pair();
     const auto paths = instance_paths(a_.machine->layout(), spec_.incarnation);
