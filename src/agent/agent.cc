@@ -23,6 +23,8 @@ constexpr Duration kWatchPause = std::chrono::milliseconds(500);
 constexpr Duration kGatewayMax = std::chrono::milliseconds(250);
 /// Sessions that were let through a moment ago get this long to be accepted by PostgreSQL.
 constexpr Duration kHandshakesPause = std::chrono::milliseconds(100);
+/// The same in a failover, which everybody waits for: whoever is late connects again.
+constexpr Duration kFailoverPause = std::chrono::milliseconds(10);
 constexpr Duration kGatewayPause = std::chrono::milliseconds(1);
 /// Of what has nothing to prepare, and the longest of one that fails: each attempt writes the
 /// directory of a server anew.
@@ -573,24 +575,27 @@ void Agent::publish_routes_locked() {
     HD_FAILPOINT("agent.routes.after_publish");
     routes_revision_ = table.revision;
     routes_text_ = std::move(text);
-    const bool closes = closes_a_route_locked(table);
+    const Duration pause = pause_of_closing_locked(table);
     open_routes_.clear();
     for (const model::Route& route : table.routes) {
         if (route.state == "open") open_routes_.insert(route.server_id);
     }
     // PostgreSQL is about to be stopped: new sessions should be held before, not be refused by it.
     // Nothing depends on it: a gateway that is not there has no new sessions.
-    if (!closes) return;
+    if (pause == Duration::zero()) return;
     wait_for_gateway(machine_.layout().gateway_socket(), machine_.layout().routes(), table.revision,
                      clock_);
-    std::this_thread::sleep_for(kHandshakesPause);
+    std::this_thread::sleep_for(pause);
 }
 
-/// Whether a server that was open is not open in this table.
-bool Agent::closes_a_route_locked(const model::RouteTable& table) const {
-    return std::any_of(table.routes.begin(), table.routes.end(), [this](const model::Route& route) {
-        return route.state != "open" && open_routes_.contains(route.server_id);
-    });
+/// How long a server that was open and is not in this table is to wait; zero: there is none.
+Duration Agent::pause_of_closing_locked(const model::RouteTable& table) const {
+    Duration pause = Duration::zero();
+    for (const model::Route& route : table.routes) {
+        if (route.state == "open" || !open_routes_.contains(route.server_id)) continue;
+        pause = std::max(pause, route.term > 0 ? kFailoverPause : kHandshakesPause);
+    }
+    return pause;
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -138,7 +138,7 @@ class Agent {
     void publish_routes();
     void publish_due_routes();
     void publish_routes_locked();
-    bool closes_a_route_locked(const model::RouteTable& table) const;
+    Duration pause_of_closing_locked(const model::RouteTable& table) const;
     Status survey(const InstalledEngine& engine);
     Result<model::Engine> survey_with(const InstalledEngine& engine, const InstancePaths& paths,
                                       const std::string& user_name);
