@@ -273,8 +273,14 @@ Status Postmaster::end_leftovers(int first_signal) {
             if (handle.ok()) (void)handle->signal(signal);
             os::reap({pid});
         }
-        std::this_thread::sleep_for(kKillPoll);
-        if (is_proved_stopped()) {
+        // To find who is left takes long, to see that nobody is does not.
+        const Instant next = clock_.now() + kKillPoll;
+        bool is_over = is_proved_stopped();
+        while (!is_over && clock_.now() < next) {
+            std::this_thread::sleep_for(kReadyPoll);
+            is_over = is_proved_stopped();
+        }
+        if (is_over) {
             // One that died just now. PostgreSQL would take its pid in a lock file for a live one.
             if (id_) os::reap({static_cast<pid_t>(id_->pid)});
             return ok_status();

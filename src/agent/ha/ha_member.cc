@@ -123,7 +123,8 @@ Duration HaMember::look_and_act() {
     remove_old_copy();
     look_at_postgres();
     const Status started = check_start();
-    follow_wish(answers);
+    // What it has done is to be seen before the rules are asked.
+    if (follow_wish(answers)) return kActionPause;
     const core::ha::View view = make_view(answers);
     const Decision decision = core::ha::decide(view);
     if (decision.rule->id != last_rule_) {
@@ -380,7 +381,8 @@ void HaMember::look_at_proof() {
         if (is_loaded && is_same) {
             if (proof_->end && waits_for_ != told_) {
                 waits_for_ = told_;
-                note_proof();
+                // Nobody needs no proof, and a promotion no write.
+                if (!told_->empty()) note_proof();
             }
             return;
         }
@@ -392,7 +394,6 @@ void HaMember::look_at_proof() {
         if (told_->empty()) {
             proof_->end = facts_.end;
             waits_for_ = told_;
-            note_proof();
             return;
         }
         is_proving_ = true;
@@ -810,20 +811,24 @@ Status HaMember::ask(WishKind kind, Duration patience) {
 }
 
 /// One step towards what is wished, before the rules are asked: they do the rest.
-void HaMember::follow_wish(bool store_answers) {
+/// True if something was begun.
+bool HaMember::follow_wish(bool store_answers) {
     Wish wish;
     {
         const std::lock_guard lock(mutex_);
-        if (!wish_ || wish_->outcome) return;
+        if (!wish_ || wish_->outcome) return false;
         wish = *wish_;
     }
     const bool needs_records = wish.kind != WishKind::restart;
-    if (needs_records && (!store_answers || state_.doubt_base != 0)) return;
+    if (needs_records && (!store_answers || state_.doubt_base != 0)) return false;
+    const bool was_begun = wish.is_begun;
     wish.outcome = wish.is_begun ? continue_wish(wish) : begin_wish(wish);
     const std::lock_guard lock(mutex_);
-    if (!wish_ || wish_->serial != wish.serial) return;  // whoever asked has given up
+    const bool is_news = wish.is_begun && !was_begun;
+    if (!wish_ || wish_->serial != wish.serial) return is_news;  // whoever asked has given up
     wish_ = wish;
     if (wish.outcome) wish_ended_.notify_all();
+    return is_news;
 }
 
 std::optional<Status> HaMember::begin_wish(Wish& wish) {

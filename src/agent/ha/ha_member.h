@@ -171,7 +171,7 @@ class HaMember {
     Status check_start();
     void note_failed_start(const Error& failure);
     Status ask(WishKind kind, Duration patience);
-    void follow_wish(bool store_answers);
+    bool follow_wish(bool store_answers);
     std::optional<Status> begin_wish(Wish& wish);
     std::optional<Status> begin_restart();
     std::optional<Status> continue_wish(const Wish& wish);
