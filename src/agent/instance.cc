@@ -245,11 +245,10 @@ bool Instance::compose_locked() {
     report.postmaster_pid = base_.postmaster_pid;
     report.member.reset();
     view_.watch_fd = base_.watch_fd;
-    view_.route.term = base_.member_term;
     add_member_locked();
-    const model::Term term = view_.route.term;
     view_.route = make_route(base_.spec, report.state, report.backend_port, report.postmaster_pid);
-    view_.route.term = term;
+    view_.route.term =
+        std::max(base_.member_term, report.member.value_or(model::MemberReport{}).term);
     std::string text = model::to_json(report) + model::to_json(view_.route);
     const bool is_news = text != published_text_;
     published_text_ = std::move(text);
@@ -633,14 +632,18 @@ Status Instance::apply_limits(std::int64_t memory_mb, bool with_io) {
     if (cgroups == nullptr) return ok_status();
     if (member_) with_io = with_io && view().report.state == "running";
     const std::lock_guard lock(limits_mutex_);
-    limits_.wanted = {.cpus = static_cast<double>(state_.spec.vcores),
-                      .memory_bytes = memory_mb << 20,
-                      .io_per_second = state_.spec.iops,
-                      .path = paths_.data()};
-    limits_.is_known = true;
-    os::Limits now = limits_.wanted;
+    limits_ = {.cpus = static_cast<double>(state_.spec.vcores),
+               .memory_bytes = memory_mb << 20,
+               .io_per_second = state_.spec.iops,
+               .path = paths_.data()};
+    return set_limits_locked(with_io);
+}
+
+/// REQUIRES: limits_ are set, and control groups are there.
+Status Instance::set_limits_locked(bool with_io) {
+    os::Limits now = *limits_;
     if (!with_io) now.io_per_second = 0;
-    const Status applied = cgroups->apply(group_name(), now);
+    const Status applied = machine_.cgroups()->apply(group_name(), now);
     if (!applied.ok()) return applied.error().in("setting the limits of the SKU");
     return ok_status();
 }
@@ -648,12 +651,9 @@ Status Instance::apply_limits(std::int64_t memory_mb, bool with_io) {
 /// While PostgreSQL recovers it reads and writes as fast as the machine can: nobody is served yet,
 /// and everybody waits. May be called by any thread.
 void Instance::limit_io(bool is_limited) {
-    const os::Cgroups* cgroups = machine_.cgroups();
     const std::lock_guard lock(limits_mutex_);
-    if (cgroups == nullptr || !limits_.is_known) return;
-    os::Limits now = limits_.wanted;
-    if (!is_limited) now.io_per_second = 0;
-    const Status applied = cgroups->apply(group_name(), now);
+    if (!limits_) return;
+    const Status applied = set_limits_locked(is_limited);
     if (!applied.ok())
         log::warn("the limit of I/O cannot be set", {{"reason", applied.error().describe()}});
 }

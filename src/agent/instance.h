@@ -123,6 +123,7 @@ class Instance {
     Status check_files(pg::Connection& session);
     Status apply_limits(std::int64_t memory_mb, bool with_io = true);
     void limit_io(bool is_limited);
+    Status set_limits_locked(bool with_io);
     Status choose_port();
     Status refresh(std::string_view detail = "");
     void prune();
@@ -172,21 +173,18 @@ class Instance {
         std::int64_t postmaster_pid = 0;
         int watch_fd = -1;
     };
-    struct Limits {
-        os::Limits wanted;
-        bool is_known = false;
-    };
 
     mutable std::mutex mutex_;
     std::condition_variable view_changed_;
     Base base_;                                  ///< guarded by mutex_
-    std::optional<HaMember::View> member_view_;  ///< guarded by mutex_; none: it told nothing yet
+    std::optional<HaMember::View> member_view_;  ///< guarded by mutex_; none: there never was one
     InstanceView view_;                          ///< guarded by mutex_
     std::string published_text_;  ///< guarded by mutex_; what `changed` was last called for
     TokenAccess token_access_;    ///< guarded by mutex_
 
     std::mutex limits_mutex_;
-    Limits limits_;  ///< guarded by limits_mutex_; with I/O, whether that is in force or not
+    /// Guarded by limits_mutex_; with I/O, whether that is in force or not. None: never set.
+    std::optional<os::Limits> limits_;
 
     std::unique_ptr<HaMember> member_;  ///< changed by the working thread alone
     std::jthread member_thread_;

@@ -18,8 +18,6 @@ namespace {
 
 using core::ha::Postgres;
 
-/// A new agent waits no longer for the records to tell what its member is.
-constexpr Duration kFirstLookMax = std::chrono::seconds(5);
 constexpr Duration kLeaveMax = std::chrono::minutes(5);
 constexpr Duration kFailoverMax = std::chrono::minutes(1);
 constexpr Duration kRoleMax = std::chrono::seconds(30);
@@ -51,7 +49,6 @@ void Instance::add_member_locked() {
     const HaMember::View& member = *member_view_;
     model::InstanceReport& report = view_.report;
     report.member = report_of(member);
-    view_.route.term = std::max(base_.member_term, report.member->term);
     // It watches PostgreSQL itself, which is not always meant to run.
     view_.watch_fd = -1;
     const bool is_down = base_.state == "stopped" || base_.state == "stopping" ||
@@ -286,11 +283,10 @@ Status Instance::follow() {
     return wait_for_member();
 }
 
+/// REQUIRES: member_, so that there is a view of it.
 Status Instance::wait_for_member() {
     const Instant deadline = clock_.now() + Postmaster::kStartMax;
-    const Instant first = clock_.now() + kFirstLookMax;
     const auto is_settled = [&] {
-        if (!member_view_) return clock_.now() > first;
         if (!member_view_->record) return !state_.spec.is_founder;
         return member_view_->did_not_start || member_view_->serves || !member_view_->leads();
     };
@@ -298,11 +294,10 @@ Status Instance::wait_for_member() {
     while (!is_settled() && clock_.now() < deadline)
         (void)view_changed_.wait_for(lock, std::chrono::milliseconds(100));
     if (!is_settled())
-        return Error{ErrorCode::timeout,
-                     "the primary is not ready yet: " + (member_view_ ? member_view_->detail : ""),
+        return Error{ErrorCode::timeout, "the primary is not ready yet: " + member_view_->detail,
                      "", "Look at the logs of the server; it goes on by itself."};
-    const bool did_not_start = member_view_ && member_view_->did_not_start && member_view_->leads();
-    const std::string reason = member_view_ ? member_view_->detail : "";
+    const bool did_not_start = member_view_->did_not_start && member_view_->leads();
+    const std::string reason = member_view_->detail;
     lock.unlock();
     find_postmaster();
     if (!did_not_start || !put_back()) return ok_status();

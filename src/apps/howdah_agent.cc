@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 #include <poll.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <condition_variable>
@@ -15,6 +14,7 @@
 #include "base/log.h"
 #include "os/file.h"
 #include "os/process.h"
+#include "os/supervisor.h"
 
 namespace howdah::agent {
 namespace {
@@ -66,19 +66,9 @@ std::string fence_beside_me() {
     return (problem ? std::filesystem::path("/usr/bin") : path.parent_path()) / "howdah-fence";
 }
 
-Result<os::FileLock> lock_home(const std::string& path) {
-    HD_TRY(auto lock, os::FileLock::try_lock(path));
-    const std::string pid = std::to_string(getpid()) + "\n";
-    if (ftruncate(lock.fd().get(), 0) != 0 ||
-        pwrite(lock.fd().get(), pid.data(), pid.size(), 0) < 0) {
-        return Error{ErrorCode::io, "cannot write " + path};
-    }
-    return lock;
-}
-
 Status serve(Options options, const os::Fd& termination) {
     HD_TRY(options.machine.layout.home, real_home(options.machine.layout.home));
-    HD_TRY(const auto home_lock, lock_home(options.machine.layout.lock()));
+    HD_TRY(const auto home_lock, os::lock_as_daemon(options.machine.layout.lock()));
     const SystemClock clock;
     SystemIdSource ids;
     HD_TRY(TokenLogins tokens, TokenLogins::open(options.machine.layout, clock));

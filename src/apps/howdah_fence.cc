@@ -2,15 +2,14 @@
 // of its own, so that it goes on when the agent is killed or hangs. This file is wiring.
 
 #include <poll.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <thread>
 
 #include "agent/ha/fence.h"
 #include "base/log.h"
-#include "os/file.h"
 #include "os/process.h"
+#include "os/supervisor.h"
 
 namespace howdah::agent {
 namespace {
@@ -23,11 +22,7 @@ struct Options {
 };
 
 Status serve(const Options& options, const os::Fd& termination) {
-    HD_TRY(const auto lock, os::FileLock::try_lock(options.lock));
-    const std::string pid = std::to_string(getpid()) + "\n";
-    if (ftruncate(lock.fd().get(), 0) != 0 ||
-        pwrite(lock.fd().get(), pid.data(), pid.size(), 0) < 0)
-        return Error{ErrorCode::io, "cannot write " + options.lock};
+    HD_TRY(const auto lock, os::lock_as_daemon(options.lock));
     const SystemClock clock;
     Fence fence(options.instances, clock);
     std::jthread thread([&](std::stop_token stop) { fence.run(std::move(stop)); });

@@ -130,13 +130,8 @@ class Daemon {
   private:
     Status open() {
         HD_CHECK(home_.prepare(static_cast<int>(options_.agent_zones.size())));
-        HD_TRY(auto lock, os::FileLock::try_lock(home_.run() + "/howdahd.lock"));
+        HD_TRY(auto lock, os::lock_as_daemon(home_.run() + "/howdahd.lock"));
         lock_.emplace(std::move(lock));
-        const std::string pid = std::to_string(getpid()) + "\n";
-        if (ftruncate(lock_->fd().get(), 0) != 0 ||
-            pwrite(lock_->fd().get(), pid.data(), pid.size(), 0) < 0) {
-            return Error{ErrorCode::io, "cannot write " + home_.run() + "/howdahd.lock"};
-        }
         HD_TRY(store_, store::open_sqlite_store(home_.control() + "/store.db", clock_));
         // A store that is in use has secrets that only its own key opens: a lost one is not
         // replaced.

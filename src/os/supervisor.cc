@@ -1,6 +1,7 @@
 #include "os/supervisor.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -9,6 +10,15 @@
 #include "os/file.h"
 
 namespace howdah::os {
+
+Result<FileLock> lock_as_daemon(const std::string& path) {
+    HD_TRY(auto lock, FileLock::try_lock(path));
+    const std::string pid = std::to_string(getpid()) + "\n";
+    if (ftruncate(lock.fd().get(), 0) != 0 ||
+        pwrite(lock.fd().get(), pid.data(), pid.size(), 0) < 0)
+        return Error{ErrorCode::io, "cannot write " + path};
+    return lock;
+}
 
 std::optional<pid_t> Supervisor::pid() const {
     if (!process_) return std::nullopt;

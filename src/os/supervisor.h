@@ -4,6 +4,8 @@
 #include <string>
 
 #include "base/clock.h"
+#include "base/result.h"
+#include "os/file.h"
 #include "os/process.h"
 
 namespace howdah::os {
@@ -14,6 +16,9 @@ struct SupervisedDaemon {
     /// The daemon holds a flock on this file for as long as it lives, and writes its pid into it.
     std::string lock_path;
 };
+
+/// What a supervised daemon does with that file; it keeps the lock. `conflict`: another one has it.
+Result<FileLock> lock_as_daemon(const std::string& path);
 
 /// Keeps one daemon running beside this process. A daemon that already runs (this process was
 /// killed and started anew) is adopted, not started twice; one that dies is started again, with a

@@ -168,8 +168,8 @@ Duration HaMember::pause_after(const Error& failure) {
 Status HaMember::check_start() {
     if (!is_starting_ || facts_.postgres == Postgres::starting) return ok_status();
     is_starting_ = false;
-    did_not_start_ = facts_.postgres == Postgres::stopped;
-    if (!did_not_start_) {
+    if (facts_.postgres != Postgres::stopped) {
+        did_not_start_ = false;
         is_asked_to_start_ = false;
         return ok_status();
     }
@@ -375,30 +375,29 @@ void HaMember::note_told(const Members& names) {
 void HaMember::look_at_proof() {
     if (!told_) return;
     const bool is_loaded = facts_.sync_names == synchronous_names(*told_);
+    bool is_proved = false;
+    bool begins = false;
     {
         const std::lock_guard lock(mutex_);
-        const bool is_same = proof_ && proof_->run == facts_.run && proof_->names == *told_;
-        if (is_loaded && is_same) {
-            if (proof_->end && waits_for_ != told_) {
-                waits_for_ = told_;
-                // Nobody needs no proof, and a promotion no write.
-                if (!told_->empty()) note_proof();
-            }
-            return;
+        const bool is_same =
+            is_loaded && proof_ && proof_->run == facts_.run && proof_->names == *told_;
+        is_proved = is_same && proof_->end;
+        if (!is_same) proof_.reset();
+        begins = is_loaded && !is_same && !is_proving_;
+        if (begins) {
+            proof_ = Proof{facts_.run, *told_, std::nullopt};
+            // Whom nobody waits for needs no proof.
+            if (told_->empty()) proof_->end = facts_.end;
+            is_proving_ = !told_->empty();
         }
-        proof_.reset();
-        if (!is_loaded) tell_again();
-        if (!is_loaded || is_proving_) return;
-        proof_ = Proof{facts_.run, *told_, std::nullopt};
-        // Whom nobody waits for needs no proof.
-        if (told_->empty()) {
-            proof_->end = facts_.end;
-            waits_for_ = told_;
-            return;
-        }
-        is_proving_ = true;
     }
-    begin_proof(*told_);
+    if (!is_loaded) return tell_again();
+    if (begins && !told_->empty()) return begin_proof(*told_);
+    if (!begins && !is_proved) return;
+    if (waits_for_ == told_) return;
+    waits_for_ = told_;
+    // Nobody needs no proof, and a promotion no write.
+    if (!told_->empty()) note_proof();
 }
 
 /// What was told is not loaded: it is on its way, or could not be written. Those that PostgreSQL
@@ -436,7 +435,10 @@ void HaMember::note_proof() {
     state_.proved_pid = facts_.run.pid;
     state_.proved_ticks = facts_.run.start_ticks;
     state_.proved_names = *waits_for_;
-    if (save().ok()) return;
+    if (!save().ok()) clear_proof();
+}
+
+void HaMember::clear_proof() {
     state_.proved_pid = 0;
     state_.proved_ticks = 0;
     state_.proved_names.clear();
@@ -444,10 +446,7 @@ void HaMember::note_proof() {
 
 /// Before anything that could make it untrue.
 Status HaMember::forget_proof() {
-    if (state_.proved_pid == 0) return ok_status();
-    state_.proved_pid = 0;
-    state_.proved_ticks = 0;
-    state_.proved_names.clear();
+    clear_proof();
     return save();
 }
 
@@ -673,7 +672,6 @@ Result<bool> HaMember::start_primary(const Members& names) {
     follows_.reset();
     state_.was_primary = true;
     HD_CHECK(forget_proof());
-    HD_CHECK(save());
     HD_CHECK(postgres_.start(settings(), /*as_primary=*/true));
     did_not_start_ = false;
     is_starting_ = true;

@@ -185,6 +185,7 @@ class HaMember {
     void note_told(const core::ha::Members& names);
     void note_proof();
     Status forget_proof();
+    void clear_proof();
     void finish_copy();
     Result<std::optional<Upstream>> upstream();
     Status enter_timeline();

@@ -20,7 +20,7 @@ struct InstanceFacts {
     bool wants_member = false;  ///< the server is to have members, this one among them
     bool is_founder = false;    ///< its data is the server's
     bool is_member = false;     ///< it has joined
-    bool is_begun = false;      ///< its rules run, and have told what it is
+    bool is_begun = false;      ///< its rules run
     bool is_follower = false;   ///< another member is the primary, or is to be
 };
 
