@@ -7,6 +7,7 @@
 #include "api/api_support.h"
 #include "api/router.h"
 #include "base/id.h"
+#include "places.h"
 
 namespace howdah::api {
 namespace {
@@ -226,7 +227,7 @@ TEST(routing, every_answer_carries_its_ids) {
 
 /// With HOWDAH_UPDATE_DOCS in the environment it writes the table instead of comparing it.
 TEST(routing, the_reference_lists_what_the_table_of_routes_has) {
-    const std::string path = std::string(HOWDAH_SOURCE_DIR) + "/docs/reference/api.md";
+    const std::string path = test::source_dir() + "/docs/reference/api.md";
     std::stringstream read;
     read << std::ifstream(path).rdbuf();
     const std::string text = read.str();

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/secret.h"
 #include "base/version.h"
+#include "places.h"
 
 namespace howdah {
 namespace {
@@ -73,7 +74,7 @@ TEST(secret, is_not_printed) {
 }
 
 TEST(version, is_the_one_of_the_build) {
-    std::ifstream in(HOWDAH_SOURCE_DIR "/CMakeLists.txt");
+    std::ifstream in(test::source_dir() + "/CMakeLists.txt");
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     EXPECT_NE(text.find(std::string("VERSION ") + kVersion + " "), std::string::npos);
 }

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/version.h"
 #include "cli/cli_support.h"
+#include "places.h"
 
 namespace howdah::cli {
 namespace {
@@ -92,7 +93,7 @@ TEST(arguments, output_is_a_table_on_a_terminal_and_json_elsewhere) {
 
 /// The lines of ```sh blocks that call howdah, with continuation lines put together.
 std::vector<std::string> commands_in(const std::string& path) {
-    std::ifstream in(std::string(HOWDAH_SOURCE_DIR) + "/" + path);
+    std::ifstream in(test::source_dir() + "/" + path);
     std::vector<std::string> commands;
     bool in_block = false;
     std::string whole;

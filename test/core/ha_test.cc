@@ -10,6 +10,8 @@
 #include <set>
 #include <sstream>
 
+#include "places.h"
+
 namespace howdah::core::ha {
 namespace {
 
@@ -172,7 +174,7 @@ std::string table_of_rules() {
 }
 
 TEST(ha, the_documents_hold_the_table) {
-    const std::string path = HOWDAH_SOURCE_DIR "/docs/reference/ha-rules.md";
+    const std::string path = test::source_dir() + "/docs/reference/ha-rules.md";
     std::ifstream file(path);
     std::stringstream text;
     text << file.rdbuf();

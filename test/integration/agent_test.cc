@@ -25,6 +25,7 @@
 #include "model/json.h"
 #include "os/file.h"
 #include "pg/scram.h"
+#include "places.h"
 
 namespace howdah::agent {
 namespace {
@@ -72,7 +73,7 @@ class AgentTest : public testing::Test {
         MachineOptions options;
         options.layout.home = home_;
         options.host_id = "here";
-        options.guard_folder = HOWDAH_BIN_DIR;
+        options.guard_folder = test::bin_dir();
         options.gateway_source = "127.0.0.1";  // the tests connect directly
         machine_ = std::make_unique<Machine>(options);
         pool_ = std::make_unique<PreparedPool>(machine_->layout(), ids_);

@@ -24,6 +24,7 @@
 #include "model/json.h"
 #include "os/file.h"
 #include "os/process.h"
+#include "places.h"
 
 namespace howdah::test {
 namespace {
@@ -248,7 +249,7 @@ class GatewayProcess {
     void replace_program(const std::string& content = "") const {
         const std::string fresh = program_ + ".new";
         if (content.empty())
-            std::filesystem::copy_file(HOWDAH_BIN_DIR "/howdah-gateway", fresh);
+            std::filesystem::copy_file(test::bin_dir() + "/howdah-gateway", fresh);
         else
             EXPECT_TRUE(os::write_file_atomic(fresh, content, 0755).ok());
         std::filesystem::rename(fresh, program_);

@@ -27,6 +27,7 @@
 #include "integration/postgres_support.h"
 #include "os/file.h"
 #include "pg/scram.h"
+#include "places.h"
 #include "store/ha/ha_records.h"
 
 namespace howdah::agent {
@@ -92,7 +93,7 @@ class HaTest : public testing::Test {
             ASSERT_TRUE(os::make_folders(home_ + "/" + each, 0711).ok());
         MachineOptions options;
         options.layout.home = home_;
-        options.guard_folder = HOWDAH_BIN_DIR;
+        options.guard_folder = test::bin_dir();
         machine_ = std::make_unique<Machine>(options);
         pool_ = std::make_unique<PreparedPool>(machine_->layout(), ids_);
         ASSERT_TRUE(pool_->clean().ok());

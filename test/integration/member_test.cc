@@ -19,6 +19,7 @@
 #include "integration/postgres_support.h"
 #include "os/file.h"
 #include "pg/scram.h"
+#include "places.h"
 
 namespace howdah::agent {
 namespace {
@@ -65,7 +66,7 @@ class MemberTest : public testing::Test {
         MachineOptions options;
         options.layout = {home_, suffix};
         options.host_id = host.id = id;
-        options.guard_folder = HOWDAH_BIN_DIR;
+        options.guard_folder = test::bin_dir();
         options.gateway_source = "127.0.0.1";  // the tests connect directly
         host.machine = std::make_unique<Machine>(options);
         host.pool = std::make_unique<PreparedPool>(host.machine->layout(), ids_);

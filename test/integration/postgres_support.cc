@@ -18,6 +18,7 @@
 #include "http/certificates.h"
 #include "os/file.h"
 #include "pg/scram.h"
+#include "places.h"
 
 namespace howdah::test {
 namespace {
@@ -135,7 +136,7 @@ Status PostgresServer::configure() {
     // The build folder may be closed to the server's user; an installation is not.
     const std::string guard = folder("howdah_guard.so");
     HD_TRY(const std::string module,
-           os::read_file(fmt::format("{}/howdah_guard-{}.so", HOWDAH_BIN_DIR, spec_.major)));
+           os::read_file(fmt::format("{}/howdah_guard-{}.so", test::bin_dir(), spec_.major)));
     HD_CHECK(os::write_file_atomic(guard, module, 0755));
     const agent::RenderInput input{.spec = spec_,
                                    .data_folder = folder("data"),

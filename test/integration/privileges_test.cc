@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "integration/postgres_support.h"
 #include "os/file.h"
+#include "places.h"
 
 /// An administrator attacks a real server, and does its everyday work on it.
 namespace howdah::test {
@@ -604,7 +605,7 @@ TEST_F(Privileges, a_new_database_belongs_to_the_administrators) {
 }
 
 TEST_F(Privileges, pagila_is_loaded_by_the_administrator_as_it_is) {
-    const std::string datasets = std::string(HOWDAH_SOURCE_DIR) + "/../shared/datasets/";
+    const std::string datasets = test::source_dir() + "/../shared/datasets/";
     if (!os::exists(datasets + "pagila-schema.sql")) {
         GTEST_SKIP() << "SKIPPED: pagila-schema.sql is not in " << datasets;
     }

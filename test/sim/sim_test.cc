@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "places.h"
 #include "sim/world.h"
 
 namespace howdah::sim {
@@ -88,7 +89,7 @@ TEST(simulation, a_seed_is_the_same_run_every_time) {
 }
 
 TEST(simulation, seeds_that_found_a_defect_find_none_any_more) {
-    std::ifstream file(HOWDAH_SOURCE_DIR "/test/sim/seeds.txt");
+    std::ifstream file(test::source_dir() + "/test/sim/seeds.txt");
     int seeds = 0;
     for (std::string line; std::getline(file, line);) {
         const auto seed = parse_integer(trim(line.substr(0, line.find('#'))), 0, INT64_MAX);
