@@ -42,7 +42,7 @@ std::vector<std::string> words_of(const std::string& text) {
 }
 
 Table read_table() {
-    std::ifstream in(test::source_dir() + "/tools/layers.txt");
+    std::ifstream in(howdah::test::source_dir() + "/tools/layers.txt");
     Table table;
     for (std::string line; std::getline(in, line);) {
         const std::size_t colon = line.find(':');
@@ -59,7 +59,7 @@ Table read_table() {
 }
 
 std::vector<Source> read_sources(const std::string& folder) {
-    const fs::path root = test::source_dir();
+    const fs::path root = howdah::test::source_dir();
     std::vector<Source> sources;
     for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
         const std::string extension = entry.path().extension();
@@ -301,7 +301,7 @@ TEST(layers, the_table_has_no_circle_and_every_folder_has_a_row) {
                 << module << " and " << other << " may include each other";
         }
     }
-    for (const auto& entry : fs::directory_iterator(test::source_dir() + "/src")) {
+    for (const auto& entry : fs::directory_iterator(howdah::test::source_dir() + "/src")) {
         const std::string module = entry.path().filename();
         // guard is C code for PostgreSQL, built apart.
         if (!entry.is_directory() || module == "guard") continue;
@@ -324,7 +324,7 @@ TEST(layers, every_test_folder_is_of_a_module_or_a_known_kind) {
     const Table table = read_table();
     const std::set<std::string> kinds = {"layers", "integration", "e2e",      "fuzz",
                                          "bench",  "sim",         "terraform"};
-    for (const auto& entry : fs::directory_iterator(test::source_dir() + "/test")) {
+    for (const auto& entry : fs::directory_iterator(howdah::test::source_dir() + "/test")) {
         const std::string name = entry.path().filename();
         if (!entry.is_directory()) continue;
         EXPECT_TRUE(table.modules.count(name) || kinds.count(name))
