@@ -44,6 +44,10 @@ END
         echo "create_main_cluster = false" |
             "${sudo[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
     fi
+    # Nor its one PgBouncer for all: Howdah runs one for each server that wants it.
+    if [[ " $missing " == *" pgbouncer "* ]] && command -v systemctl >/dev/null; then
+        "${sudo[@]}" systemctl mask pgbouncer >&2 || true
+    fi
     "${sudo[@]}" apt-get update -q >&2 || echo "apt-get update failed; trying with what is known" >&2
     # shellcheck disable=SC2086  # a list of names
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \

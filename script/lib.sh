@@ -86,6 +86,16 @@ locked_pids() {
     done
 }
 gateway_pid() { locked_pid gateway.lock howdah-gateway; }
+pooler_pid() { locked_pid pooler.lock howdah-pooler; }
+pooled_gateway_pid() { locked_pid gateway-pooled.lock howdah-gateway; }
+# The PgBouncer of each pooled server.
+pgbouncer_pids() {
+    local lock pid
+    for lock in "$home"/pooler/*/lock; do
+        pid=$(pid_in "$lock") || continue
+        if runs_here "$pid" pgbouncer; then printf '%s\n' "$pid"; fi
+    done
+}
 locked_pid() {
     local pid
     pid=$(pid_in "$home/run/$1") || return 1
@@ -112,7 +122,8 @@ stray_pids() {
         pid=${folder#/proc/}
         program=$(program_of "$pid") || continue
         case "$program" in
-            howdahd | howdah-agent | howdah-fence | howdah-gateway | postgres | initdb | pg_ctl | \
+            howdahd | howdah-agent | howdah-fence | howdah-gateway | howdah-pooler | pgbouncer | \
+                postgres | initdb | pg_ctl | \
                 pg_basebackup)
                 if runs_here "$pid" "$program"; then printf '%s\n' "$pid"; fi
                 ;;

@@ -66,7 +66,8 @@ def binary(name):
 
 
 def missing_binaries():
-    return [b for b in ("howdahd", "howdah-agent", "howdah-fence", "howdah-gateway", "howdah")
+    return [b for b in ("howdahd", "howdah-agent", "howdah-fence", "howdah-gateway",
+                         "howdah-pooler", "howdah")
             if not os.access(binary(b), os.X_OK)]
 
 

@@ -19,6 +19,7 @@ namespace howdah::agent {
 namespace {
 
 constexpr std::size_t kPemBytesMax = 1 << 20;
+constexpr Duration kPoolerLook = std::chrono::seconds(1);
 constexpr Duration kWatchPause = std::chrono::milliseconds(500);
 constexpr Duration kGatewayMax = std::chrono::milliseconds(250);
 /// Sessions that were let through a moment ago get this long to be accepted by PostgreSQL.
@@ -371,10 +372,22 @@ void Agent::tend(const std::string& incarnation, Instance& instance) {
     member.crash_pause = std::min(member.crash_pause * 2, kCrashPauseMax);
 }
 
+/// The port of pooled servers is known once there is one, and others are to hear of it.
+void Agent::look_at_pooler() {
+    if (clock_.now() < next_pooler_look_) return;
+    next_pooler_look_ = clock_.now() + kPoolerLook;
+    const std::int64_t port = machine_.pooler_port();
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(pooler_port_, port) == port) return;
+    is_host_report_due_ = true;
+    has_news_.notify_all();
+}
+
 /// Waits for the end of any postmaster; queues instances that are due.
 void Agent::watch(std::stop_token stop) {
     while (!stop.stop_requested()) {
         publish_due_routes();
+        look_at_pooler();
         std::vector<pollfd> fds;
         std::vector<std::string> owners;
         {
@@ -475,7 +488,7 @@ Status Agent::survey(const InstalledEngine& engine) {
     auto found = survey_with(engine, paths, user_name);
     (void)os::remove_tree(paths.folder);
     (void)os::remove_tree(paths.socket_folder);
-    (void)ServerUsers::remove(user_name);
+    (void)os::ServerUsers::remove(user_name);
     HD_CHECK(found);
     found->collations = find_collations();
     HD_CHECK(save_survey(machine_.layout(), *found));
@@ -490,7 +503,7 @@ Status Agent::survey(const InstalledEngine& engine) {
 /// Starts the server in a claimed directory, asks it, and stops it.
 Result<model::Engine> Agent::survey_with(const InstalledEngine& engine, const InstancePaths& paths,
                                          const std::string& user_name) {
-    HD_TRY(const auto user, ServerUsers::find(user_name));
+    HD_TRY(const auto user, os::ServerUsers::find(user_name));
     HD_CHECK(os::make_folders(machine_.layout().sockets(), 0711));
     HD_CHECK(os::make_folders(paths.socket_folder, 0700));
     if (user) HD_CHECK(os::change_owner(paths.socket_folder, {user->uid, user->gid}));

@@ -86,8 +86,9 @@ class Agent {
     /// None before the engines have been looked at.
     std::optional<model::HostReport> host_report();
 
-    void work(std::stop_token stop);   ///< carries out actions, tends; ends when no thread is left
-    void watch(std::stop_token stop);  ///< notices ended postmasters, asks for refreshes
+    void work(std::stop_token stop);  ///< carries out actions, tends; ends when no thread is left
+    void look_at_pooler();
+    void watch(std::stop_token stop);         ///< notices ended postmasters, asks for refreshes
     void prepare(std::stop_token stop);       ///< fills the pool, surveys engines
     void pull(std::stop_token stop);          ///< waits for actions
     void push(std::stop_token stop);          ///< sends reports and results as they come
@@ -177,7 +178,9 @@ class Agent {
     std::vector<model::Engine> surveys_;  ///< guarded by mutex_
     std::deque<Removed> removed_;         ///< guarded by mutex_; newest last
     Instant last_action_{};               ///< guarded by mutex_; when one ended
+    Instant next_pooler_look_{};          ///< of watch() alone
     bool are_engines_known_ = false;      ///< guarded by mutex_; surveyed, or it failed
+    std::int64_t pooler_port_ = 0;        ///< guarded by mutex_; as last reported
     bool is_host_report_due_ = true;      ///< guarded by mutex_
     bool has_new_result_ = false;         ///< guarded by mutex_
     bool is_pool_low_ = true;             ///< guarded by mutex_

@@ -1,8 +1,6 @@
 #include "agent/instance.h"
 
-#include <arpa/inet.h>
 #include <fmt/core.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <limits>
@@ -15,9 +13,10 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/sizing/parameters.h"
+#include "core/sizing/pooling.h"
 #include "model/json.h"
-#include "os/fd.h"
 #include "os/file.h"
+#include "os/ports.h"
 
 namespace howdah::agent {
 namespace {
@@ -28,7 +27,6 @@ constexpr Duration kReloadMax = std::chrono::seconds(10);
 constexpr Duration kReloadPoll = std::chrono::milliseconds(5);
 constexpr Duration kDatabaseMax = std::chrono::minutes(5);
 constexpr Duration kAdministratorMax = std::chrono::seconds(30);
-constexpr int kPortTries = 32;
 constexpr Duration kLogSizesEvery = std::chrono::minutes(1);
 
 /// One of a postmaster's own parameters that was changed is in error here too; the next query, in
@@ -65,32 +63,6 @@ constexpr std::string_view kObjectInUse = "55006";
 constexpr std::string_view kDuplicateObject = "42710";
 constexpr std::string_view kSelectPending =
     "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name";
-
-bool is_port_free(std::int64_t port) {
-    const os::Fd socket_fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const int one = 1;
-    (void)setsockopt(socket_fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<std::uint16_t>(port));
-    return bind(socket_fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-}
-
-/// Below the ports that the kernel gives to outgoing connections, so that one of those does not
-/// take it while the server is stopped.
-std::int64_t find_free_port(std::string_view name) {
-    constexpr std::int64_t kFirst = 10240;
-    constexpr std::int64_t kCount = 9000;
-    std::uint64_t seed = 1469598103934665603ULL;
-    for (const char c : name) seed = (seed ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-    for (int i = 0; i < kPortTries; ++i) {
-        const std::int64_t port =
-            kFirst + static_cast<std::int64_t>((seed + 977U * static_cast<unsigned>(i)) % kCount);
-        if (is_port_free(port)) return port;
-    }
-    return 0;
-}
 
 /// "en_US.UTF-8" and "en_us.utf8" are one locale.
 std::string locale_key(std::string_view name) {
@@ -247,6 +219,12 @@ bool Instance::compose_locked() {
     view_.watch_fd = base_.watch_fd;
     add_member_locked();
     view_.route = make_route(base_.spec, report.state, report.backend_port, report.postmaster_pid);
+    if (core::wants_pooling(base_.spec.parameters))
+        view_.route.pooling = {paths_.tls(), core::pooling_settings(base_.spec.parameters)};
+    if (is_draining_ && view_.route.state == "open") {
+        view_.route.state = "hold";
+        view_.route.reason = "the server is handed over";
+    }
     view_.route.term =
         std::max(base_.member_term, report.member.value_or(model::MemberReport{}).term);
     std::string text = model::to_json(report) + model::to_json(view_.route);
@@ -348,7 +326,7 @@ Status Instance::load() {
 
 /// Makes the postmaster's object and takes over what runs.
 Status Instance::use_directory(const InstalledEngine& engine) {
-    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
     postmaster_.emplace(postmaster_options(engine, user), clock_);
     if (postmaster_->adopt()) {
         log::info("adopted a running PostgreSQL",
@@ -426,6 +404,7 @@ Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
 
 /// Everything is done: the spec is in force from the moment that this is on disk.
 Status Instance::settle() {
+    if (is_pooled() && !(member_ && is_follower())) HD_CHECK(set_pooler_role());
     const model::InstanceState before = state_;
     state_.observed_generation = state_.spec.generation;
     state_.previous.reset();
@@ -567,7 +546,7 @@ Result<Instance::Files> Instance::render() const {
 /// As root: root's, for PostgreSQL only to read, so that a server that was broken into cannot
 /// change its own configuration.
 Result<std::optional<os::Owner>> Instance::file_owner() const {
-    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
     if (!user) return std::optional<os::Owner>();
     return std::optional<os::Owner>(os::Owner{0, user->gid});
 }
@@ -602,16 +581,17 @@ Status Instance::write_tls() {
 /// The port stays the same for as long as it can.
 Status Instance::choose_port() {
     const bool runs = postmaster_ && postmaster_->is_running();
-    if (state_.backend_port != 0 && (runs || is_port_free(state_.backend_port))) return ok_status();
+    if (state_.backend_port != 0 && (runs || os::is_port_free(state_.backend_port)))
+        return ok_status();
     // Two members of one server may share a machine.
-    state_.backend_port = find_free_port(group_name());
+    state_.backend_port = os::find_free_port(group_name(), os::kServerPorts);
     if (state_.backend_port == 0)
         return Error{ErrorCode::resource_exhausted, "no free port for PostgreSQL"};
     return ok_status();
 }
 
 Status Instance::configure() {
-    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
     HD_CHECK(os::make_folders(machine_.layout().sockets(), 0711));
     HD_CHECK(os::make_folders(paths_.socket_folder, 0700));
     if (user) HD_CHECK(os::change_owner(paths_.socket_folder, {user->uid, user->gid}));
@@ -834,6 +814,7 @@ Status Instance::restart() {
     state_.restart_ticks = current.start_ticks;
     HD_CHECK(save());
     publish("restarting", core::describe(core::InstanceStep::restart));
+    if (is_pooled() && is_primary()) wait_for_pooler();
     HD_FAILPOINT("agent.instance.before_restart");
     if (member_) {
         HD_CHECK(restart_member());
@@ -979,7 +960,7 @@ Status Instance::remove(model::Term term) {
         // Claimed and not begun, or half deleted: the folder knows whose it is.
         if (state_.os_user.empty())
             state_.os_user = os::read_file(paths_.folder + "/user", 64).value_or("");
-        if (!ServerUsers::find(state_.os_user).ok()) state_.os_user.clear();
+        if (!os::ServerUsers::find(state_.os_user).ok()) state_.os_user.clear();
         HD_CHECK(use_directory({}));
     }
     end_member();
@@ -994,7 +975,7 @@ Status Instance::remove(model::Term term) {
     if (const os::Cgroups* cgroups = machine_.cgroups(); cgroups != nullptr) {
         HD_CHECK(cgroups->remove(group_name()));
     }
-    HD_CHECK(ServerUsers::remove(state_.os_user));
+    HD_CHECK(os::ServerUsers::remove(state_.os_user));
     return os::remove_tree(paths_.folder);
 }
 

@@ -19,6 +19,7 @@
 #include "core/plan/instance_plan.h"
 #include "model/records.h"
 #include "os/file.h"
+#include "os/server_users.h"
 
 namespace howdah::agent {
 
@@ -94,6 +95,11 @@ class Instance {
     Status set_token_administrators();
     std::vector<model::TokenAdministrator> token_administrators() const;
     void note_token_access();
+
+    bool is_pooled() const;
+    Status set_pooler_role();
+    void set_draining(bool is_draining);
+    void wait_for_pooler();
 
     Status join();
     Status join_as_founder(const std::string& password);
@@ -177,6 +183,7 @@ class Instance {
     mutable std::mutex mutex_;
     std::condition_variable view_changed_;
     Base base_;                                  ///< guarded by mutex_
+    bool is_draining_ = false;                   ///< guarded by mutex_; new sessions wait
     std::optional<HaMember::View> member_view_;  ///< guarded by mutex_; none: there never was one
     InstanceView view_;                          ///< guarded by mutex_
     std::string published_text_;  ///< guarded by mutex_; what `changed` was last called for

@@ -112,7 +112,7 @@ Result<HaMember::Options> Instance::member_options(bool is_asked_to_start) const
     const InstalledEngine* engine = machine_.engine(state_.spec.major);
     if (engine == nullptr)
         return Error{ErrorCode::not_supported, "PostgreSQL " + state_.spec.major + " is gone"};
-    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
     HD_TRY(const auto config_owner, file_owner());
     return HaMember::Options{
         .server = incarnation_,
@@ -187,7 +187,7 @@ void Instance::shut_down_unfenced() const {
 
 Status Instance::write_replication_password(const std::string& password) {
     const std::string line = fmt::format("*:*:*:{}:{}\n", kReplicationRole, password);
-    HD_TRY(const auto user, ServerUsers::find(state_.os_user));
+    HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
     if (!user) return os::write_file_atomic(paths_.replication_password(), line, 0600);
     return os::write_file_atomic(paths_.replication_password(), line, 0600,
                                  os::Owner{user->uid, user->gid});
@@ -334,7 +334,13 @@ Status Instance::fail_over(bool is_planned, model::Term term) {
     if (!member_)
         return Error{ErrorCode::invalid_state, "the server is not highly available, or stopped", "",
                      "Switch high availability on, or start the server."};
-    return member_->fail_over(is_planned, kFailoverMax);
+    if (!is_planned || !is_pooled() || !is_primary())
+        return member_->fail_over(is_planned, kFailoverMax);
+    set_draining(true);
+    wait_for_pooler();
+    const Status handed_over = member_->fail_over(is_planned, kFailoverMax);
+    set_draining(false);
+    return handed_over;
 }
 
 Status Instance::tend_member() {

@@ -22,6 +22,8 @@ struct Layout {
     std::string routes() const { return home + "/gateway/routes" + suffix + ".json"; }
     /// Where the gateway answers questions about itself.
     std::string gateway_socket() const { return home + "/gateway/gateway.sock"; }
+    /// What howdah-pooler's gateway says of itself.
+    std::string pooled_gateway_status() const { return home + "/run/gateway-pooled.json"; }
     std::string lock() const { return home + "/run/agent" + suffix + ".lock"; }
     std::string fence_lock() const { return home + "/run/fence" + suffix + ".lock"; }
     std::string fence_log() const { return home + "/log/howdah-fence" + suffix + ".log"; }

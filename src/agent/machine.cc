@@ -7,6 +7,9 @@
 #include <thread>
 
 #include "base/log.h"
+#include "base/text.h"
+#include "core/sizing/pooling.h"
+#include "model/json.h"
 #include "os/file.h"
 #include "os/process.h"
 
@@ -32,6 +35,8 @@ std::string host_name() {
     std::array<char, 256> buffer{};
     return gethostname(buffer.data(), buffer.size() - 1) == 0 ? buffer.data() : "";
 }
+
+bool has_pgbouncer() { return access("/usr/sbin/pgbouncer", X_OK) == 0; }
 
 }  // namespace
 
@@ -102,10 +107,19 @@ std::vector<model::Capability> Machine::capabilities() const {
     add("reserved-role-guard", guarded,
         "howdah_guard-<major>.so is missing beside the programs: build with "
         "postgresql-server-dev-<major>");
+    add("pooling", has_pgbouncer(), "PgBouncer is not installed: install the package pgbouncer");
     add("client-addresses", false,
         "PostgreSQL sees the gateway's address; the gateway's session log tells whose session it "
         "is");
     return all;
+}
+
+/// What the gateway of pooled servers says of itself; 0: there is none yet.
+std::int64_t Machine::pooler_port() const {
+    const auto text = os::read_file(options_.layout.pooled_gateway_status(), 1 << 20);
+    if (!text.ok()) return 0;
+    const auto status = model::from_json<model::GatewayStatus>(*text);
+    return status.ok() ? status->port : 0;
 }
 
 model::HostReport Machine::report(std::vector<model::Engine> surveys) const {
@@ -121,8 +135,14 @@ model::HostReport Machine::report(std::vector<model::Engine> surveys) const {
         report.disk_gb = space->total_bytes / kGigabyte;
         report.disk_free_gb = space->free_bytes / kGigabyte;
     }
-    for (model::Engine& each : surveys)
-        if (!guard_path(each.major).empty()) report.engines.push_back(std::move(each));
+    report.pooler_port = pooler_port();
+    for (model::Engine& each : surveys) {
+        if (guard_path(each.major).empty()) continue;
+        if (has_pgbouncer() && parse_integer(each.major, core::kPoolingMajorMin, 99).ok())
+            for (model::ParameterInfo& parameter : core::pooling_parameters())
+                each.parameters.push_back(std::move(parameter));
+        report.engines.push_back(std::move(each));
+    }
     report.capabilities = capabilities();
     return report;
 }

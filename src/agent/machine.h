@@ -39,6 +39,8 @@ class Machine {
     /// Absolute path of the guard module for a major; empty if there is none. It is a copy in the
     /// home, where every user can read it, and which stays when the programs are moved or replaced.
     std::string guard_path(const std::string& major) const;
+    /// Where this machine's pooled servers are reached now; 0: there are none.
+    std::int64_t pooler_port() const;
     const os::Cgroups* cgroups() const { return cgroups_ ? &*cgroups_ : nullptr; }
     const std::string& user_name() const { return user_name_; }  ///< whom the agent runs as
     /// `surveys` are the engines that were surveyed so far.

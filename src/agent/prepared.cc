@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "os/file.h"
+#include "os/server_users.h"
 
 namespace howdah::agent {
 namespace {
@@ -41,29 +42,6 @@ Status must_succeed(const Result<os::Finished>& finished, std::string_view what)
 
 }  // namespace
 
-Result<std::string> ServerUsers::create(const std::string& id) {
-    if (!os::is_root()) return std::string();
-    const std::string name = "howdah-" + id.substr(0, 8);
-    if (os::find_user(name).ok()) return name;
-    HD_CHECK(must_succeed(
-        os::run({.arguments = {"/usr/sbin/useradd", "--system", "--no-create-home", "--home-dir",
-                               "/nonexistent", "--shell", "/usr/sbin/nologin", name}}),
-        "making the user " + name));
-    return name;
-}
-
-Status ServerUsers::remove(const std::string& name) {
-    if (name.empty() || !os::find_user(name).ok()) return ok_status();
-    return must_succeed(os::run({.arguments = {"/usr/sbin/userdel", name}}),
-                        "removing the user " + name);
-}
-
-Result<std::optional<os::User>> ServerUsers::find(const std::string& name) {
-    if (name.empty()) return std::optional<os::User>();
-    HD_TRY(const os::User user, os::find_user(name));
-    return std::optional<os::User>(user);
-}
-
 Status PreparedPool::clean() {
     HD_CHECK(os::make_folders(layout_.prepared(), 0711));
     HD_TRY(const auto names, os::list_folder(layout_.prepared()));
@@ -75,7 +53,7 @@ Status PreparedPool::clean() {
         Postmaster postmaster({"", {folder, ""}, std::nullopt, {}}, clock);
         (void)postmaster.adopt();
         Status done = postmaster.stop();
-        if (done.ok()) done = ServerUsers::remove(user_of(folder));
+        if (done.ok()) done = os::ServerUsers::remove(user_of(folder));
         if (done.ok()) done = os::remove_tree(folder);
         // Not worth refusing to serve: the next start of the agent tries again.
         if (done.ok())
@@ -110,7 +88,7 @@ Status PreparedPool::make(const InstalledEngine& engine, bool is_background) {
 }
 
 void PreparedPool::give_up(const std::string& half) {
-    (void)ServerUsers::remove(user_of(half));
+    (void)os::ServerUsers::remove(user_of(half));
     (void)os::remove_tree(half);
 }
 
@@ -122,8 +100,8 @@ Result<std::optional<os::User>> PreparedPool::make_folders(const std::string& fo
     // The name is on disk before the user exists, so that a crash leaves no user behind.
     HD_CHECK(
         os::write_file_atomic(folder + "/user", os::is_root() ? "howdah-" + id.substr(0, 8) : ""));
-    HD_TRY(const std::string user_name, ServerUsers::create(id));
-    HD_TRY(const std::optional<os::User> user, ServerUsers::find(user_name));
+    HD_TRY(const std::string user_name, os::ServerUsers::create(id));
+    HD_TRY(const std::optional<os::User> user, os::ServerUsers::find(user_name));
     HD_CHECK(os::make_folders(paths.log(), 0700));
     if (user) HD_CHECK(os::change_owner(paths.log(), {user->uid, user->gid}));
     // PostgreSQL reads its configuration and cannot change it.

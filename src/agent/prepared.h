@@ -14,16 +14,6 @@
 
 namespace howdah::agent {
 
-/// The operating-system user a server runs under. As root every server gets one of its own, so
-/// that no server can read another's files (RULES, Privileges); otherwise it is the agent's user.
-class ServerUsers {
-  public:
-    /// "howdah-<8 hex digits of id>" as root; "" otherwise.
-    static Result<std::string> create(const std::string& id);
-    static Status remove(const std::string& name);  ///< fine if it is absent or ""
-    static Result<std::optional<os::User>> find(const std::string& name);
-};
-
 /// Data directories made in advance, so that a server is there in a moment. Each comes from its
 /// own initdb (its own system identifier), has Howdah's roles, was shut down cleanly and synced.
 /// A ready one is a folder `ready-<major>-<uuid>` with `data` and a file `user`; making one ends

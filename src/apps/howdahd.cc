@@ -46,6 +46,8 @@ struct Options {
     std::string gateway_address = "127.0.0.1";
     std::uint16_t gateway_port = 5432;
     bool gateway_port_chosen = false;
+    std::uint16_t pooler_port = 6432;
+    bool pooler_port_chosen = false;
     std::string programs;
     std::string location = "local";
     /// One agent for each, with a zone of its own or the same; each is a host.
@@ -285,15 +287,18 @@ class Daemon {
     }
 
     AllInOne make_all_in_one() {
-        return AllInOne({.home = home_,
-                         .programs = options_.programs,
-                         .agents = agents_,
-                         .agent_url = "https://127.0.0.1:" + std::to_string(ports_.agent_link),
-                         .gateway_address = options_.gateway_address,
-                         .gateway_port = options_.gateway_port,
-                         .gateway_port_may_differ = !options_.gateway_port_chosen,
-                         .prepared_directories = options_.pool_size},
-                        ports_.gateway);
+        return AllInOne(
+            {.home = home_,
+             .programs = options_.programs,
+             .agents = agents_,
+             .agent_url = "https://127.0.0.1:" + std::to_string(ports_.agent_link),
+             .gateway_address = options_.gateway_address,
+             .gateway_port = options_.gateway_port,
+             .gateway_port_may_differ = !options_.gateway_port_chosen,
+             .pooler_port = options_.pooler_port,
+             .pooler_port_may_differ = !options_.pooler_port_chosen || options_.pooler_port == 0,
+             .prepared_directories = options_.pool_size},
+            ports_.gateway);
     }
 
     /// Until SIGTERM or SIGINT: keeps agent and gateway alive, publishes where things answer.
@@ -392,6 +397,16 @@ class Daemon {
     std::vector<std::jthread> threads_;
 };
 
+/// Of what clients of the databases connect to.
+void add_port_options(CLI::App& app, Options& options) {
+    app.add_option("--gateway-port", options.gateway_port,
+                   "port of the gateway; 0: chosen once; absent: 5432 or, if taken, another")
+        ->each([&options](const std::string&) { options.gateway_port_chosen = true; });
+    app.add_option("--pooler-port", options.pooler_port,
+                   "port of pooled servers; 0: any; absent: 6432 or, if taken, another")
+        ->each([&options](const std::string&) { options.pooler_port_chosen = true; });
+}
+
 /// glibc would keep up to eight arenas a core, each with memory that its threads have freed.
 constexpr int kArenasMax = 2;
 
@@ -410,9 +425,7 @@ int run(int argc, char** argv) {
                                     "port of the API; 0 or absent: chosen once, then kept");
     app.add_option("--gateway-address", options.gateway_address, "address of the gateway")
         ->capture_default_str();
-    auto* gateway_port =
-        app.add_option("--gateway-port", options.gateway_port,
-                       "port of the gateway; 0: chosen once; absent: 5432 or, if taken, another");
+    add_port_options(app, options);
     app.add_option("--programs", options.programs, "folder of the other programs");
     app.add_option("--location", options.location, "name of the Azure location")
         ->capture_default_str();
@@ -444,7 +457,6 @@ int run(int argc, char** argv) {
         return code == 0 ? 0 : kExitUsage;
     }
     options.api_port_chosen = api_port->count() > 0;
-    options.gateway_port_chosen = gateway_port->count() > 0;
     std::error_code problem;
     options.home = std::filesystem::absolute(options.home, problem).lexically_normal().string();
     while (options.home.size() > 1 && options.home.back() == '/') options.home.pop_back();

@@ -72,6 +72,7 @@ struct ServerOptions {
     bool forced = false;
     std::string query_text;
     bool interactive = false;
+    bool pooled = false;
     bool yes = false;
     bool no_wait = false;
 };
@@ -419,10 +420,9 @@ Result<Output> remove(Session& session, const ServerOptions& options) {
 
 /// The libpq connection string of a server. Its host name is what the certificate is made out to;
 /// where the gateway can be reached, the API says in properties.howdah.
-std::string conninfo_of(const Json& server, const std::string& user, const std::string& database,
-                        const std::string& ca_path) {
+std::string conninfo_of(const Json& server, const std::string& port, const std::string& user,
+                        const std::string& database, const std::string& ca_path) {
     const std::string address = text_at(server, "properties/howdah/address");
-    const std::string port = text_at(server, "properties/howdah/gatewayPort");
     std::vector<std::string> parts = {
         "host=" + conninfo_quote(text_at(server, "properties/fullyQualifiedDomainName"))};
     if (!address.empty()) parts.push_back("hostaddr=" + conninfo_quote(address));
@@ -445,14 +445,24 @@ Result<Output> connect(Session& session, const ServerOptions& options) {
             {},
             fmt::format("run: howdah server start -g {} -n {}", options.group, options.name)};
     }
+    const std::string port = text_at(
+        server, options.pooled ? "properties/howdah/poolerPort" : "properties/howdah/gatewayPort");
+    if (options.pooled && port.empty()) {
+        return Error{ErrorCode::invalid_state,
+                     "the server's connections are not pooled",
+                     {},
+                     fmt::format("run: howdah parameter set -g {} -s {} -n pgbouncer.enabled -v on",
+                                 options.group, options.name)};
+    }
     HD_TRY(Arm* const arm, session.arm());
     const std::string user = options.admin_user.empty()
                                  ? text_at(server, "properties/administratorLogin")
                                  : options.admin_user;
     const std::string database = options.database.empty() ? "postgres" : options.database;
-    Successor psql{{"psql", "--dbname",
-                    conninfo_of(server, user, database, session.profiles.ca_path(arm->profile()))},
-                   {}};
+    Successor psql{
+        {"psql", "--dbname",
+         conninfo_of(server, port, user, database, session.profiles.ca_path(arm->profile()))},
+        {}};
     if (!options.query_text.empty()) {
         psql.arguments.insert(psql.arguments.end(), {"--command", options.query_text});
     }
@@ -610,6 +620,7 @@ void add_server(Commands& commands) {
         .option("-d,--database-name", &ServerOptions::database, "Database (postgres)")
         .option("-q,--querytext", &ServerOptions::query_text, "Run this query and end")
         .flag("--interactive", &ServerOptions::interactive, "Open a session (the default)")
+        .flag("--pooled", &ServerOptions::pooled, "Through PgBouncer (pgbouncer.enabled)")
         .password("Password (psql asks for it)");
     build.verb("list-skus", "List the compute sizes of a location", list_skus).location(true);
 }

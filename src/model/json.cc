@@ -349,6 +349,7 @@ void fields(V& visit, HostReport& record) {
     HD_F(zone);
     HD_F(address);
     HD_F(gateway_port);
+    HD_F(pooler_port);
     HD_F(cpus);
     HD_F(memory_mb);
     HD_F(disk_gb);
@@ -400,6 +401,11 @@ void fields(V& visit, PollResponse& record) {
     HD_F(token_trust);
 }
 template <typename V>
+void fields(V& visit, RoutePooling& record) {
+    HD_F(tls_path);
+    HD_F(settings);
+}
+template <typename V>
 void fields(V& visit, Route& record) {
     HD_F(server_id);
     HD_F(server_name);
@@ -415,6 +421,7 @@ void fields(V& visit, Route& record) {
     HD_F(public_access);
     HD_F(firewall_rules);
     HD_F(term);
+    HD_F(pooling);
 }
 template <typename V>
 void fields(V& visit, RouteTable& record) {

@@ -427,7 +427,7 @@ struct InstanceReport {
 /// One row of pg_settings, as the engine shows it in a fresh directory.
 struct ParameterInfo {
     std::string name;
-    std::string type;  ///< bool, integer, real, string, enum
+    std::string type;  ///< bool, integer, real, string, enum, set (several of `allowed`)
     std::string unit;
     std::string minimum;
     std::string maximum;
@@ -461,6 +461,7 @@ struct HostReport {
     std::string zone;
     std::string address;  ///< where the gateway of this host listens
     std::int64_t gateway_port = 0;
+    std::int64_t pooler_port = 0;  ///< where pooled servers are reached; 0: there are none
     std::int64_t cpus = 0;
     std::int64_t memory_mb = 0;
     std::int64_t disk_gb = 0;
@@ -561,6 +562,16 @@ struct AgentJournal {
 /// one that its pg_hba.conf lets in. No client library can choose an address, so nobody gets past
 /// the firewall of a server by dblink or postgres_fdw in another one.
 inline constexpr std::string_view kGatewaySource = "127.0.0.2";
+/// Where a pooler of the same machine comes from: what connects without choosing an address.
+inline constexpr std::string_view kPoolerSource = "127.0.0.1";
+/// What the password of the pooler's role is derived from the server's key for.
+inline constexpr std::string_view kPoolerPassword = "howdah pooler";
+
+/// Of a server whose connections are pooled: what howdah-pooler needs beside the rest of its route.
+struct RoutePooling {
+    std::string tls_path;  ///< the server's certificate and key, for root and the server to read
+    std::map<std::string, std::string> settings;  ///< of PgBouncer, by its own names
+};
 
 struct Route {
     std::string server_id;
@@ -580,6 +591,7 @@ struct Route {
     /// Of a server that is or was highly available: of its members' record. Among several routes of
     /// one server the newest term is right; of one term "open" before "hold" before "closed".
     Term term = 0;
+    std::optional<RoutePooling> pooling;  ///< none: clients reach PostgreSQL alone
 };
 
 struct RouteTable {

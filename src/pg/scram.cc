@@ -69,6 +69,12 @@ std::optional<Parts> take_apart(std::string_view verifier) {
 
 }  // namespace
 
+Secret derived_password(const Secret& key, std::string_view purpose) {
+    Digest hashed{};
+    SHA256(bytes(key.reveal()), key.reveal().size(), hashed.data());
+    return Secret(base64_encode(view(keyed_hash(hashed, purpose))));
+}
+
 Result<std::string> scram_verifier(const Secret& password, std::string_view salt, int iterations) {
     const std::string& text = password.reveal();
     if (text.empty() || text.size() > kPasswordBytesMax)

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "os/file.h"
+#include "os/server_users.h"
 
 namespace howdah::agent {
 namespace {
@@ -58,7 +59,7 @@ TEST_F(Prepared, cleaning_makes_the_folder_of_a_new_home) {
 
 TEST_F(Prepared, a_half_made_folder_takes_its_user_with_it) {
     if (!os::is_root()) GTEST_SKIP() << "SKIPPED: only root makes users";
-    const std::string user = ServerUsers::create(ids_.uuid()).value();
+    const std::string user = os::ServerUsers::create(ids_.uuid()).value();
     put("half-1", user);
     EXPECT_TRUE(PreparedPool(layout_, ids_).clean().ok());
     EXPECT_FALSE(os::find_user(user).ok());

@@ -280,6 +280,27 @@ TEST(token_administrators_sql, quotes_every_name) {
     EXPECT_EQ(sql.substr(sql.size() - 2), "';");
 }
 
+TEST(pg_hba_conf, lets_a_pooler_of_this_machine_in_only_where_it_is_wanted) {
+    model::InstanceSpec instance = spec();
+    EXPECT_EQ(pg_hba_conf(input(instance)).find("127.0.0.1/32"), std::string::npos);
+    instance.parameters["pgbouncer.enabled"] = "on";
+    const std::string text = pg_hba_conf(input(instance));
+    const auto own = text.find("host    all                  \"howdah_pooler\" 127.0.0.1/32");
+    const auto reserved = text.find("\"howdah_replica\",\"howdah_pooler\"  all  reject\n");
+    const auto clients = text.find("host    all                  all        127.0.0.1/32");
+    EXPECT_LT(own, reserved);
+    EXPECT_LT(reserved, clients);
+    EXPECT_NE(clients, std::string::npos);
+    instance.password_logins = false;
+    EXPECT_EQ(pg_hba_conf(input(instance)).find("all        127.0.0.1/32"), std::string::npos);
+}
+
+TEST(postgresql_conf, leaves_the_settings_of_pgbouncer_to_it) {
+    model::InstanceSpec instance = spec();
+    instance.parameters["pgbouncer.enabled"] = "on";
+    EXPECT_EQ(postgresql_conf(input(instance)).find("pgbouncer"), std::string::npos);
+}
+
 TEST(pg_hba_conf, ends_with_a_rejection_and_trusts_nobody) {
     const model::InstanceSpec instance = spec();
     const std::string text = pg_hba_conf(input(instance));

@@ -24,6 +24,7 @@
 #include "integration/postgres_support.h"
 #include "model/json.h"
 #include "os/file.h"
+#include "os/server_users.h"
 #include "pg/scram.h"
 #include "places.h"
 
@@ -590,7 +591,7 @@ TEST_F(AgentTest, a_second_postmaster_on_the_same_directory_is_refused) {
     must(ensure());
     Postmaster second({machine_->engines().back().programs + "/postgres",
                        paths(),
-                       ServerUsers::find(os_user()).value(),
+                       os::ServerUsers::find(os_user()).value(),
                        {}},
                       clock_);
     EXPECT_TRUE(second.adopt());
@@ -647,7 +648,7 @@ TEST_F(AgentTest, a_deleted_server_leaves_nothing) {
     const pid_t first = pid();
     uid_t uid = 0;
     if (os::is_root()) {
-        const auto found = ServerUsers::find(user).value();
+        const auto found = os::ServerUsers::find(user).value();
         ASSERT_TRUE(found.has_value());
         uid = found->uid;
         // After a crash there is one segment more than a clean stop would free.

@@ -26,6 +26,7 @@
 #include "http/certificates.h"
 #include "integration/postgres_support.h"
 #include "os/file.h"
+#include "os/server_users.h"
 #include "pg/scram.h"
 #include "places.h"
 #include "store/ha/ha_records.h"
@@ -130,7 +131,8 @@ class HaTest : public testing::Test {
             (void)postmaster.adopt();
             must(postmaster.kill());
             postmaster.remove_shared_memory();
-            must(ServerUsers::remove(os::read_file(each->paths.folder + "/user", 64).value_or("")));
+            must(os::ServerUsers::remove(
+                os::read_file(each->paths.folder + "/user", 64).value_or("")));
             must(os::remove_tree(each->paths.folder));
         }
     }
@@ -159,7 +161,8 @@ class HaTest : public testing::Test {
             make_empty(node);
         }
         const auto user =
-            ServerUsers::find(os::read_file(node.paths.folder + "/user", 64).value_or("")).value();
+            os::ServerUsers::find(os::read_file(node.paths.folder + "/user", 64).value_or(""))
+                .value();
         std::optional<os::Owner> owner, config_owner;
         if (user) {
             owner = os::Owner{user->uid, user->gid};
@@ -188,9 +191,9 @@ class HaTest : public testing::Test {
     void make_empty(Node& node) {
         const std::string id = ids_.uuid();
         must(os::make_folders(node.paths.folder, 0711));
-        const std::string user_name = ServerUsers::create(id).value();
+        const std::string user_name = os::ServerUsers::create(id).value();
         must(os::write_file_atomic(node.paths.folder + "/user", user_name));
-        const auto user = ServerUsers::find(user_name).value();
+        const auto user = os::ServerUsers::find(user_name).value();
         must(os::make_folders(node.paths.log(), 0700));
         must(os::make_folders(node.paths.config(), user ? 0750 : 0700));
         if (!user) return;

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "core/access/token_role.h"
 #include "core/sizing/parameters.h"
+#include "core/sizing/pooling.h"
 #include "core/sizing/sku.h"
 #include "pg/connection.h"
 
@@ -164,10 +165,11 @@ std::string postgresql_conf(const RenderInput& input) {
     lines.add("ssl_min_protocol_version", "TLSv1.2");
     lines.section("by the customer");
     for (const auto& [name, value] : input.spec.parameters) {
-        const bool managed =
-            iequals(name, core::kRequireSecureTransport) ||
-            iequals(name, core::kAllowedExtensions) || iequals(name, core::kPreloadLibraries) ||
-            iequals(name, core::kLogDownloads) || iequals(name, core::kLogRetention);
+        const bool managed = iequals(name, core::kRequireSecureTransport) ||
+                             iequals(name, core::kAllowedExtensions) ||
+                             iequals(name, core::kPreloadLibraries) ||
+                             iequals(name, core::kLogDownloads) ||
+                             iequals(name, core::kLogRetention) || core::is_pooling_parameter(name);
         if (!managed && is_parameter_name(name)) lines.add(name, value);
     }
     add_own(input, lines);
@@ -206,32 +208,43 @@ std::string replication_rules(const RenderInput& input) {
     return text;
 }
 
+/// What never leaves the machine needs no TLS.
+std::string pooler_rule(const RenderInput& input, std::string_view role) {
+    if (!core::wants_pooling(input.spec.parameters)) return "";
+    return fmt::format("host    all                  {:<10} {}/32  scram-sha-256\n", role,
+                       model::kPoolerSource);
+}
+
+std::string password_rules(const RenderInput& input) {
+    if (!input.spec.password_logins) return "";
+    const bool tls_only = customer_value(input, core::kRequireSecureTransport, "on") != "off";
+    return fmt::format("{:<7} all                  all        {}/32  scram-sha-256\n",
+                       tls_only ? "hostssl" : "host", input.gateway_source) +
+           pooler_rule(input, "all");
+}
+
 }  // namespace
 
 std::string pg_hba_conf(const RenderInput& input) {
-    const bool tls_only = customer_value(input, core::kRequireSecureTransport, "on") != "off";
-    const std::string_view kind = tls_only ? "hostssl" : "host";
-    const std::string passwords =
-        input.spec.password_logins
-            ? fmt::format("{:<7} all                  all        {}/32  scram-sha-256\n", kind,
-                          input.gateway_source)
-            : "";
+    const std::string own_rules =
+        replication_rules(input) + pooler_rule(input, pg::quote_identifier(kPoolerRole));
     // "all" as an address is every IPv4 and IPv6 address.
     return fmt::format(
         "# Written by howdah-agent; changes are lost.\n"
         "# The agent, through the unix socket.\n"
         "local   all                  \"{0}\"            peer map=howdah\n"
         "local   all                  all                 reject\n"
-        "# Standbys alone replicate, and what is Howdah's own is for the socket only.\n"
+        "# Standbys alone replicate, poolers read verifiers, and the rest of what is Howdah's own\n"
+        "# is for the socket only.\n"
         "{5}"
         "host    replication          all        all      reject\n"
-        "host    all                  \"{0}\",\"{1}\",\"{6}\"  all  reject\n"
+        "host    all                  \"{0}\",\"{1}\",\"{6}\",\"{7}\"  all  reject\n"
         "host    \"{2}\"  all        all      reject\n"
-        "# Clients, through the gateway of this machine.\n"
+        "# Clients, through the gateway or the pooler of this machine.\n"
         "{3}{4}"
         "host    all                  all        all      reject\n",
-        kSuperuser, kAdministratorsRole, kMaintenanceDatabase, token_rules(input), passwords,
-        replication_rules(input), kReplicationRole);
+        kSuperuser, kAdministratorsRole, kMaintenanceDatabase, token_rules(input),
+        password_rules(input), own_rules, kReplicationRole, kPoolerRole);
 }
 
 std::string pg_ident_conf(const RenderInput& input) {

@@ -20,6 +20,8 @@ inline constexpr std::string_view kSuperuser = "howdah";
 inline constexpr std::string_view kAdministratorsRole = "azure_pg_admin";
 /// Whom standbys stream as. It has no other right.
 inline constexpr std::string_view kReplicationRole = "howdah_replica";
+/// Reads the verifiers of those who log in through a pooler (howdah-pooler).
+inline constexpr std::string_view kPoolerRole = "howdah_pooler";
 /// The file beside postgresql.conf that holds what the rules of high availability decide.
 inline constexpr std::string_view kHaConf = "ha.conf";
 /// Marks the roles that Howdah made for token administrators. It has no rights, and no customer can
@@ -79,6 +81,8 @@ std::vector<std::string> bootstrap_statements(int major);
 std::string administrator_sql(std::string_view login, std::string_view verifier);
 /// Creates kReplicationRole or gives it this password. As administrator_sql.
 std::string replication_role_sql(std::string_view verifier);
+/// Likewise of kPoolerRole; since PostgreSQL core::kPoolingMajorMin.
+std::string pooler_role_sql(std::string_view verifier);
 /// Makes exactly these roles the token administrators: like the administrator, but without a
 /// password. Those that are not among them any more lose every right and cannot log in. One text as
 /// administrator_sql. Error 42710 of PostgreSQL: a role of that name is there, and is a customer's.

@@ -195,15 +195,33 @@ std::string administrator_sql(std::string_view login, std::string_view verifier)
         pg::quote_literal(create), name, pg::quote_literal(verifier), kAdministratorsRole, name);
 }
 
-std::string replication_role_sql(std::string_view verifier) {
+namespace {
+
+std::string own_role_sql(std::string_view name, std::string_view rights,
+                         std::string_view verifier) {
     const std::string create = fmt::format(
         "BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {}) THEN "
         "CREATE ROLE {}; END IF; END",
-        pg::quote_literal(kReplicationRole), kReplicationRole);
+        pg::quote_literal(name), name);
     return fmt::format(
-        "DO {}; ALTER ROLE {} LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS "
+        "DO {}; ALTER ROLE {} LOGIN {} NOSUPERUSER NOCREATEDB NOCREATEROLE NOBYPASSRLS "
         "PASSWORD {};",
-        pg::quote_literal(create), kReplicationRole, pg::quote_literal(verifier));
+        pg::quote_literal(create), name, rights, pg::quote_literal(verifier));
+}
+
+}  // namespace
+
+std::string replication_role_sql(std::string_view verifier) {
+    return own_role_sql(kReplicationRole, "REPLICATION", verifier);
+}
+
+std::string pooler_role_sql(std::string_view verifier) {
+    return own_role_sql(kPoolerRole, "INHERIT NOREPLICATION", verifier) +
+           fmt::format(
+               " ALTER ROLE {0} SET search_path = pg_catalog; "
+               "ALTER ROLE {0} SET default_transaction_read_only = on; "
+               "GRANT pg_read_all_data TO {0};",
+               kPoolerRole);
 }
 
 std::string token_administrators_sql(const std::vector<std::string>& roles) {

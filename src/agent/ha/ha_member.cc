@@ -43,7 +43,8 @@ HaMember::HaMember(Options options, HaRecords& records, const LeaseKeeper& lease
       changed_(std::move(changed)),
       postgres_(options_.postgres, clock),
       is_asked_to_start_(options_.is_asked_to_start),
-      wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      bell_(records_.bell()) {}
 
 HaMember::View HaMember::view() const {
     const std::lock_guard lock(mutex_);
@@ -102,12 +103,15 @@ void HaMember::run(std::stop_token stop) {
 
 void HaMember::wait(std::stop_token stop, Duration pause) {
     const bool runs = facts_.postgres != Postgres::absent && facts_.postgres != Postgres::stopped;
-    pollfd fds[] = {{wake_fd_.get(), POLLIN, 0}, {runs ? postgres_.watch_fd() : -1, POLLIN, 0}};
+    pollfd fds[] = {{wake_fd_.get(), POLLIN, 0},
+                    {runs ? postgres_.watch_fd() : -1, POLLIN, 0},
+                    {bell_ ? bell_->fd() : -1, POLLIN, 0}};
     if (stop.stop_requested()) return;
-    (void)poll(fds, 2,
+    (void)poll(fds, std::size(fds),
                static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(pause).count()));
     eventfd_t count = 0;
     (void)eventfd_read(wake_fd_.get(), &count);
+    if (bell_) bell_->clear();
 }
 
 Duration HaMember::look_and_act() {

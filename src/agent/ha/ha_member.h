@@ -244,6 +244,7 @@ class HaMember {
     bool could_mark_ = true;
 
     os::Fd wake_fd_;
+    std::unique_ptr<store::HaRecords::Bell> bell_;  ///< none: the record is looked at now and then
     mutable std::mutex mutex_;
     View view_;                   ///< guarded by mutex_
     std::optional<Proof> proof_;  ///< guarded by mutex_

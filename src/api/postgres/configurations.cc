@@ -6,6 +6,7 @@
 #include "api/paging.h"
 #include "api/postgres/change.h"
 #include "api/postgres/handlers.h"
+#include "api/postgres/server_rules.h"
 #include "base/text.h"
 #include "core/sizing/parameters.h"
 
@@ -172,7 +173,7 @@ Answer put_configuration(Call& call) {
         }
         if (*value != *wanted.value) record.spec.parameter_spellings[found->name] = *wanted.value;
         record.spec.parameters[found->name] = std::move(value).value();
-        return ok_status();
+        return check_pooling(record.spec, "properties.value");
     };
     HD_TRY(const ChangedServer changed, change_server(call, change));
     HD_TRY(http::Response response,

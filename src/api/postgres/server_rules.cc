@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "core/placement/placement.h"
+#include "core/sizing/pooling.h"
 #include "pg/scram.h"
 #include "store/keys.h"
 
@@ -433,6 +434,15 @@ std::string normal_location(std::string_view location) {
 
 }  // namespace
 
+Status check_pooling(const model::ServerSpec& spec, std::string_view field) {
+    if (spec.sku.tier != "Burstable" || !core::wants_pooling(spec.parameters)) return ok_status();
+    return bad_value(field,
+                     fmt::format("PgBouncer is not supported for the tier '{}'", spec.sku.tier),
+                     fmt::format("use the tier 'GeneralPurpose' or 'MemoryOptimized', or set the "
+                                 "server parameter {} to 'off'",
+                                 core::kPoolingEnabled));
+}
+
 bool is_our_location(const ApiContext& context, std::string_view location) {
     const std::string wanted = normal_location(location);
     return wanted == normal_location(context.location) ||
@@ -603,6 +613,7 @@ Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
     apply_plain(body, wanted);
     wanted.availability_zone = zone;
     HD_CHECK(apply_high_availability(call, offer, body, status, wanted));
+    HD_CHECK(check_pooling(wanted, "sku.tier"));
     spec = std::move(wanted);
     return ok_status();
 }

@@ -21,6 +21,9 @@ Result<model::ServerSpec> new_server(const Call& call, const Offer& offer,
 Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
                   const std::optional<model::ServerStatus>& status, model::ServerSpec& spec);
 
+/// As on Azure: none for the tier Burstable. `field`: what the error names.
+Status check_pooling(const model::ServerSpec& spec, std::string_view field);
+
 /// 3 to 63 lower-case letters, digits and hyphens, none at the ends, and not one of the words that
 /// Azure reserves. ErrorCode::invalid_resource_name.
 Status check_server_name(std::string_view name);

@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "core/placement/placement.h"
+#include "core/sizing/pooling.h"
 #include "model/json.h"
 #include "store/keys.h"
 
@@ -80,6 +81,8 @@ Json howdah_json(const ServerRecord& server, const Offer& offer) {
     if (const model::HostReport* host = offer.host(status.host)) {
         out["address"] = host->address;
         out["gatewayPort"] = host->gateway_port;
+        if (host->pooler_port != 0 && core::wants_pooling(server.spec.parameters))
+            out["poolerPort"] = host->pooler_port;
     }
     if (status.port != 0) out["port"] = status.port;
     if (status.failure && status.failed_generation == server.spec.generation) {

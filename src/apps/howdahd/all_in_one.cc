@@ -31,7 +31,7 @@ std::vector<std::string> daemon_environment() {
 }  // namespace
 
 AllInOne::AllInOne(AllInOneOptions options, std::uint16_t known_gateway_port)
-    : options_(std::move(options)), gateway_({}) {
+    : options_(std::move(options)), gateway_({}), pooler_({}) {
     const bool free_choice = options_.gateway_port == 0 || options_.gateway_port_may_differ;
     if (free_choice && known_gateway_port != 0) {
         options_.gateway_port = known_gateway_port;
@@ -40,6 +40,30 @@ AllInOne::AllInOne(AllInOneOptions options, std::uint16_t known_gateway_port)
     gateway_ = os::Supervisor({.name = "howdah-gateway",
                                .daemon = gateway_daemon(),
                                .lock_path = options_.home.run() + "/gateway.lock"});
+    pooler_ = os::Supervisor({.name = "howdah-pooler",
+                              .daemon = pooler_daemon(),
+                              .lock_path = options_.home.run() + "/pooler.lock"});
+}
+
+os::Daemon AllInOne::pooler_daemon() const {
+    const Home& home = options_.home;
+    std::vector<std::string> arguments = {options_.programs + "/howdah-pooler",
+                                          "--home",
+                                          home.root,
+                                          "--gateway-program",
+                                          options_.programs + "/howdah-gateway",
+                                          "--address",
+                                          options_.gateway_address,
+                                          "--port",
+                                          std::to_string(options_.pooler_port)};
+    for (int i = 1; i <= static_cast<int>(options_.agents.size()); ++i) {
+        arguments.emplace_back("--routes");
+        arguments.push_back(home.routes(i));
+    }
+    if (options_.pooler_port_may_differ) arguments.emplace_back("--port-fallback");
+    return {.arguments = std::move(arguments),
+            .environment = daemon_environment(),
+            .log_path = home.log() + "/howdah-pooler.log"};
 }
 
 os::Daemon AllInOne::gateway_daemon() const {
@@ -109,7 +133,7 @@ void AllInOne::read_gateway_status() {
 }
 
 Instant AllInOne::step(Instant now) {
-    Instant next = gateway_.step(now);
+    Instant next = std::min(gateway_.step(now), pooler_.step(now));
     if (agents_.empty()) {
         read_gateway_status();
         if (gateway_port_ == 0) return std::min(next, now + kStatusPoll);
@@ -129,7 +153,7 @@ Instant AllInOne::step(Instant now) {
 }
 
 std::vector<int> AllInOne::watch_fds() const {
-    std::vector<int> fds = {gateway_.watch_fd()};
+    std::vector<int> fds = {gateway_.watch_fd(), pooler_.watch_fd()};
     for (const os::Supervisor& each : agents_) fds.push_back(each.watch_fd());
     return fds;
 }

@@ -25,11 +25,13 @@ struct AllInOneOptions {
     std::string gateway_address = "127.0.0.1";
     std::uint16_t gateway_port = 0;        ///< 0: any free one
     bool gateway_port_may_differ = false;  ///< another one when it is taken
+    std::uint16_t pooler_port = 6432;      ///< 0: any free one
+    bool pooler_port_may_differ = true;
     int prepared_directories = 2;
 };
 
-/// Keeps agents and a gateway running beside howdahd on the same machine. They outlive howdahd
-/// and are adopted by the next one. Not thread-safe: the main loop owns it.
+/// Keeps agents, a gateway and a pooler running beside howdahd on the same machine. They outlive
+/// howdahd and are adopted by the next one. Not thread-safe: the main loop owns it.
 class AllInOne {
   public:
     /// `known_gateway_port` is the port the gateway listened on before; it is asked for again.
@@ -45,11 +47,13 @@ class AllInOne {
   private:
     os::Daemon gateway_daemon() const;
     os::Daemon agent_daemon(int number) const;
+    os::Daemon pooler_daemon() const;
     void read_gateway_status();
 
     AllInOneOptions options_;
     std::uint16_t gateway_port_ = 0;
     os::Supervisor gateway_;
+    os::Supervisor pooler_;
     /// Made once the gateway's port is known, because agents report it.
     std::vector<os::Supervisor> agents_;
 };

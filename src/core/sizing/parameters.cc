@@ -120,6 +120,7 @@ std::string data_type(const model::ParameterInfo& parameter) {
     if (parameter.type == "integer") return "Integer";
     if (parameter.type == "real") return "Numeric";
     if (parameter.type == "enum") return "Enumeration";
+    if (parameter.type == "set") return "Set";
     return "String";
 }
 
@@ -162,7 +163,7 @@ CustomerParameter describe(const model::ParameterInfo& parameter, const Paramete
         shown.allowed_values = "on,off";
     } else if (shown.data_type == "Integer" || shown.data_type == "Numeric") {
         shown.allowed_values = number_range(parameter, rule, sized);
-    } else if (shown.data_type == "Enumeration") {
+    } else if (shown.data_type == "Enumeration" || shown.data_type == "Set") {
         shown.allowed_values =
             rule.allowed.empty() ? join(parameter.allowed, ",") : std::string(rule.allowed);
     } else {

@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
@@ -51,10 +53,33 @@ Status check_name(std::string_view name) {
                  fmt::format("'{}' is no name for a record", name.substr(0, 64))};
 }
 
+/// SQLite does not tell other processes of a commit: whoever has changed a record writes a byte
+/// into a file that the others watch.
+class FileBell final : public HaRecords::Bell {
+  public:
+    explicit FileBell(const std::string& path) : inotify_(inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) {
+        if (inotify_.valid()) (void)inotify_add_watch(inotify_.get(), path.c_str(), IN_MODIFY);
+    }
+    int fd() const override { return inotify_.get(); }
+    void clear() override {
+        alignas(inotify_event) char events[4096];
+        while (::read(inotify_.get(), events, sizeof events) > 0) {
+        }
+    }
+
+  private:
+    os::Fd inotify_;
+};
+
 class SqliteHaRecords final : public HaRecords {
   public:
-    explicit SqliteHaRecords(Connection durable, Connection quick)
-        : durable_(std::move(durable)), quick_(std::move(quick)) {}
+    SqliteHaRecords(Connection durable, Connection quick, std::string bell_path)
+        : durable_(std::move(durable)),
+          quick_(std::move(quick)),
+          bell_path_(std::move(bell_path)),
+          bell_(::open(bell_path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)) {}
+
+    std::unique_ptr<Bell> bell() override { return std::make_unique<FileBell>(bell_path_); }
 
     Result<Seen> read(std::string_view server) override;
     Result<std::int64_t> replace(std::string_view server, std::int64_t revision,
@@ -69,9 +94,14 @@ class SqliteHaRecords final : public HaRecords {
     Status expect(std::string_view server, std::int64_t revision);
     Status expect_silent(const Lease& lease);
 
+    /// Lost is what was not read: the next look is only late.
+    void ring() const { (void)!::pwrite(bell_.get(), "!", 1, 0); }
+
     std::mutex mutex_;
     Connection durable_;  ///< syncs at each commit; guarded by mutex_
     Connection quick_;    ///< does not; guarded by mutex_
+    const std::string bell_path_;
+    const os::Fd bell_;
 };
 
 Result<HaRecords::Seen> SqliteHaRecords::read(std::string_view server) {
@@ -142,6 +172,7 @@ Result<std::int64_t> SqliteHaRecords::replace(std::string_view server, std::int6
         HD_CHECK(put.bind(1, server).bind(2, next).bind(3, record).run());
     }
     HD_CHECK(transaction.commit());
+    ring();
     return next;
 }
 
@@ -154,7 +185,9 @@ Status SqliteHaRecords::remove(std::string_view server, std::int64_t revision) {
         HD_TRY(Statement gone, durable_.prepare(kRemove));
         HD_CHECK(gone.bind(1, server).run());
     }
-    return transaction.commit();
+    HD_CHECK(transaction.commit());
+    ring();
+    return ok_status();
 }
 
 Status SqliteHaRecords::renew(std::string_view agent) {
@@ -227,7 +260,7 @@ Result<std::unique_ptr<HaRecords>> try_open(const std::string& path) {
     HD_CHECK(prepare_file(durable));
     HD_TRY(Connection quick, open_connection(path, "NORMAL"));
     return std::unique_ptr<HaRecords>(
-        std::make_unique<SqliteHaRecords>(std::move(durable), std::move(quick)));
+        std::make_unique<SqliteHaRecords>(std::move(durable), std::move(quick), path + ".bell"));
 }
 
 }  // namespace

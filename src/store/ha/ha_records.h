@@ -29,6 +29,18 @@ class HaRecords {
 
     virtual ~HaRecords() = default;
 
+    /// Tells that a record may have been changed, by whomever. Renewals do not count. It may be
+    /// silent about a change (its writer was killed): whoever must not miss any reads now and then.
+    /// One thread; it may outlive the records.
+    class Bell {
+      public:
+        virtual ~Bell() = default;
+        virtual int fd() const = 0;  ///< readable when it has rung
+        virtual void clear() = 0;    ///< before the records are read
+    };
+    /// None: these records have no bell.
+    virtual std::unique_ptr<Bell> bell() { return nullptr; }
+
     struct Seen {
         std::int64_t revision = 0;  ///< 0: there is no record
         std::string record;

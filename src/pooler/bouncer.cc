@@ -1,0 +1,204 @@
+#include <fmt/core.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "os/ports.h"
+#include "os/server_users.h"
+#include "pg/scram.h"
+#include "pooler/pooler.h"
+
+namespace howdah::pooler {
+namespace {
+
+/// PgBouncer cannot be told to hold a lock; what begins it does, and hands it on. A connection of
+/// every client is two descriptors.
+constexpr const char* kBegin =
+    "exec 9>>\"$1\" && flock -n 9 && echo $$ >\"$1\" && ulimit -n \"$(ulimit -Hn)\" && "
+    "exec /usr/sbin/pgbouncer \"$2\"";
+constexpr const char* kPortFile = "/port";
+constexpr const char* kServerFile = "/server";
+constexpr const char* kLockFile = "/lock";
+constexpr Duration kBeginPoll = std::chrono::milliseconds(10);
+/// PgBouncer takes no TLS without an SSLRequest before it.
+constexpr std::int64_t kMajorWithoutDirectTls = 16;
+
+constexpr int kPause = SIGUSR1;
+constexpr int kResume = SIGUSR2;
+constexpr int kReload = SIGHUP;
+
+/// No name that a server's user has: those are hexadecimal.
+std::string name_of(const std::string& server_id) {
+    return fmt::format("p{:016x}", os::stable_hash(server_id));
+}
+
+bool is_listened_on(std::uint16_t port) {
+    const os::Fd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const timeval limit{.tv_sec = 0, .tv_usec = 100'000};
+    (void)setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+}
+
+}  // namespace
+
+Bouncer::Bouncer(std::string server_id, const Places& places)
+    : server_id_(std::move(server_id)),
+      name_(name_of(server_id_)),
+      folder_(places.folder() + "/" + name_),
+      log_path_(places.log("pooler-" + name_)) {
+    files_.folder = folder_;
+}
+
+Status Bouncer::begin() {
+    HD_TRY(const std::string user_name, os::ServerUsers::create(name_));
+    HD_TRY(user_, os::ServerUsers::find(user_name));
+    if (user_) owner_ = os::Owner{user_->uid, user_->gid};
+    HD_CHECK(os::make_folders(folder_, 0700));
+    // First of all, so that whoever finds the folder knows whose it is.
+    HD_CHECK(write(kServerFile, server_id_));
+    if (owner_) HD_CHECK(os::change_owner(folder_, *owner_));
+    // PgBouncer's user writes it; whoever looks whether it is held would make it its own.
+    const std::string lock = folder_ + kLockFile;
+    if (!os::exists(lock)) HD_CHECK(os::replace_file(lock, "", 0600, owner_));
+    return choose_port();
+}
+
+/// The port stays the same for as long as it can: a PgBouncer that runs still has it.
+Status Bouncer::choose_port() {
+    const auto text = os::read_file(folder_ + kPortFile, 64);
+    const auto known = parse_integer(trim(text.value_or("")), 1, 65535);
+    std::int64_t port = known.value_or(0);
+    const bool runs = os::FileLock::try_lock(folder_ + kLockFile).ok() == false;
+    if (port == 0 || (!runs && !os::is_port_free(port)))
+        port = os::find_free_port(name_, os::kPoolerPorts);
+    if (port == 0) return Error{ErrorCode::resource_exhausted, "no free port for PgBouncer"};
+    files_.port = static_cast<std::uint16_t>(port);
+    return write(kPortFile, std::to_string(port));
+}
+
+Status Bouncer::write(const char* file, const std::string& content) {
+    const std::string path = folder_ + file;
+    const auto present = os::read_file(path);
+    if (present.ok() && *present == content) return ok_status();
+    HD_CHECK(os::replace_file(path, content, 0600, owner_));
+    is_changed_ = true;
+    return ok_status();
+}
+
+Status Bouncer::use_route(const model::Route& route) {
+    // While the server cannot be reached, the way to it stays as it was.
+    if (route.state == "open" || files_.backend_port == 0) {
+        files_.backend_address = route.backend_address;
+        files_.backend_port = route.backend_port;
+    }
+    files_.require_tls = route.require_tls;
+    files_.settings = route.pooling->settings;
+    HD_TRY(const std::string pem, os::read_file(route.pooling->tls_path, 1 << 20));
+    HD_CHECK(write(kTlsFile, pem));
+    HD_CHECK(
+        write(kUsersFile, users_file(pg::derived_password(Secret(pem), model::kPoolerPassword))));
+    HD_CHECK(write(kHbaFile, hba_file(files_)));
+    return write(kIniFile, ini_file(files_));
+}
+
+Status Bouncer::follow(const model::Route& route) {
+    const bool is_paused = route.state != "open";
+    if (is_paused && !std::exchange(is_paused_, true)) tell(kPause);
+    HD_CHECK(use_route(route));
+    route_ = route;
+    if (begun_ && std::exchange(is_changed_, false)) tell(kReload);
+    // PgBouncer handles signals that are there at once in the order of their numbers.
+    if (!is_paused && std::exchange(is_paused_, false)) tell(kResume);
+    return ok_status();
+}
+
+Instant Bouncer::tend(Instant now) {
+    if (!route_) return now + std::chrono::seconds(1);
+    if (!process_) {
+        const std::string lock = folder_ + kLockFile;
+        process_.emplace(os::SupervisedDaemon{
+            .name = "pgbouncer of " + route_->server_name,
+            .daemon = {.arguments = {"/bin/sh", "-c", kBegin, "sh", lock, folder_ + kIniFile},
+                       .environment = {},
+                       .user = user_,
+                       .log_path = log_path_},
+            .lock_path = lock});
+    }
+    const Instant next = process_->step(now);
+    if (begun_ && begun_ == process_->pid()) return next;
+    begun_.reset();
+    return has_begun() ? next : std::min(next, now + kBeginPoll);
+}
+
+/// Before it listens, a signal would end it. What it has missed is told then.
+bool Bouncer::has_begun() {
+    const auto pid = process_->pid();
+    if (!pid || !is_listened_on(files_.port)) return false;
+    begun_ = pid;
+    tell(kReload);
+    is_changed_ = false;
+    // One that was adopted may have been paused.
+    tell(is_paused_ ? kPause : kResume);
+    return true;
+}
+
+void Bouncer::tell(int number) const {
+    if (!begun_) return;
+    const auto process = os::ProcessHandle::open(*begun_);
+    if (process.ok()) (void)process->signal(number);
+}
+
+bool Bouncer::remove() {
+    if (!process_ || process_->pid()) {
+        const auto text = os::read_file(folder_ + kLockFile, 64);
+        const auto pid = parse_integer(trim(text.value_or("")), 2, 1 << 30);
+        const bool is_held = !os::FileLock::try_lock(folder_ + kLockFile).ok();
+        if (pid.ok() && is_held) {
+            const auto handle = os::ProcessHandle::open(static_cast<pid_t>(*pid));
+            if (handle.ok() && !handle->is_alive()) os::reap({static_cast<pid_t>(*pid)});
+            if (handle.ok() && handle->is_alive()) {
+                (void)handle->signal(SIGTERM);
+                return false;
+            }
+        }
+    }
+    if (process_ && process_->pid()) os::reap({*process_->pid()});
+    Status removed = os::remove_tree(folder_);
+    if (removed.ok() && os::is_root())
+        removed = os::ServerUsers::remove("howdah-" + name_.substr(0, 8));
+    if (!removed.ok())
+        log::error("the rest of a pooler cannot be removed",
+                   {{"folder", folder_}, {"reason", removed.error().describe()}});
+    return true;
+}
+
+std::optional<model::Route> Bouncer::route() const {
+    if (!route_) return std::nullopt;
+    model::Route route = *route_;
+    route.port = 0;  // that one leads to PostgreSQL itself
+    route.backend_address = "127.0.0.1";
+    route.backend_port = files_.port;
+    route.postmaster_pid = begun_.value_or(0);
+    route.major = std::min(route.major, kMajorWithoutDirectTls);
+    route.term = 0;
+    route.pooling.reset();
+    // Who comes while the server cannot be reached waits inside, but not for one that is stopped.
+    if (!begun_) {
+        route.state = "hold";
+        route.reason = "the pooler is starting";
+    } else if (route.state != "closed") {
+        route.state = "open";
+        route.reason.clear();
+    }
+    return route;
+}
+
+}  // namespace howdah::pooler

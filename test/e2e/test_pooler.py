@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Connections through PgBouncer, by the server parameter pgbouncer.enabled: what clients get, and that a
+planned failover or a restart costs them no error."""
+
+import os
+import re
+import subprocess
+import time
+import unittest
+
+from support import Case, howdah_client, started_home, wait_until
+from howdah_pair import Pair
+
+GUIDE = os.path.join(howdah_client.ROOT, "docs", "guide", "pooling.md")
+HOME = None
+PAIR = None
+PORT = None
+CLIENTS = 8
+SCRIPT = """INSERT INTO pooled (v) VALUES (1);
+SELECT count(*) FROM (SELECT 1 FROM pooled LIMIT 5) AS few;
+"""
+
+
+def pooler_port():
+    return PAIR.properties()["howdah"].get("poolerPort")
+
+
+def setUpModule():
+    global HOME, PAIR, PORT
+    HOME = started_home(arguments=("--agent-zones", "1,2"))
+    try:
+        PAIR = Pair(HOME, "pair").create()
+        HOME.set_parameter("pair", "pgbouncer.enabled", "true")
+        PORT = wait_until("the port of pooled servers is known", pooler_port, 30)
+        wait_until("PgBouncer lets clients in",
+                   lambda: HOME.psql("pair", "SELECT 1", check=False, port=PORT).returncode == 0, 30)
+        HOME.psql("pair", "CREATE TABLE pooled (id bigserial PRIMARY KEY, v int)")
+    except BaseException:
+        tearDownModule()
+        raise
+
+
+def tearDownModule():
+    if HOME:
+        HOME.stop()
+
+
+class Pgbench:
+    """pgbench through the pooler, meanwhile."""
+
+    def __init__(self, seconds):
+        self.script = os.path.join(HOME.folder, "pooled.sql")
+        with open(self.script, "w", encoding="utf-8") as file:
+            file.write(SCRIPT)
+        environment, conninfo = HOME.client("pair", port=PORT)
+        self.process = subprocess.Popen(
+            ["pgbench", "-n", "-c", str(CLIENTS), "-T", str(seconds), "-f", self.script, conninfo],
+            env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True)
+
+    def end(self):
+        """How many transactions it did; none of them may have failed."""
+        out, errors = self.process.communicate(timeout=120)
+        if self.process.returncode != 0 or "error" in errors.lower() or "aborted" in errors:
+            raise AssertionError(f"pgbench: {self.process.returncode} {errors[-2000:]} {out[-500:]}")
+        failed = re.search(r"number of failed transactions: (\d+)", out)
+        if failed and int(failed.group(1)):
+            raise AssertionError(out)
+        return int(re.search(r"transactions actually processed: (\d+)", out).group(1))
+
+
+def count():
+    return int(HOME.psql("pair", "SELECT count(*) FROM pooled"))
+
+
+class Pooler(Case):
+    def setUp(self):
+        HOME.ensure_howdahd()
+        PAIR.wait_until_healthy()
+
+    def through_pooler(self, sql, **where):
+        return HOME.psql("pair", sql, port=PORT, **where)
+
+    def test_tls_is_verified_and_sessions_are_shared(self):
+        self.assertEqual(self.through_pooler("SELECT current_user", sslmode="verify-full"),
+                         howdah_client.ADMIN)
+        pids = {self.through_pooler("SELECT pg_backend_pid()") for _ in range(5)}
+        self.assertEqual(len(pids), 1, "each client got a session of its own")
+
+    def test_a_wrong_password_and_a_role_of_howdahs_own_are_refused(self):
+        wrong = HOME.psql("pair", "SELECT 1", check=False, port=PORT, secret="wrong")
+        self.assertNotEqual(wrong.returncode, 0)
+        for role in ("howdah_pooler", "howdah", "howdah_replica"):
+            refused = HOME.psql("pair", "SELECT 1", check=False, port=PORT, user=role)
+            self.assertNotEqual(refused.returncode, 0, role)
+
+    def test_plain_connections_are_refused(self):
+        plain = HOME.psql("pair", "SELECT 1", check=False, port=PORT, sslmode="disable")
+        self.assertNotEqual(plain.returncode, 0)
+
+    def test_a_role_that_sql_made_logs_in_at_once(self):
+        HOME.psql("pair", "CREATE ROLE fresh LOGIN PASSWORD 'fresh-Passw0rd'")
+        self.assertEqual(self.through_pooler("SELECT current_user", user="fresh",
+                                             secret="fresh-Passw0rd"), "fresh")
+        HOME.psql("pair", "DROP ROLE fresh")
+
+    def test_pgbench_survives_planned_failovers_without_an_error(self):
+        before = count()
+        bench = Pgbench(14)
+        time.sleep(2)
+        zones = PAIR.zones()
+        HOME.finish(PAIR.fail_over("PlannedFailover"))
+        wait_until("the API has seen the failover", lambda: PAIR.zones() == zones[::-1], 30)
+        PAIR.wait_until_healthy()
+        time.sleep(0.5)
+        HOME.finish(PAIR.fail_over("PlannedFailover"))
+        done = bench.end()
+        self.assertGreater(done, 100)
+        self.assertEqual(count() - before, done, "commits that pgbench counted are not there")
+
+    def test_pgbench_survives_a_restart_without_an_error(self):
+        bench = Pgbench(8)
+        time.sleep(1.5)
+        HOME.do("POST", HOME.server_path("pair") + "/restart")
+        self.assertGreater(bench.end(), 100)
+
+    def test_clients_find_the_new_primary_after_a_forced_failover(self):
+        zones = PAIR.zones()
+        HOME.finish(PAIR.fail_over("ForcedFailover"))
+        wait_until("the API has seen the failover", lambda: PAIR.zones() == zones[::-1], 30)
+        self.assertEqual(self.through_pooler("SELECT pg_is_in_recovery()"), "f")
+
+    def test_sessions_outlive_the_pooler_program_and_pgbouncer_is_started_again(self):
+        with HOME.session("pair", port=PORT) as session:
+            session.run("SELECT 1;")
+            HOME.kill("howdah-pooler")
+            self.assertEqual(session.run("SELECT 2;"), "2")
+        HOME.one("howdah-pooler")
+        pid = HOME.kill("pgbouncer")
+        wait_until("another PgBouncer runs",
+                   lambda: HOME.pids("pgbouncer") and HOME.pids("pgbouncer") != [pid], 20)
+        self.assertEqual(self.through_pooler("SELECT 3"), "3")
+
+    def test_its_settings_are_followed_without_a_restart(self):
+        HOME.set_parameter("pair", "pgbouncer.pool_mode", "session")
+        with HOME.session("pair", port=PORT) as session:
+            session.run("SET application_name = 'kept';")
+            self.assertEqual(session.run("SHOW application_name;"), "kept")
+        answer = HOME.parameter("pair", "pgbouncer.pool_mode")
+        self.assertEqual(answer["value"], "session")
+        HOME.set_parameter("pair", "pgbouncer.pool_mode", "transaction")
+
+    def test_switched_off_nothing_is_left_and_it_can_be_switched_on_again(self):
+        HOME.set_parameter("pair", "pgbouncer.enabled", "false")
+        wait_until("PgBouncer is gone", lambda: not HOME.pids("pgbouncer"), 30)
+        refused = HOME.psql("pair", "SELECT 1", check=False, port=PORT)
+        self.assertNotEqual(refused.returncode, 0)
+        HOME.set_parameter("pair", "pgbouncer.enabled", "true")
+        wait_until("PgBouncer lets clients in",
+                   lambda: HOME.psql("pair", "SELECT 1", check=False, port=PORT).returncode == 0, 30)
+
+    def test_the_commands_of_the_guide(self):
+        with open(GUIDE, encoding="utf-8") as file:
+            blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.S | re.M)
+        self.assertEqual(len(blocks), 1)
+        commands = ["howdah login --credentials '" + os.path.join(
+            HOME.dir, "howdahd", "bootstrap-credentials.json") + "'", *blocks]
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", "\n".join(commands)], text=True, timeout=200,
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
+            env={"PATH": howdah_client.bin_dir() + ":" + os.environ["PATH"],
+                 "HOME": HOME.user_folder, "LANG": "C.UTF-8"})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("poolerPort", done.stdout)
+
+    def test_a_burstable_server_is_refused(self):
+        HOME.create_server("small")
+        refused = HOME.call("PUT", HOME.server_path("small") + "/configurations/pgbouncer.enabled",
+                            {"properties": {"value": "true", "source": "user-override"}})
+        self.assertEqual(refused.status, 400, repr(refused))
+        self.assertIn("Burstable", refused.error["message"])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
