@@ -23,6 +23,7 @@ constexpr const char* kBegin =
 constexpr const char* kPortFile = "/port";
 constexpr const char* kServerFile = "/server";
 constexpr const char* kLockFile = "/lock";
+constexpr std::size_t kTlsBytesMax = 1 << 20;
 constexpr Duration kBeginPoll = std::chrono::milliseconds(10);
 /// PgBouncer takes no TLS without an SSLRequest before it.
 constexpr std::int64_t kMajorWithoutDirectTls = 16;
@@ -101,7 +102,10 @@ Status Bouncer::use_route(const model::Route& route) {
     }
     files_.require_tls = route.require_tls;
     files_.settings = route.pooling->settings;
-    HD_TRY(const std::string pem, os::read_file(route.pooling->tls_path, 1 << 20));
+    // Where the server's own file cannot be read now, the one of before still serves.
+    auto read = os::read_file(route.pooling->tls_path, kTlsBytesMax);
+    if (!read.ok()) read = os::read_file(folder_ + kTlsFile, kTlsBytesMax);
+    HD_TRY(const std::string pem, std::move(read));
     HD_CHECK(write(kTlsFile, pem));
     HD_CHECK(
         write(kUsersFile, users_file(pg::derived_password(Secret(pem), model::kPoolerPassword))));

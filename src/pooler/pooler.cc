@@ -1,6 +1,7 @@
 #include "pooler/pooler.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "gateway/merge.h"
@@ -59,27 +60,36 @@ void Pooler::read_routes() {
     routes_ = gateway::merge_tables(tables);
 }
 
+/// The entry of a server that wants a pooler; nullptr if there is none and it cannot be made.
+Pooler::Entry* Pooler::entry_of(const model::Route& route) {
+    const auto found = entries_.find(route.server_id);
+    if (found != entries_.end()) return &found->second;
+    Entry entry{.bouncer = Bouncer(route.server_id, places_)};
+    const Status begun = entry.bouncer.begin();
+    if (begun.ok()) return &entries_.emplace(route.server_id, std::move(entry)).first->second;
+    log::error("a pooler cannot be made",
+               {{"server", route.server_id}, {"reason", begun.error().describe()}});
+    return nullptr;
+}
+
 void Pooler::follow_routes(Instant now) {
+    const bool is_due = std::exchange(is_due_, false);
     for (const model::Route& route : routes_.routes) {
         if (!route.pooling || route.backend_port == 0) continue;
-        auto found = entries_.find(route.server_id);
-        if (found == entries_.end()) {
-            Entry entry{.bouncer = Bouncer(route.server_id, places_)};
-            if (const Status begun = entry.bouncer.begin(); !begun.ok()) {
-                log::error("a pooler cannot be made",
-                           {{"server", route.server_id}, {"reason", begun.error().describe()}});
-                continue;
-            }
-            found = entries_.emplace(route.server_id, std::move(entry)).first;
+        Entry* const entry = entry_of(route);
+        if (entry == nullptr) {
+            is_due_ = true;
+            continue;
         }
-        found->second.wanted = now;
-        if (!is_due_) continue;
-        const Status followed = found->second.bouncer.follow(route);
-        if (!followed.ok())
-            log::error("a pooler cannot follow its server",
-                       {{"server", route.server_id}, {"reason", followed.error().describe()}});
+        entry->wanted = now;
+        if (!is_due) continue;
+        const Status followed = entry->bouncer.follow(route);
+        if (followed.ok()) continue;
+        // With the next tick.
+        is_due_ = true;
+        log::error("a pooler cannot follow its server",
+                   {{"server", route.server_id}, {"reason", followed.error().describe()}});
     }
-    is_due_ = false;
 }
 
 Instant Pooler::step() {

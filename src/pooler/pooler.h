@@ -94,7 +94,6 @@ class Pooler {
 
   private:
     void read_routes();
-    void follow_routes(Instant now);
     Status publish();
 
     struct Source {
@@ -105,6 +104,8 @@ class Pooler {
         Bouncer bouncer;
         Instant wanted{};  ///< when its server was last seen to want it
     };
+    Entry* entry_of(const model::Route& route);
+    void follow_routes(Instant now);
 
     const Options options_;
     const Places places_;
