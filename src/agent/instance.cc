@@ -25,6 +25,7 @@ namespace {
 constexpr int kStepsMax = 16;
 constexpr Duration kReloadMax = std::chrono::seconds(10);
 constexpr Duration kReloadPoll = std::chrono::milliseconds(5);
+constexpr Duration kCheckpointMax = std::chrono::minutes(2);
 constexpr Duration kDatabaseMax = std::chrono::minutes(5);
 constexpr Duration kAdministratorMax = std::chrono::seconds(30);
 constexpr Duration kLogSizesEvery = std::chrono::minutes(1);
@@ -798,6 +799,17 @@ Status Instance::stop() {
     return ok_status();
 }
 
+/// What is written now need not be written while nobody is served. A failure only costs that.
+void Instance::checkpoint() const {
+    if (!is_primary() || !postmaster_->is_ready()) return;
+    auto session = connect(std::string(kMaintenanceDatabase));
+    const Status done =
+        session.ok() ? session->execute("CHECKPOINT", kCheckpointMax) : Status(session.error());
+    if (!done.ok())
+        log::warn("the checkpoint before an end could not be made",
+                  {{"server", state_.spec.server_id}, {"reason", done.error().describe()}});
+}
+
 /// A restart is done when another postmaster runs than the one that was there when it was begun:
 /// written down before, so that a crash in between does not restart twice.
 Status Instance::restart() {
@@ -813,6 +825,7 @@ Status Instance::restart() {
     state_.restart_pid = current.pid;
     state_.restart_ticks = current.start_ticks;
     HD_CHECK(save());
+    checkpoint();
     publish("restarting", core::describe(core::InstanceStep::restart));
     if (is_pooled() && is_primary()) wait_for_pooler();
     HD_FAILPOINT("agent.instance.before_restart");

@@ -90,6 +90,7 @@ class Instance {
     bool put_back();
     void note_parameters_in_force();
     Status stop();
+    void checkpoint() const;
     Status restart();
     Status set_administrator();
     Status set_token_administrators();

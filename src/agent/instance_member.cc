@@ -334,6 +334,7 @@ Status Instance::fail_over(bool is_planned, model::Term term) {
     if (!member_)
         return Error{ErrorCode::invalid_state, "the server is not highly available, or stopped", "",
                      "Switch high availability on, or start the server."};
+    if (is_planned && is_primary()) checkpoint();
     if (!is_planned || !is_pooled() || !is_primary())
         return member_->fail_over(is_planned, kFailoverMax);
     set_draining(true);

@@ -1,8 +1,10 @@
 """What the end-to-end tests share: the path to the client library and checks used in many files."""
 
 import os
+import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -121,3 +123,22 @@ class Case(unittest.TestCase):
 
 
 __all__ = ["Case", "Home", "howdah_client", "require_binaries", "started_home", "wait_until"]
+
+
+def run_guide(home, name, timeout=400):
+    """Runs the one block of commands of docs/guide/NAME in one shell; what they printed."""
+    path = os.path.join(howdah_client.ROOT, "docs", "guide", name)
+    with open(path, encoding="utf-8") as file:
+        blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.S | re.M)
+    if len(blocks) != 1:
+        raise AssertionError(f"{name} has {len(blocks)} blocks of commands")
+    credentials = os.path.join(home.dir, "howdahd", "bootstrap-credentials.json")
+    script = f"howdah login --credentials '{credentials}'\n{blocks[0]}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script], text=True, timeout=timeout,
+        stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        env={"PATH": howdah_client.bin_dir() + ":" + os.environ["PATH"],
+             "HOME": home.user_folder, "LANG": "C.UTF-8"})
+    if done.returncode != 0:
+        raise AssertionError(done.stdout + done.stderr)
+    return done.stdout

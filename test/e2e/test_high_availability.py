@@ -3,15 +3,12 @@ two zones. What users ask for, and what goes on by itself when something dies.""
 
 import glob
 import os
-import re
 import signal
-import subprocess
 import unittest
 
-from support import Case, howdah_client, started_home, wait_until
+from support import Case, run_guide, started_home, wait_until
 from howdah_pair import SKU, Pair, signal_all
 
-GUIDE = os.path.join(howdah_client.ROOT, "docs", "guide", "high-availability.md")
 HOME = None
 PAIR = None
 
@@ -146,18 +143,7 @@ class Wishes(Case):
         self.assertGreaterEqual(unknown.status, 400, repr(unknown))
 
     def test_the_commands_of_the_guide(self):
-        with open(GUIDE, encoding="utf-8") as file:
-            blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.S | re.M)
-        self.assertEqual(len(blocks), 1)
-        commands = ["howdah login --credentials '" + os.path.join(
-            HOME.dir, "howdahd", "bootstrap-credentials.json") + "'", *blocks]
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", "\n".join(commands)], text=True, timeout=400,
-            stdin=subprocess.DEVNULL, capture_output=True, check=False,
-            env={"PATH": howdah_client.bin_dir() + ":" + os.environ["PATH"],
-                 "HOME": HOME.user_folder, "LANG": "C.UTF-8"})
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("Healthy", done.stdout)
+        self.assertIn("Healthy", run_guide(HOME, "high-availability.md"))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,9 @@ import subprocess
 import time
 import unittest
 
-from support import Case, howdah_client, started_home, wait_until
+from support import Case, howdah_client, run_guide, started_home, wait_until
 from howdah_pair import Pair
 
-GUIDE = os.path.join(howdah_client.ROOT, "docs", "guide", "pooling.md")
 HOME = None
 PAIR = None
 PORT = None
@@ -160,18 +159,7 @@ class Pooler(Case):
                    lambda: HOME.psql("pair", "SELECT 1", check=False, port=PORT).returncode == 0, 30)
 
     def test_the_commands_of_the_guide(self):
-        with open(GUIDE, encoding="utf-8") as file:
-            blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.S | re.M)
-        self.assertEqual(len(blocks), 1)
-        commands = ["howdah login --credentials '" + os.path.join(
-            HOME.dir, "howdahd", "bootstrap-credentials.json") + "'", *blocks]
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", "\n".join(commands)], text=True, timeout=200,
-            stdin=subprocess.DEVNULL, capture_output=True, check=False,
-            env={"PATH": howdah_client.bin_dir() + ":" + os.environ["PATH"],
-                 "HOME": HOME.user_folder, "LANG": "C.UTF-8"})
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("poolerPort", done.stdout)
+        self.assertIn("poolerPort", run_guide(HOME, "pooling.md"))
 
     def test_a_burstable_server_is_refused(self):
         HOME.create_server("small")
