@@ -1,10 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <optional>
-#include <queue>
 #include <random>
 #include <string>
 #include <vector>
@@ -45,11 +45,12 @@ class Chance {
 class Agenda {
   public:
     void at(Time when, std::function<void()> what) {
-        entries_.push({when, next_++, std::move(what)});
+        entries_.push_back({when, next_++, std::move(what)});
+        std::push_heap(entries_.begin(), entries_.end());
     }
     Time now() const { return now_; }
-    /// False when nothing is left before `end`.
-    bool step(Time end);
+    /// False when nothing is left.
+    bool step();
 
   private:
     struct Entry {
@@ -60,7 +61,7 @@ class Agenda {
             return when != other.when ? when > other.when : order > other.order;
         }
     };
-    std::priority_queue<Entry> entries_;
+    std::vector<Entry> entries_;  ///< a heap
     std::int64_t next_ = 0;
     Time now_ = 0;
 };
@@ -81,14 +82,16 @@ struct Instance {
     int run = 0;               ///< of starts, so that late events of an earlier one are known
     bool is_frozen = false;    ///< SIGSTOP, or storage that hangs
     bool is_orphaned = false;  ///< the postmaster is dead, its children live on
+    bool is_disk_full = false;
     Time flush_delay = 1;
+    Time send_delay = 1;  ///< to and from others
 
     // A primary.
     Members sync_names;       ///< as configured
     Members published_names;  ///< as the backends see them, which can be later (RULES HA 4, 5)
     struct Sender {
         Lsn flushed = 0;
-        Time heard = 0;
+        Time heard = 0;  ///< by the clock of its node
     };
     std::map<MemberId, Sender> senders;
     struct Waiter {
@@ -101,9 +104,11 @@ struct Instance {
 
     // A standby.
     std::optional<MemberId> upstream;
-    int session = 0;  ///< of the WAL receiver; 0: there is none
-    Time heard = 0;   ///< when WAL came last
-    bool promotes = false;
+    int session = 0;              ///< of the WAL receiver; 0: there is none
+    Time heard = 0;               ///< when WAL came last
+    Time told_at = 0;             ///< when it last told how far it is
+    core::ha::Term promotes = 0;  ///< asked to, in this term
+    bool replay_is_paused = false;
 
     bool runs() const { return state != State::stopped && state != State::starting; }
     bool acts() const { return runs() && !is_frozen; }
@@ -113,8 +118,13 @@ struct Instance {
 /// The store: one record, one lease counter for each node.
 struct Store {
     Record record;
-    std::int64_t revision = 1;
+    std::int64_t revision = 1;  ///< 0: there is no record
     std::map<std::string, std::int64_t> leases;
+
+    std::int64_t lease(const std::string& node) const {
+        const auto found = leases.find(node);
+        return found == leases.end() ? 0 : found->second;
+    }
 };
 
 }  // namespace howdah::sim

@@ -196,6 +196,13 @@ bool HaMember::read_record() {
         seen = records_.read(options_.server);
     }
     if (!seen.ok() || seen->revision == 0) return false;
+    // Records that were lost and came back as they were before: what they say has been undone.
+    const bool are_older = seen->revision < state_.known_revision;
+    if (are_older && !std::exchange(were_older_, true))
+        log::error("the records of high availability are older than what this member has read",
+                   {{"server", options_.server}});
+    if (are_older) return false;
+    were_older_ = false;
     auto record = record_from_text(seen->record);
     if (!record.ok()) {
         log::error("the record of a server is damaged",
@@ -229,6 +236,9 @@ void HaMember::note_leases(const HaRecords::Seen& seen) {
         const auto [found, is_new] = rivals_.try_emplace(node, Rival{counter, now});
         if (!is_new && found->second.counter != counter) found->second = {counter, now};
     }
+    // Records that were lost do not have it any more.
+    for (auto& [node, rival] : rivals_)
+        if (!seen.leases.contains(node) && rival.counter != 0) rival = {0, now};
 }
 
 /// Where the others find this member's PostgreSQL.

@@ -242,6 +242,7 @@ class HaMember {
     bool is_old_removed_ = false;
     std::string last_rule_;
     bool could_mark_ = true;
+    bool were_older_ = false;  ///< the records, when they were last read
 
     os::Fd wake_fd_;
     std::unique_ptr<store::HaRecords::Bell> bell_;  ///< none: the record is looked at now and then

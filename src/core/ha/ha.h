@@ -137,7 +137,8 @@ struct Rule {
     bool (*holds)(const View&);
     Action action;
     std::string_view reason;
-    /// Taking this row out loses commits, or shows reads that are undone; the simulator proves it.
+    /// Taking this row out loses commits, shows reads that are undone or old, or leaves the server
+    /// for ever without what the row is for; the simulator proves it.
     bool is_safety = false;
 };
 
