@@ -76,9 +76,9 @@ class Connection:
 
 
 class HastyConnection(Connection):
-    """Gives up what is not there after PATIENCE seconds: for a client that no gateway tells that its
-    server hangs. (libpq's own connect_timeout is two seconds at least, and it has none for answers.)
-    """
+    """Gives up what is not there after PATIENCE seconds: for a client that no gateway tells that
+    its server hangs. (libpq's own connect_timeout is two seconds at least, and it has none for
+    answers.)"""
 
     PATIENCE = 0.5
 
@@ -155,6 +155,7 @@ class CommitProbe:
         connection = self._connect_somewhere()
         try:
             made = connection.is_open and connection.execute(
+                "SET client_min_messages = warning; "
                 f"DROP TABLE IF EXISTS {self.TABLE}; CREATE TABLE {self.TABLE} (id bigint)")
             if made is None or made is False:
                 raise AssertionError(f"the probe's table cannot be made: {connection.error}")

@@ -35,7 +35,7 @@ def median_of(rounds):
 
 
 def one_round(cluster, fault):
-    """AssertionError if the cluster is not well before; what it is afterwards is the second value."""
+    """And whether the cluster is well afterwards; AssertionError if it is not before."""
     cluster.heal()
     cluster.wait_until_healthy()
     time.sleep(1.0)
@@ -69,8 +69,8 @@ def happens(cluster, fault, probe, begin):
 
 
 class Side:
-    """One that has the faults, ours or a peer. Its cluster is made by `make` when it is first needed,
-    and made anew when a round has left it ill."""
+    """One that has the faults, ours or a peer. Its cluster is made by `make` when it is first
+    needed, and made anew when a round has left it ill."""
 
     def __init__(self, name, make, gives_up=False):
         self.name = name

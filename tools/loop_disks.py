@@ -1,5 +1,5 @@
-"""A small disk of its own for each of some folders: ext4 in a file, mounted by a loop device. It can
-be frozen, so that every write to it hangs, and filled. Only root can make one."""
+"""A small disk of its own for each of some folders: ext4 in a file, mounted by a loop device. It
+can be frozen, so that every write to it hangs, and filled. Only root can make one."""
 
 import contextlib
 import errno

@@ -9,8 +9,8 @@ from loop_disks import LoopDisks
 
 
 class OwnCluster(Pair):
-    """What failover_faults.py asks of a cluster. With `has_disks` each host is on a small disk of its
-    own."""
+    """What failover_faults.py asks of a cluster. With `has_disks` each host is on a small disk of
+    its own."""
 
     name = "Howdah"
 

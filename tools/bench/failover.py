@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What a client of a highly available server notices of a failover: the longest time without a commit,
-one client over TLS through the gateway that connects anew at once; and whether any acknowledged commit
-was lost. Two hosts of one machine. With --peers, others have the same faults on the same machine."""
+"""What a client of a highly available server notices of a failover: the longest time without a
+commit, one client over TLS through the gateway that connects anew at once; and whether any
+acknowledged commit was lost. Two hosts of one machine. With --peers, others have the same faults
+on the same machine."""
 
 import os
 import signal
@@ -43,7 +44,8 @@ def our_rounds(arguments, fault):
 
 
 def chosen(arguments):
-    unknown = {*arguments.faults, *(key for key, _ in arguments.rounds_of)} - {f.key for f in FAULTS}
+    asked = {*arguments.faults, *(key for key, _ in arguments.rounds_of)}
+    unknown = asked - {fault.key for fault in FAULTS}
     if unknown:
         raise SystemExit(f"error: there is no fault {', '.join(sorted(unknown))}\n"
                          f"  what to do: use some of {', '.join(f.key for f in FAULTS)}")
@@ -57,7 +59,8 @@ def measure_ours(arguments, faults):
         mine = [fault for fault in faults if fault.needs_disks == has_disks]
         with Side(OURS, lambda disks=has_disks: OwnCluster(disks)) as side:
             try:
-                found |= {fault: side.measure(fault, our_rounds(arguments, fault)) for fault in mine}
+                for fault in mine:
+                    found[fault] = side.measure(fault, our_rounds(arguments, fault))
             except OSError as error:
                 if not has_disks:
                     raise
@@ -122,7 +125,8 @@ def wide_table(ours, peers, lost):
         line = [fault.what, median_text(rounds)]
         for _, theirs in peers:
             of = theirs.get(fault)
-            line += [median_text(of), f"{median_of(rounds) / median_of(of):.2f}"] if of else ["", ""]
+            line += [median_text(of) if of else "",
+                     f"{median_of(rounds) / median_of(of):.2f}" if of else ""]
         lines.append(line)
     lines.append(["acknowledged commits lost", lost,
                   *(cell for side, _ in peers for cell in (f"{side.lost} of {side.commits}", ""))])

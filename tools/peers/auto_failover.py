@@ -4,7 +4,7 @@ import os
 
 from commit_probe import CommitProbe, Connection, HastyConnection
 from howdah_client import wait_until
-from peers.cluster import HOST, POSTGRES_BIN, USER, Cluster, Member
+from peers.cluster import HOST, POSTGRES_BIN, RETRY_INTERVAL, USER, Cluster, Member
 
 # Milliseconds, but for the number of retries. A node is looked at every half second, is ill when it
 # neither answers that nor has reported for one and a half (its keeper reports every second), and an
@@ -39,13 +39,17 @@ class AutoFailover(Cluster):
         self.start_agent(self.monitor)
         wait_until("the monitor runs", self._monitor_runs, 60)
         for name, value in MONITOR_SETTINGS.items():
-            self._tell(f"ALTER SYSTEM SET pgautofailover.{name} = {value}", as_owner=True)
-        self._tell("SELECT pg_reload_conf()", as_owner=True)
+            self._tell(f"ALTER SYSTEM SET pgautofailover.{name} = {value}")
+        self._tell("SELECT pg_reload_conf()")
         for member in self.members:
             command = self._create(member, "postgres", "--run", "--name", member.name, "--listen",
                                    HOST, "--monitor", self._uri, "--dbname", "postgres")
             member.agent = self.begin(command, f"{member.name}.log")
             wait_until(f"node {member.name} is known", lambda who=member: self._knows(who), 60)
+            if member is self.members[0]:  # the other is its copy
+                tell(member, "postgres", "ALTER SYSTEM SET wal_retrieve_retry_interval = "
+                     f"'{RETRY_INTERVAL}'")
+                tell(member, "postgres", "SELECT pg_reload_conf()")
 
     @staticmethod
     def _create(member, kind, *more):
@@ -57,30 +61,20 @@ class AutoFailover(Cluster):
         member.agent = self.begin(["pg_autoctl", "run", "--pgdata", member.data],
                                   f"{member.name}.log")
 
-    def _tell(self, sql, as_owner=False):
-        """What the monitor answers; OSError if it does not."""
-        user = USER if as_owner else "autoctl_node"
-        connection = Connection(f"host={HOST} port={self.monitor.port} user={user} "
-                                "dbname=pg_auto_failover sslmode=disable connect_timeout=2")
-        try:
-            answer = connection.execute(sql) if connection.is_open else None
-            if answer is None:
-                raise OSError(f"the monitor: {connection.error}")
-            return answer
-        finally:
-            connection.close()
+    def _tell(self, sql):
+        return tell(self.monitor, "pg_auto_failover", sql)
 
     def _monitor_runs(self):
         if self.monitor.agent.poll() is not None:
             raise AssertionError(f"the monitor ended:\n{self.tail('monitor.log')}")
         try:
-            return self._tell("SELECT 1 FROM pgautofailover.formation", as_owner=True) == ["1"]
+            return self._tell("SELECT 1 FROM pgautofailover.formation") == ["1"]
         except OSError:
             return False
 
     def _nodes(self):
         """{member's name: (reported state, goal, health)}"""
-        lines = (line.split() for line in self._tell(NODES, as_owner=True))
+        lines = (line.split() for line in self._tell(NODES))
         return {name: (state, goal, health) for name, state, goal, health in lines}
 
     def _knows(self, member):
@@ -94,14 +88,27 @@ class AutoFailover(Cluster):
         return next(m for m in self.members if nodes[m.name][0] in ("primary", "wait_primary"))
 
     def planned(self):
-        self._tell("SELECT pgautofailover.perform_failover('default', 0)", as_owner=True)
+        self._tell("SELECT pgautofailover.perform_failover('default', 0)")
 
     def is_healthy(self):
         return sorted(self._nodes().values()) == [("primary", "primary", "1"),
                                                   ("secondary", "secondary", "1")]
 
     def probe(self):
-        """Tries both nodes in turn, as libpq does with its URI of two hosts, but is less patient."""
+        """Tries both nodes in turn, as libpq does by its URI of two hosts, but is less patient."""
         each = [f"host={HOST} port={member.port} user={USER} dbname=postgres sslmode=disable "
                 "gssencmode=disable target_session_attrs=read-write" for member in self.members]
         return CommitProbe(*each, connection=HastyConnection).prepare()
+
+
+def tell(member, database, sql):
+    """What a member answers to its superuser; OSError if it does not."""
+    connection = Connection(f"host={HOST} port={member.port} user={USER} dbname={database} "
+                            "sslmode=disable gssencmode=disable connect_timeout=2")
+    try:
+        answer = connection.execute(sql) if connection.is_open else None
+        if answer is None:
+            raise OSError(f"{member.name}: {connection.error}")
+        return answer
+    finally:
+        connection.close()

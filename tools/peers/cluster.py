@@ -20,6 +20,9 @@ from howdah_pair import signal_all
 HOST = "127.0.0.1"
 POSTGRES_BIN = "/usr/lib/postgresql/15/bin"
 USER = "postgres"  # PostgreSQL and pg_autoctl refuse to run as root
+# PostgreSQL's wal_retrieve_retry_interval, as we set it: a standby that is asked to promote just
+# as it finds out that no more WAL comes sleeps for all of it first, five seconds by default.
+RETRY_INTERVAL = "100ms"
 PR_SET_CHILD_SUBREAPER = 36
 START_TIMEOUT = 90
 END_TIMEOUT = 10
@@ -210,7 +213,8 @@ class Cluster:
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
                               **self._as_user())
         if done.returncode != 0:
-            raise AssertionError(f"{command[0]} ended with {done.returncode}: {done.stderr[-2000:]}")
+            raise AssertionError(f"{command[:3]} ended with {done.returncode}: "
+                                 f"{done.stderr[-2000:]}")
         return done.stdout
 
     def own_processes(self):

@@ -1,21 +1,23 @@
-"""What no one can beat with PostgreSQL's own means: the bench itself waits for the end of the primary's
-postmaster (a pidfd) and promotes the standby at once, as nothing else has to be asked. It knows no
-other fault, and is no high availability: nobody else may run such a thing."""
+"""What nobody can beat with PostgreSQL's own means: the bench itself waits for the end of the
+primary's postmaster (a pidfd) and promotes the standby at once, without asking anybody. It knows no
+other fault; it is a measure, not high availability."""
 
+import contextlib
 import os
 import select
-import signal
 import shutil
+import signal
 import threading
 
 from commit_probe import CommitProbe, Connection, HastyConnection
-from peers.cluster import HOST, USER, Cluster
+from peers.cluster import HOST, RETRY_INTERVAL, USER, Cluster
 
 SETTINGS = """\
 listen_addresses = '{host}'
 unix_socket_directories = '{folder}'
 port = {port}
 synchronous_standby_names = '{names}'
+wal_retrieve_retry_interval = '{retry}'
 """
 
 
@@ -36,7 +38,7 @@ class Floor(Cluster):
     def _begin(self, member, names):
         """A standby waits for nobody, so that it can commit as soon as it is promoted."""
         self.write(os.path.join(member.data, "floor.conf"), SETTINGS.format(
-            host=HOST, folder=self.folder, port=member.port, names=names))
+            host=HOST, folder=self.folder, port=member.port, names=names, retry=RETRY_INTERVAL))
         with open(os.path.join(member.data, "postgresql.conf"), "a", encoding="utf-8") as file:
             file.write("include 'floor.conf'\n")
         self.run(["pg_ctl", "-D", member.data, "-l", os.path.join(member.folder, "log"), "-w",
@@ -59,8 +61,10 @@ class Floor(Cluster):
         with open(os.path.join(standby.data, "promote.new"), "w", encoding="utf-8"):
             pass
         select.select([descriptor], [], [])
-        os.rename(os.path.join(standby.data, "promote.new"), os.path.join(standby.data, "promote"))
-        os.kill(postmaster, signal.SIGUSR1)
+        with contextlib.suppress(OSError):  # when all of it is ended
+            os.rename(os.path.join(standby.data, "promote.new"),
+                      os.path.join(standby.data, "promote"))
+            os.kill(postmaster, signal.SIGUSR1)
         os.close(descriptor)
 
     def _conninfo(self, member):

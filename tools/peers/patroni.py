@@ -1,4 +1,4 @@
-"""Patroni with the lowest settings that it takes, one etcd, and HAProxy in front of both members."""
+"""Patroni with the lowest settings that it takes, one etcd, and HAProxy before both members."""
 
 import http.client
 import json
@@ -6,7 +6,7 @@ import os
 
 from commit_probe import CommitProbe, Connection
 from howdah_client import wait_until
-from peers.cluster import HOST, POSTGRES_BIN, USER, Cluster, free_port
+from peers.cluster import HOST, POSTGRES_BIN, RETRY_INTERVAL, USER, Cluster, free_port
 
 # Patroni's least are 20, 1 and 3 (its documentation, "Dynamic configuration settings"). A primary
 # that crashed is not waited for, and one that does not stop within a second is killed.
@@ -84,7 +84,8 @@ class Patroni(Cluster):
                 "authentication": {"superuser": user, "replication": user, "rewind": user},
                 "pg_hba": ["local all all trust", f"host all all {HOST}/32 trust",
                            f"host replication all {HOST}/32 trust"],
-                "parameters": {"unix_socket_directories": member.folder},
+                "parameters": {"unix_socket_directories": member.folder,
+                               "wal_retrieve_retry_interval": RETRY_INTERVAL},
                 "remove_data_directory_on_rewind_failure": True,
                 "remove_data_directory_on_diverged_timelines": True},
         }
