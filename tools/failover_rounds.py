@@ -1,6 +1,7 @@
 """Rounds of faults: one cluster, one fault, one probe; what the probe noticed and what was lost."""
 
 import statistics
+import subprocess
 import sys
 import time
 import typing
@@ -82,10 +83,13 @@ class Side:
         self._cluster = None
 
     def measure(self, fault, count):
-        """So many rounds, or fewer if it is hopeless."""
+        """So many rounds, or fewer if it is hopeless or some could not be had."""
         rounds = []
         for number in range(count):
-            rounds.append(self._measure_one(fault))
+            found = self._measure_one(fault)
+            if not found:
+                continue
+            rounds.append(found)
             self.commits += rounds[-1].commits
             self.lost += rounds[-1].lost
             say(f"  {self.name}: {fault.what}, round {number + 1} of {count}: "
@@ -96,9 +100,13 @@ class Side:
         return rounds
 
     def _measure_one(self, fault):
-        if self._cluster is None:
-            self._cluster = self._make().__enter__()
-        found, is_well = one_round(self._cluster, fault)
+        found, is_well = None, False
+        try:
+            if self._cluster is None:
+                self._cluster = self._make().__enter__()
+            found, is_well = one_round(self._cluster, fault)
+        except (AssertionError, OSError, subprocess.SubprocessError) as error:
+            say(f"  NO ROUND: {self.name}, {fault.what}: {error}")
         if not is_well:
             self.ill += 1
             self.close()

@@ -72,7 +72,10 @@ class Pair:
 
     def postmaster(self, zone):
         mine = set(self.postgres(zone))
-        return [p.pid for p in self.home.postmasters() if p.pid in mine][0]
+        found = [p.pid for p in self.home.postmasters() if p.pid in mine]
+        if not found:
+            raise AssertionError(f"there is no postmaster in zone {zone}")
+        return found[0]
 
     def agents(self, zone):
         return [self.agent(zone)]

@@ -20,6 +20,10 @@ def run(*command):
         raise OSError(f"{' '.join(command)}: {done.stderr.strip()}")
 
 
+class NoDisks(Exception):
+    """Here no disk can be made."""
+
+
 class LoopDisks:
     def __init__(self, images):
         self._images = images  # the folder of the files
@@ -32,8 +36,11 @@ class LoopDisks:
         image = os.path.join(self._images, f"{len(self._mounted)}.img")
         with open(image, "wb") as file:
             file.truncate(SIZE)
-        run("mkfs.ext4", "-q", "-F", "-m", "0", image)
-        run("mount", "-o", "loop", image, folder)
+        try:
+            run("mkfs.ext4", "-q", "-F", "-m", "0", image)
+            run("mount", "-o", "loop", image, folder)
+        except OSError as error:
+            raise NoDisks(str(error)) from error
         self._mounted.append(folder)
         os.rmdir(os.path.join(folder, "lost+found"))
         os.chmod(folder, 0o711)

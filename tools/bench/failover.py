@@ -14,6 +14,7 @@ from howdah_bench import arguments_of, finish, row, say
 from busy_machine import all_cores_busy
 from failover_faults import FAULTS
 from failover_rounds import Side, median_of, median_text
+from loop_disks import NoDisks
 from own_cluster import OwnCluster
 from peers.auto_failover import AutoFailover
 from peers.floor import Floor
@@ -61,9 +62,7 @@ def measure_ours(arguments, faults):
             try:
                 for fault in mine:
                     found[fault] = side.measure(fault, our_rounds(arguments, fault))
-            except OSError as error:
-                if not has_disks:
-                    raise
+            except NoDisks as error:
                 say(f"SKIPPED: no disks can be made here, so they neither hang nor fill: {error}")
             commits, lost, ill = commits + side.commits, lost + side.lost, ill + side.ill
     return {fault: rounds for fault, rounds in found.items() if rounds}, commits, lost, ill
@@ -72,21 +71,22 @@ def measure_ours(arguments, faults):
 def sides_of_peers(arguments):
     venv = arguments.peers
     return [Side("Patroni, synchronous_mode", lambda: Patroni(venv, False), gives_up=True),
-            Side("Patroni, synchronous_mode_strict", lambda: Patroni(venv, True), gives_up=True),
-            Side(AutoFailover.name, AutoFailover, gives_up=True)]
+            Side(AutoFailover.name, AutoFailover, gives_up=True),
+            Side(Floor.name, Floor, gives_up=True),
+            Side("Patroni, synchronous_mode_strict", lambda: Patroni(venv, True), gives_up=True)]
 
 
 def measure_peers(arguments, faults):
-    """[(side, {fault: rounds})]"""
+    """[(side, {fault: rounds})], after each side."""
     count = arguments.rounds if arguments.peer_rounds is None else arguments.peer_rounds
     found = []
-    for side in [*sides_of_peers(arguments), Side(Floor.name, Floor)]:
+    for side in sides_of_peers(arguments):
         of = [fault for fault in faults if fault.is_for_peers]
         if side.name == Floor.name:
             of = [fault for fault in of if fault.key == "kill"]
         with side:
             found.append((side, {fault: side.measure(fault, count) for fault in of}))
-    return found
+        yield found
 
 
 def rows_of_ours(ours, commits, lost, ill):
@@ -170,10 +170,9 @@ def main():
     ours, commits, lost, ill = measure_ours(arguments, faults)
     rows = rows_of_ours(ours, commits, lost, ill)
     if arguments.peers:
-        peers = measure_peers(arguments, faults)
-        for side, theirs in peers:
-            rows += rows_of_peer(ours, side, theirs)
-        say(wide_table(ours, peers, f"{lost} of {commits}"))
+        for peers in measure_peers(arguments, faults):
+            say(wide_table(ours, peers, f"{lost} of {commits}"))
+            rows += rows_of_peer(ours, *peers[-1])
     return finish(rows)
 
 

@@ -84,8 +84,8 @@ class AutoFailover(Cluster):
         return state == goal and state in ("single", "secondary", "catchingup", "primary")
 
     def primary(self):
-        nodes = self._nodes()
-        return next(m for m in self.members if nodes[m.name][0] in ("primary", "wait_primary"))
+        return self.named([name for name, (state, _, _) in self._nodes().items()
+                           if state in ("primary", "wait_primary")])
 
     def planned(self):
         self._tell("SELECT pgautofailover.perform_failover('default', 0)")

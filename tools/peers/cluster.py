@@ -129,6 +129,13 @@ class Cluster:
 
     # -- what faults need ----------------------------------------------------------------------
 
+    def named(self, names):
+        """The one member that has the one name."""
+        found = [member for member in self.members if [member.name] == names]
+        if not found:
+            raise AssertionError(f"{self.name}: the primary is {names}")
+        return found[0]
+
     def standby(self):
         primary = self.primary()
         return next(member for member in self.members if member is not primary)
@@ -168,7 +175,7 @@ class Cluster:
             nonlocal since
             try:
                 is_healthy = self.is_healthy()
-            except (OSError, ValueError, StopIteration):
+            except (OSError, ValueError):
                 is_healthy = False
             since = (since or time.monotonic()) if is_healthy else None
             return since and time.monotonic() > since + 2

@@ -123,7 +123,7 @@ class Patroni(Cluster):
 
     def primary(self):
         leaders = [name for name, (role, _) in self._roles().items() if role == "leader"]
-        return next(member for member in self.members if [member.name] == leaders)
+        return self.named(leaders)
 
     def planned(self):
         leader, candidate = self.primary(), self.standby()
