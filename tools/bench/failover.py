@@ -92,10 +92,10 @@ def measure_peers(arguments, faults):
 def rows_of_ours(ours, commits, lost, ill):
     rows = []
     for fault, rounds in ours.items():
-        reach = fault.reach
-        rows.append(row("failover", f"{fault.what}: {NO_COMMIT}", f"{reach} s" if reach else "-",
-                        median_of(rounds) / (reach or 1.0), at_most=1.0 if reach else None,
-                        ours=median_text(rounds), theirs=f"{reach or '-'} s"))
+        against = fault.reach or 1.0  # without a reach: of one second
+        rows.append(row("failover", f"{fault.what}: {NO_COMMIT}", f"{against} s",
+                        median_of(rounds) / against, at_most=1.0 if fault.reach else None,
+                        ours=median_text(rounds), theirs=f"{against} s"))
         rows[-1]["seconds"] = [round(each.seconds, 4) for each in rounds]
     rows.append(row("failover", "acknowledged commits that were lost", "none", float(lost),
                     at_most=0.0, ours=lost, theirs=f"{commits} commits"))
@@ -153,8 +153,8 @@ def false_failovers(minutes):
                 at_most=0.0, ours=count, theirs=f"{commits} commits"),
             row("failover", f"acknowledged commits lost, {load}", "none", float(lost),
                 at_most=0.0, ours=lost, theirs=f"{commits} commits"),
-            row("failover", f"{NO_COMMIT}, {load}", "-", probe.longest_gap(begin),
-                ours=f"{probe.longest_gap(begin):.3f}", theirs="- s")]
+            row("failover", f"{NO_COMMIT}, {load}", "1 s", probe.longest_gap(begin),
+                ours=f"{probe.longest_gap(begin):.3f}", theirs="1 s")]
 
 
 def main():
