@@ -1,5 +1,8 @@
 """A highly available server on the hosts of one home, and what can happen to it."""
 
+import contextlib
+import glob
+import json
 import os
 import signal
 
@@ -64,20 +67,48 @@ class Pair:
 
     def postgres(self, zone):
         """The pids of all processes of PostgreSQL in a zone."""
-        folder = os.path.join(self.home.dir, "agent" if zone == "1" else f"agent-{zone}")
         return [p.pid for p in self.home.processes()
-                if p.name == "postgres" and p.cwd.startswith(folder + "/")]
+                if p.name == "postgres" and p.cwd.startswith(self.folder(zone) + "/")]
 
     def postmaster(self, zone):
-        known = {p.pid: p for p in self.home.processes() if p.name == "postgres"}
-        return [pid for pid in self.postgres(zone) if known[pid].ppid not in known][0]
+        mine = set(self.postgres(zone))
+        found = [p.pid for p in self.home.postmasters() if p.pid in mine]
+        if not found:
+            raise AssertionError(f"there is no postmaster in zone {zone}")
+        return found[0]
+
+    def agents(self, zone):
+        return [self.agent(zone)]
+
+    def folder(self, zone):
+        """All that the agent of a zone keeps, PostgreSQL's data with it."""
+        return os.path.join(self.home.dir, "agent" if zone == "1" else f"agent-{zone}")
+
+    def term(self):
+        """Of the members' record, as the agents have read it last: one more for each failover."""
+        found = [0]
+        for path in glob.glob(os.path.join(self.home.dir, "agent*", "instances", "*", "ha.json")):
+            with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
+                found += terms(json.load(file))
+        return max(found)
 
     def kill_host(self, zone):
         """Agent and PostgreSQL; the agent is started again while howdahd lives."""
         signal_all([self.agent(zone), *self.postgres(zone)], signal.SIGKILL)
 
-    def probe(self):
-        """A writer through the gateway, over TLS."""
+    def conninfo(self):
+        """Through the gateway, over TLS."""
         environment, conninfo = self.home.client(self.name)
-        return CommitProbe(f"{conninfo} password={environment['PGPASSWORD']} "
-                           f"sslrootcert={environment['PGSSLROOTCERT']} connect_timeout=10").prepare()
+        return (f"{conninfo} password={environment['PGPASSWORD']} "
+                f"sslrootcert={environment['PGSSLROOTCERT']} connect_timeout=10")
+
+    def probe(self):
+        return CommitProbe(self.conninfo()).prepare()
+
+
+def terms(value):
+    """Every "term" in a value of JSON."""
+    found = []
+    for key, child in value.items() if isinstance(value, dict) else ():
+        found += [child] if key == "term" else terms(child)
+    return found

@@ -22,11 +22,14 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def arguments_of(about, rounds):
+def arguments_of(about, rounds, extend=None):
+    """`extend` may add arguments of its own to the parser."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--bin", required=True, help="folder with the release programs")
     parser.add_argument("--rounds", type=int, default=rounds,
                         help="measurements of which the median is taken")
+    if extend:
+        extend(parser)
     arguments = parser.parse_args()
     os.environ["HOWDAH_BIN_DIR"] = os.path.abspath(arguments.bin)
     return arguments
