@@ -44,6 +44,11 @@ END
         echo "create_main_cluster = false" |
             "${sudo[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
     fi
+    # The same for etcd, on port 2379: who wants that one unmasks it.
+    if [[ " $missing" == *" etcd-server "* && ! -e /etc/systemd/system/etcd.service ]]; then
+        "${sudo[@]}" mkdir -p /etc/systemd/system
+        "${sudo[@]}" ln -s /dev/null /etc/systemd/system/etcd.service
+    fi
     "${sudo[@]}" apt-get update -q >&2 || echo "apt-get update failed; trying with what is known" >&2
     # shellcheck disable=SC2086  # a list of names
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \

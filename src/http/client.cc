@@ -222,11 +222,15 @@ void Client::State::set_body(const Call& call) {
 }
 
 void Client::State::set_timeouts(const Call& call) {
-    const auto limit = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(call.timeout),
-                                std::chrono::milliseconds(1));
-    curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(limit.count()));
-    curl_easy_setopt(easy.get(), CURLOPT_CONNECTTIMEOUT_MS,
-                     static_cast<long>(std::min(limit, kConnectTimeoutMax).count()));
+    const auto whole = [](Duration wait) {
+        return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(wait),
+                        std::chrono::milliseconds(1));
+    };
+    const auto connect =
+        std::min({whole(call.timeout), whole(call.connect_timeout), kConnectTimeoutMax});
+    curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS,
+                     static_cast<long>(whole(call.timeout).count()));
+    curl_easy_setopt(easy.get(), CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect.count()));
 }
 
 Error Client::State::failure(const Call& call, CURLcode code, std::string_view why) const {

@@ -26,6 +26,8 @@ struct Call {
     Headers headers;
     std::string body;
     Duration timeout = std::chrono::seconds(30);
+    /// For the connection and its TLS handshake; never more than `timeout` and ten seconds.
+    Duration connect_timeout = std::chrono::seconds(10);
 };
 
 /// An HTTPS client (libcurl) that keeps its connection alive between calls. Not thread-safe: one
