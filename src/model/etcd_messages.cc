@@ -69,6 +69,12 @@ class Members {
         }
         return refuse<std::string>(name, "is no base64");
     }
+    std::string text(const char* name) const {
+        const Json* const found = find(name);
+        if (found == nullptr) return {};
+        if (const auto* text = found->get_ptr<const Json::string_t*>()) return *text;
+        return refuse<std::string>(name, "is no text");
+    }
     /// An object that has to be there; otherwise an empty one, and a problem.
     const Json& object(const char* name) const {
         static const Json kNone = Json::object();
@@ -130,10 +136,37 @@ RangeAnswer read_range(const Members& members, const Range& asked, std::int64_t 
     return answer;
 }
 
+Event read_event(const Json& json, std::optional<Error>& problem) {
+    static const Json kNone = Json::object();
+    const Members members(json.is_object() ? json : kNone, problem);
+    Event event;
+    const std::string type = members.text("type");
+    event.is_deletion = type == "DELETE";
+    if (!type.empty() && type != "PUT" && !event.is_deletion)
+        members.refuse<int>("type", "is neither PUT nor DELETE");
+    event.entry = read_entry(members.object("kv"), problem);
+    const bool is_possible = event.is_deletion || (event.entry.created >= 1 &&
+                                                   event.entry.created <= event.entry.modified);
+    if (event.entry.modified < 1 || !is_possible)
+        members.refuse<int>("kv", "has a revision that cannot be");
+    return event;
+}
+
+Result<LeaseAnswer> read_lease(const Json& json) {
+    std::optional<Error> problem;
+    const Members members(json, problem);
+    const LeaseAnswer answer{.id = members.number<std::int64_t>("ID"),
+                             .seconds = members.number<std::int64_t>("TTL")};
+    if (answer.id == 0) members.refuse<int>("ID", "is missing");
+    if (problem) return *problem;
+    return answer;
+}
+
 Json step_json(const Step& step) {
     if (const auto* range = std::get_if<Range>(&step)) {
         Json json = {{"key", base64_encode(range->key)}};
         if (!range->end.empty()) json["range_end"] = base64_encode(range->end);
+        if (range->keys_only) json["keys_only"] = true;
         if (range->limit > 0) json["limit"] = std::to_string(range->limit);
         return {{"request_range", std::move(json)}};
     }
@@ -214,6 +247,62 @@ Refusal parse_refusal(std::string_view text) {
 
 std::string compaction_json(std::int64_t revision) {
     return Json{{"revision", std::to_string(revision)}}.dump();
+}
+
+std::string watch_json(const std::string& key, const std::string& end, std::int64_t first) {
+    return Json{{"create_request",
+                 {{"key", base64_encode(key)},
+                  {"range_end", base64_encode(end)},
+                  {"start_revision", std::to_string(first)},
+                  {"fragment", true}}}}
+        .dump();
+}
+
+Result<WatchMessage> parse_watch_message(std::string_view line, const std::string& key,
+                                         const std::string& end) {
+    HD_TRY(const Json json, parse(line));
+    if (json.contains("error"))
+        return Error{ErrorCode::unavailable,
+                     fmt::format("etcd ended a watch: {}", line.substr(0, kRefusalBytesMax))};
+    std::optional<Error> problem;
+    const Members outer(json, problem);
+    const Members members(outer.object("result"), problem);
+    const Members header(members.object("header"), problem);
+    WatchMessage message;
+    message.revision = header.number<std::int64_t>("revision");
+    message.created = members.flag("created");
+    message.cancelled = members.flag("canceled");
+    message.compacted = members.number<std::int64_t>("compact_revision");
+    message.is_fragment = members.flag("fragment");
+    message.reason = members.text("cancel_reason").substr(0, kRefusalBytesMax);
+    for (const Json& each : members.list("events")) {
+        Event event = read_event(each, problem);
+        const bool is_later =
+            message.events.empty() || message.events.back().entry.modified <= event.entry.modified;
+        if (event.entry.key < key || event.entry.key >= end || !is_later)
+            members.refuse<int>("events", "holds what was not asked for");
+        if (problem) return *problem;
+        message.events.push_back(std::move(event));
+    }
+    if (problem) return *problem;
+    return message;
+}
+
+std::string lease_grant_json(std::int64_t seconds) {
+    return Json{{"TTL", std::to_string(seconds)}}.dump();
+}
+std::string lease_json(std::int64_t id) { return Json{{"ID", std::to_string(id)}}.dump(); }
+
+Result<LeaseAnswer> parse_lease_grant(std::string_view text) {
+    HD_TRY(const Json json, parse(text));
+    return read_lease(json);
+}
+Result<LeaseAnswer> parse_lease_renewal(std::string_view text) {
+    HD_TRY(const Json json, parse(text));
+    std::optional<Error> problem;
+    const Json& result = Members(json, problem).object("result");
+    if (problem) return *problem;
+    return read_lease(result);
 }
 
 }  // namespace howdah::model::etcd

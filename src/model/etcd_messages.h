@@ -31,6 +31,7 @@ struct Range {
     std::string key;
     std::string end = {};
     std::int64_t limit = 0;  ///< 0: none
+    bool keys_only = false;  ///< without their values
 };
 struct Put {
     std::string key;
@@ -77,5 +78,34 @@ struct Refusal {
 Refusal parse_refusal(std::string_view text);
 
 std::string compaction_json(std::int64_t revision);
+
+struct Event {
+    bool is_deletion = false;
+    KeyValue entry;  ///< of a deletion only the key and `modified`
+};
+/// One line of the answer to a watch.
+struct WatchMessage {
+    std::int64_t revision = 0;   ///< 0 if it is not said
+    bool created = false;        ///< the watch has begun
+    bool cancelled = false;      ///< it has ended, because of what `reason` says
+    std::int64_t compacted = 0;  ///< not 0: the history before this revision is gone
+    bool is_fragment = false;    ///< the next message goes on within the same revision
+    std::string reason;          ///< shortened
+    std::vector<Event> events;   ///< in the order in which they happened
+};
+/// Changes of the keys from `key` up to `end`, beginning with a revision.
+std::string watch_json(const std::string& key, const std::string& end, std::int64_t first);
+/// ErrorCode::unavailable if it is the error with which etcd ends a stream.
+Result<WatchMessage> parse_watch_message(std::string_view line, const std::string& key,
+                                         const std::string& end);
+
+struct LeaseAnswer {
+    std::int64_t id = 0;
+    std::int64_t seconds = 0;  ///< to live; 0: there is no such lease
+};
+std::string lease_grant_json(std::int64_t seconds);
+std::string lease_json(std::int64_t id);  ///< for a renewal or a revocation
+Result<LeaseAnswer> parse_lease_grant(std::string_view text);
+Result<LeaseAnswer> parse_lease_renewal(std::string_view text);
 
 }  // namespace howdah::model::etcd

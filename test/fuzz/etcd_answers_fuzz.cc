@@ -46,6 +46,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                 check_range(answer->steps[i], *range, answer->revision);
         }
     }
+    const auto message = parse_watch_message(text, "l/", "l0");
+    std::int64_t before = 0;
+    for (const Event& each : message.ok() ? message->events : std::vector<Event>{}) {
+        require(each.entry.key >= "l/" && each.entry.key < "l0");
+        require(each.entry.modified >= 1 && each.entry.modified >= before);
+        before = each.entry.modified;
+    }
+    const auto granted = parse_lease_grant(text);
+    require(!granted.ok() || granted->id > 0);
+    const auto renewed = parse_lease_renewal(text);
+    require(!renewed.ok() || renewed->id > 0);
     const Refusal refusal = parse_refusal(text);
     require(refusal.code >= -1 && refusal.message.size() <= 300);
     return 0;

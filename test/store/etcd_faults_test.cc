@@ -1,11 +1,13 @@
-// What the HA records in etcd do when members of it die, hang, are cut off or lie. Real members,
-// with their data on a disk.
+// What the HA records and the store in etcd do when members of it die, hang, are cut off or lie.
+// Real members, with their data on a disk.
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <atomic>
+#include <future>
+#include <map>
 #include <thread>
 
 #include "base/text.h"
@@ -13,6 +15,7 @@
 #include "http/server.h"
 #include "os/file.h"
 #include "store/etcd/etcd_client.h"
+#include "store/etcd/etcd_store.h"
 #include "store/etcd_support.h"
 #include "store/ha/ha_records.h"
 
@@ -233,14 +236,23 @@ TEST_F(EtcdFaults, an_etcd_that_lost_its_data_is_not_believed) {
 TEST_F(EtcdFaults, records_of_newer_programs_and_of_strangers_are_left_alone) {
     Etcd etcd;
     const auto say = [&](const std::string& prefix, const std::string& version) {
-        const std::string body =
-            fmt::format(R"({{"key":"{}","value":"{}"}})", base64_encode(prefix + "ha/format"),
-                        base64_encode(version));
-        ASSERT_TRUE(etcd.post(0, "/v3/kv/put", body).has_value());
+        for (const char* key : {"ha/format", "store-format"}) {
+            const std::string body =
+                fmt::format(R"({{"key":"{}","value":"{}"}})", base64_encode(prefix + key),
+                            base64_encode(version));
+            ASSERT_TRUE(etcd.post(0, "/v3/kv/put", body).has_value());
+        }
     };
     EtcdOptions options = etcd.options();
     say("/newer/", "2");
     say("/stranger/", "hello");
+    for (const auto& [prefix, code] : {std::pair{"/newer/", ErrorCode::not_supported},
+                                       std::pair{"/stranger/", ErrorCode::corrupt}}) {
+        options.prefix = prefix;
+        const auto store = open_etcd_store(options, clock_).value();
+        EXPECT_EQ(store->get("/a").error().code, code);
+        EXPECT_EQ(store->commit(Transaction().put("/a", "x")).error().code, code);
+    }
     options.prefix = "/newer/";
     const auto newer = open_ha_records(options, clock_, std::chrono::seconds(5)).value();
     EXPECT_EQ(newer->read("s").error().code, ErrorCode::not_supported);
@@ -264,6 +276,105 @@ TEST_F(EtcdFaults, who_shows_no_certificate_is_not_let_in) {
     options.ca_file.clear();
     const auto distrustful = open_ha_records(options, clock_, std::chrono::seconds(5)).value();
     EXPECT_EQ(distrustful->read("s").error().code, ErrorCode::unavailable);
+}
+
+/// Commits one number after the other until it is told to stop; gives back how many are there.
+int write_numbers(Store& store, const std::stop_token& stop, std::atomic<int>& written) {
+    while (!stop.stop_requested()) {
+        const auto before = store.get("/n");
+        if (!before.ok()) continue;
+        const Revision modified = *before ? (*before)->modified : 0;
+        const int number = *before ? std::stoi((*before)->value) : 0;
+        written = std::max(written.load(), number);
+        const auto done = store.commit(
+            Transaction().expect("/n", modified).put("/n", std::to_string(number + 1)));
+        if (done.ok()) written = number + 1;
+    }
+    return written;
+}
+
+TEST_F(EtcdFaults, a_watch_leaves_out_nothing_and_repeats_nothing_whoever_dies_or_hangs) {
+    Etcd etcd({.members = 3});
+    const auto store = open_etcd_store(etcd.options(), clock_).value();
+    const auto watch = store->watch("/", 0).value();
+    std::atomic<int> written = 0;
+    std::jthread writer([&](const std::stop_token& stop) { write_numbers(*store, stop, written); });
+    std::vector<int> seen;
+    Revision last = 0;
+    const auto look = [&] {
+        for (const Event& each : watch->next(milliseconds(200)).value()) {
+            EXPECT_GT(each.revision, last);
+            last = each.revision;
+            seen.push_back(std::stoi(each.entry->value));
+        }
+    };
+    const auto sees = [&](int number) {
+        return eventually([&] {
+            look();
+            return !seen.empty() && seen.back() >= number;
+        });
+    };
+    ASSERT_TRUE(sees(3));
+    for (int member = 0; member < 3; ++member) {
+        etcd.kill(member);
+        EXPECT_TRUE(sees(seen.back() + 3)) << "killed " << member;
+        etcd.start(member);
+        etcd.wait_until_ready();
+    }
+    for (int member = 0; member < 2; ++member) {
+        etcd.stop(member);
+        EXPECT_TRUE(sees(written + 3)) << "stopped " << member;
+        etcd.go_on(member);
+        etcd.wait_until_ready();
+    }
+    for (int member = 0; member < 3; ++member) etcd.kill(member);
+    for (int i = 0; i < 3; ++i) look();
+    for (int member = 0; member < 3; ++member) etcd.start(member);
+    EXPECT_TRUE(sees(written + 3));
+    writer.request_stop();
+    writer.join();
+    EXPECT_TRUE(sees(written));
+    RecordProperty("events", fmt::format("{}", seen.size()));
+    for (std::size_t i = 0; i < seen.size(); ++i)
+        ASSERT_EQ(seen[i], static_cast<int>(i) + 1) << "each number once, in order";
+}
+
+TEST_F(EtcdFaults, a_watch_can_be_stopped_while_nobody_answers) {
+    Etcd etcd;
+    const auto store =
+        open_etcd_store(etcd.options(), clock_, {.timeout = milliseconds(300)}).value();
+    const auto watch = store->watch("/", 0).value();
+    etcd.kill(0);
+    EXPECT_EQ(store->get("/a").error().code, ErrorCode::unavailable);
+    EXPECT_EQ(store->watch("/", 0).error().code, ErrorCode::unavailable);
+    auto waiting =
+        std::async(std::launch::async, [&] { return watch->next(std::chrono::seconds(600)); });
+    watch->stop();
+    EXPECT_TRUE(waiting.get().value().empty());
+}
+
+TEST_F(EtcdFaults, a_revision_larger_than_a_message_arrives_whole) {
+    Etcd etcd;
+    const auto store =
+        open_etcd_store(etcd.options(), clock_, {.timeout = std::chrono::seconds(60)}).value();
+    const std::string large(1 << 20, 'x');
+    for (int i = 0; i < 4; ++i)
+        store->commit(Transaction().put("/a", large).put("/b", large).put("/c", large)).value();
+    const auto watch = store->watch("/", 0).value();
+    std::map<Revision, int> seen;
+    while (seen.size() < 4) {
+        std::map<Revision, int> batch;
+        const auto events = watch->next(std::chrono::seconds(20)).value();
+        ASSERT_FALSE(events.empty());
+        for (const Event& each : events) {
+            EXPECT_EQ(each.entry->value.size(), large.size());
+            ++batch[each.revision];
+        }
+        for (const auto& [revision, count] : batch) {
+            EXPECT_EQ(count, 3) << revision;
+            EXPECT_TRUE(seen.emplace(revision, count).second) << revision;
+        }
+    }
 }
 
 TEST_F(EtcdFaults, the_history_is_bounded) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "os/file.h"
 
@@ -120,58 +121,57 @@ void EtcdClient::give_back(std::unique_ptr<http::Client> client) {
     if (idle_.size() < kIdleMax) idle_.push_back(std::move(client));
 }
 
+/// What an answer means; one that is no "OK" is final only if nothing can have happened.
+EtcdClient::Reply EtcdClient::judge(std::size_t member, int status, std::string body) {
+    if (status == kHttpOk) {
+        preferred_ = member;
+        return {std::move(body), true};
+    }
+    const std::string& endpoint = options_.endpoints[member];
+    const Refusal refusal = model::etcd::parse_refusal(body);
+    if (auto certain = certain_refusal(status, refusal, endpoint)) return {*certain, true};
+    return {Error{ErrorCode::timeout,
+                  fmt::format("etcd at {} answered {}: {}", endpoint, status, refusal.message)}};
+}
+
+EtcdClient::Reply EtcdClient::ask_member(http::Client& client, std::size_t member,
+                                         const http::Call& call) {
+    auto answer = client.call(call);
+    if (answer.ok()) return judge(member, answer->status, std::move(answer->body));
+    // An address that is refused would be so again.
+    const bool is_final = answer.error().code == ErrorCode::invalid_argument;
+    return {answer.error(), is_final};
+}
+
 Result<std::string> EtcdClient::ask(const std::string& path, const std::string& body, Effect effect,
                                     Instant deadline) {
     auto client = borrow();
     const std::size_t count = options_.endpoints.size();
     const std::size_t first = preferred_;
-    std::optional<Result<std::string>> outcome;
-    Error last{ErrorCode::unavailable, "no member of etcd answered in time"};
-    for (std::size_t i = 0; i < count && !outcome; ++i) {
+    Reply reply{Error{ErrorCode::unavailable, "no member of etcd was asked in time"}};
+    for (std::size_t i = 0; i < count && !reply.is_final; ++i) {
         const Duration left = deadline - clock_.now();
         if (left < std::chrono::milliseconds(1)) break;
         // Half of the time for each but the last, so that one that is lost costs no more.
         const Duration share = i + 1 < count ? left / 2 : left;
-        const std::size_t which = (first + i) % count;
-        const std::string& endpoint = options_.endpoints[which];
-        auto answer = client->call({.method = "POST",
-                                    .url = endpoint + path,
-                                    .headers = {{"content-type", "application/json"}},
-                                    .body = body,
-                                    .timeout = effect == Effect::changes ? left : share,
-                                    .connect_timeout = share});
-        if (answer.ok() && answer->status == kHttpOk) {
-            preferred_ = which;
-            outcome = std::move(answer->body);
-            break;
-        }
-        if (answer.ok()) {
-            const Refusal refusal = model::etcd::parse_refusal(answer->body);
-            if (auto certain = certain_refusal(answer->status, refusal, endpoint)) {
-                outcome = std::move(*certain);
-                break;
-            }
-            last = {ErrorCode::timeout, fmt::format("etcd at {} answered {}: {}", endpoint,
-                                                    answer->status, refusal.message)};
-        } else if (answer.error().code == ErrorCode::invalid_argument) {
-            outcome = answer.error();  // the address itself is refused
-            break;
-        } else {
-            last = answer.error();
-        }
-        preferred_ = (which + 1) % count;
-        const bool is_certain = last.code == ErrorCode::unavailable;
-        if (effect == Effect::changes && !is_certain) {
-            // Whatever else went wrong, the request had gone out.
-            last.code = ErrorCode::timeout;
-            outcome = last;
-        }
+        const std::size_t member = (first + i) % count;
+        reply = ask_member(*client, member,
+                           {.method = "POST",
+                            .url = options_.endpoints[member] + path,
+                            .headers = {{"content-type", "application/json"}},
+                            .body = body,
+                            .timeout = effect == Effect::once ? left : share,
+                            .connect_timeout = share});
+        if (reply.is_final) break;
+        preferred_ = (member + 1) % count;
+        // Whatever went wrong after it had gone out, it is not sent again.
+        if (effect == Effect::once && reply.result.error().code != ErrorCode::unavailable)
+            reply = {Error{ErrorCode::timeout, reply.result.error().message}, true};
     }
     give_back(std::move(client));
-    if (outcome) return std::move(*outcome);
-    if (effect == Effect::reads && last.code == ErrorCode::timeout)
-        last.code = ErrorCode::unavailable;
-    return last;
+    if (!reply.is_final && reply.result.error().code == ErrorCode::timeout)
+        return Error{ErrorCode::unavailable, reply.result.error().message};
+    return std::move(reply.result);
 }
 
 Status EtcdClient::check_history(const TxnAnswer& answer, std::int64_t seen_before) {
@@ -197,7 +197,7 @@ Result<TxnAnswer> EtcdClient::txn(const Txn& txn, Instant deadline) {
     const bool reads = only_reads(txn.success) && only_reads(txn.failure);
     const std::int64_t seen_before = newest_;
     HD_TRY(const std::string text, ask("/v3/kv/txn", model::etcd::to_json(txn),
-                                       reads ? Effect::reads : Effect::changes, deadline));
+                                       reads ? Effect::repeatable : Effect::once, deadline));
     auto answer = model::etcd::parse_txn_answer(text, txn);
     if (!answer.ok()) {
         if (reads) return answer;
@@ -208,13 +208,83 @@ Result<TxnAnswer> EtcdClient::txn(const Txn& txn, Instant deadline) {
     return answer;
 }
 
+Result<std::int64_t> EtcdClient::grant_lease(std::int64_t seconds, Instant deadline) {
+    HD_TRY(const std::string text, ask("/v3/lease/grant", model::etcd::lease_grant_json(seconds),
+                                       Effect::repeatable, deadline));
+    HD_TRY(const auto answer, model::etcd::parse_lease_grant(text));
+    return answer.id;
+}
+
+Status EtcdClient::renew_lease(std::int64_t lease, Instant deadline) {
+    HD_TRY(const std::string text, ask("/v3/lease/keepalive", model::etcd::lease_json(lease),
+                                       Effect::repeatable, deadline));
+    HD_TRY(const auto answer, model::etcd::parse_lease_renewal(text));
+    if (answer.id == lease && answer.seconds > 0) return ok_status();
+    return Error{ErrorCode::not_found, fmt::format("etcd knows no lease {}", lease)};
+}
+
+Status EtcdClient::revoke_lease(std::int64_t lease, Instant deadline) {
+    HD_CHECK(ask("/v3/lease/revoke", model::etcd::lease_json(lease), Effect::once, deadline));
+    return ok_status();
+}
+
+Result<EtcdClient::Stream> EtcdClient::watch(const std::string& key, const std::string& end,
+                                             std::int64_t first, Instant deadline) {
+    const std::size_t count = options_.endpoints.size();
+    const std::size_t begin = preferred_;
+    Error last{ErrorCode::unavailable, "no member of etcd was asked in time"};
+    for (std::size_t i = 0; i < count; ++i) {
+        const Duration left = deadline - clock_.now();
+        if (left < std::chrono::milliseconds(1)) break;
+        const Duration share = i + 1 < count ? left / 2 : left;
+        const std::size_t member = (begin + i) % count;
+        auto client = std::make_unique<http::Client>(tls_);
+        auto answer = client->begin({.method = "POST",
+                                     .url = options_.endpoints[member] + "/v3/watch",
+                                     .headers = {{"content-type", "application/json"}},
+                                     .body = model::etcd::watch_json(key, end, first),
+                                     .timeout = share,
+                                     .connect_timeout = share});
+        if (answer.ok() && answer->status == kHttpOk) return Stream{std::move(client), member};
+        if (answer.ok()) {
+            const Reply reply =
+                judge(member, answer->status, client->more(share).value_or(std::string()));
+            if (reply.is_final) return reply.result.error();
+            last = reply.result.error();
+        } else {
+            if (answer.error().code == ErrorCode::invalid_argument) return answer.error();
+            last = answer.error();
+        }
+        preferred_ = (member + 1) % count;
+    }
+    last.code = ErrorCode::unavailable;
+    return last;
+}
+
+Status EtcdClient::probe(std::size_t member, Instant deadline) {
+    const Duration left = std::max<Duration>(deadline - clock_.now(), std::chrono::milliseconds(1));
+    const Txn txn{.success = {Range{.key = options_.prefix, .keys_only = true}}};
+    auto client = borrow();
+    const Reply reply = ask_member(*client, member,
+                                   {.method = "POST",
+                                    .url = options_.endpoints[member] + "/v3/kv/txn",
+                                    .headers = {{"content-type", "application/json"}},
+                                    .body = model::etcd::to_json(txn),
+                                    .timeout = left,
+                                    .connect_timeout = left});
+    give_back(std::move(client));
+    if (reply.result.ok()) return ok_status();
+    preferred_ = (member + 1) % options_.endpoints.size();
+    return reply.result.error();
+}
+
 void EtcdClient::compact_behind(std::int64_t revision, std::int64_t kept, Instant deadline) {
     std::int64_t next = compact_next_;
     if (revision < next || revision <= kept) return;
     if (!compact_next_.compare_exchange_strong(next, revision + kept / 2)) return;
     // Somebody else may have done it already, or it is done in a while: nobody depends on it.
-    (void)ask("/v3/kv/compaction", model::etcd::compaction_json(revision - kept), Effect::reads,
-              deadline)
+    (void)ask("/v3/kv/compaction", model::etcd::compaction_json(revision - kept),
+              Effect::repeatable, deadline)
         .ok();
 }
 

@@ -35,17 +35,38 @@ class EtcdClient {
     static Result<std::unique_ptr<EtcdClient>> open(const EtcdOptions& options, const Clock& clock);
 
     Result<model::etcd::TxnAnswer> txn(const model::etcd::Txn& txn, Instant deadline);
+    /// Those of a lease may be sent twice, but for revoke_lease; not_found for one that has ended.
+    Result<std::int64_t> grant_lease(std::int64_t seconds, Instant deadline);
+    Status renew_lease(std::int64_t lease, Instant deadline);
+    Status revoke_lease(std::int64_t lease, Instant deadline);
+
+    /// Changes of the keys from `key` up to `end`, as lines of JSON that come without end.
+    struct Stream {
+        std::unique_ptr<http::Client> client;  ///< its answer has begun
+        std::size_t member = 0;
+    };
+    Result<Stream> watch(const std::string& key, const std::string& end, std::int64_t first,
+                         Instant deadline);
+    /// Whether a member answers, and is of a majority: one that hangs or is cut off keeps its
+    /// connections open and says nothing. If not, others are asked first from now on.
+    Status probe(std::size_t member, Instant deadline);
     /// Lets etcd forget the history before a revision; once for every `kept / 2` revisions, whoever
     /// of its users asks. A failure does not matter: it is asked again.
     void compact_behind(std::int64_t revision, std::int64_t kept, Instant deadline);
 
   private:
-    enum class Effect { reads, changes };
+    enum class Effect { repeatable, once };
+    struct Reply {
+        Result<std::string> result;
+        bool is_final = false;  ///< to ask another member would change nothing
+    };
     EtcdClient(EtcdOptions options, http::ClientOptions tls, const Clock& clock)
         : options_(std::move(options)), tls_(std::move(tls)), clock_(clock) {}
 
     Result<std::string> ask(const std::string& path, const std::string& body, Effect effect,
                             Instant deadline);
+    Reply ask_member(http::Client& client, std::size_t member, const http::Call& call);
+    Reply judge(std::size_t member, int status, std::string body);
     Status check_history(const model::etcd::TxnAnswer& answer, std::int64_t seen_before);
     std::unique_ptr<http::Client> borrow();
     void give_back(std::unique_ptr<http::Client> client);
