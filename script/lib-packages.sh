@@ -44,10 +44,15 @@ END
         echo "create_main_cluster = false" |
             "${sudo[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
     fi
-    # Nor its one PgBouncer for all: Howdah runs one for each server that wants it.
-    if [[ " $missing " == *" pgbouncer "* ]] && command -v systemctl >/dev/null; then
-        "${sudo[@]}" systemctl mask pgbouncer >&2 || true
-    fi
+    # Nor its one PgBouncer for all, nor an etcd on port 2379: who wants those unmasks them.
+    local service package
+    for service in pgbouncer etcd; do
+        package=${service/etcd/etcd-server}
+        if [[ " $missing" == *" $package "* && ! -e /etc/systemd/system/$service.service ]]; then
+            "${sudo[@]}" mkdir -p /etc/systemd/system
+            "${sudo[@]}" ln -s /dev/null "/etc/systemd/system/$service.service"
+        fi
+    done
     "${sudo[@]}" apt-get update -q >&2 || echo "apt-get update failed; trying with what is known" >&2
     # shellcheck disable=SC2086  # a list of names
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \

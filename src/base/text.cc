@@ -44,12 +44,16 @@ Result<std::string> decode64(std::string_view text, std::string_view alphabet, b
     if (text.size() % 4 == 1) return bad;
     std::string out;
     out.reserve(text.size() * 3 / 4);
+    // Values of the store may be some megabytes long: one look for each character.
+    std::array<unsigned char, 256> values{};
+    for (std::size_t i = 0; i < alphabet.size(); ++i)
+        values[static_cast<unsigned char>(alphabet[i])] = static_cast<unsigned char>(i + 1);
     unsigned bits = 0;
     int count = 0;
     for (const char c : text) {
-        const std::size_t value = alphabet.find(c);
-        if (value == std::string_view::npos) return bad;
-        bits = (bits << 6 | static_cast<unsigned>(value)) & 0xffffU;
+        const unsigned value = values[static_cast<unsigned char>(c)];
+        if (value == 0) return bad;
+        bits = (bits << 6 | (value - 1)) & 0xffffU;
         count += 6;
         if (count >= 8) {
             count -= 8;

@@ -213,8 +213,10 @@ Result<Certificate> CertificateAuthority::issue(const CertificateRequest& reques
     const Extensions context{.issuer = authority.get(), .subject = x509};
     HD_CHECK(add_extension(context, NID_basic_constraints, "critical,CA:FALSE"));
     HD_CHECK(add_extension(context, NID_key_usage, "critical,digitalSignature"));
-    HD_CHECK(
-        add_extension(context, NID_ext_key_usage, request.client ? "clientAuth" : "serverAuth"));
+    const char* const usage = request.server_and_client ? "serverAuth,clientAuth"
+                              : request.client          ? "clientAuth"
+                                                        : "serverAuth";
+    HD_CHECK(add_extension(context, NID_ext_key_usage, usage));
     HD_CHECK(add_extension(context, NID_subject_key_identifier, "hash"));
     HD_CHECK(add_extension(context, NID_authority_key_identifier, "keyid:always"));
     HD_CHECK(add_alternative_names(x509, request));

@@ -20,6 +20,8 @@ struct CertificateRequest {
     std::vector<std::string> dns_names;
     std::vector<std::string> ip_addresses;
     bool client = false;  ///< for a client to show; no server may use it, and the other way round
+    /// For both: each member of an etcd is a client of the others, and of itself.
+    bool server_and_client = false;
     std::chrono::days valid_for{825};
 };
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <utility>
 
 #include "base/text.h"
 
@@ -16,6 +18,8 @@ constexpr std::size_t kHeaderBytesMax = 64 << 10;
 constexpr std::chrono::milliseconds kConnectTimeoutMax{10'000};
 /// How long one wait for the network may last before the clock is looked at again.
 constexpr int kPollMilliseconds = 1000;
+
+using Steady = std::chrono::steady_clock;
 
 template <auto kFree>
 struct CurlFree {
@@ -37,6 +41,8 @@ struct Transfer {
     std::size_t body_bytes_max = 0;
     std::size_t header_bytes = 0;
     bool too_large = false;
+    bool is_interim = false;   ///< the status is 1xx: another follows
+    bool has_headers = false;  ///< all of them have come
 };
 
 std::size_t on_send(char* buffer, std::size_t size, std::size_t count, void* context) {
@@ -68,7 +74,11 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* con
         return 0;
     }
     // A status line begins a new set: after "100 Continue" the real one follows.
-    if (line.starts_with("HTTP/")) transfer.response.headers.clear();
+    if (line.starts_with("HTTP/")) {
+        transfer.response.headers.clear();
+        transfer.is_interim = line.find(" 1") == line.find(' ');
+    }
+    if (trim(line).empty()) transfer.has_headers = !transfer.is_interim;
     const std::size_t colon = line.find(':');
     if (colon != std::string_view::npos) {
         transfer.response.headers[to_lower(trim(line.substr(0, colon)))] =
@@ -148,18 +158,31 @@ curl_blob blob(const std::string& text) {
 
 struct Client::State {
     explicit State(ClientOptions given) : options(std::move(given)) {}
+    ~State() { end_stream(); }
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
 
     Result<Response> perform(const Call& call);
     void set_up();
     void set_body(const Call& call);
     void set_timeouts(const Call& call);
+    Status prepare(const Call& call);
+    Result<bool> step(const Call& call);
     Status run(const Call& call);
-    Error failure(const Call& call, CURLcode code, std::string_view detail) const;
+    Result<Response> begin(const Call& call);
+    Result<std::string> more(Duration timeout);
+    void end_stream();
+    int status() const;
+    Error failure(const Call& call, std::string_view why) const;
 
     ClientOptions options;
     Multi multi;
     Easy easy;
+    Lines lines;       ///< of the transfer, like connect_to
+    Lines connect_to;  ///< libcurl keeps pointers to both
     Transfer transfer;
+    Call stream;  ///< whose answer goes on
+    bool is_streaming = false;
     char detail[CURL_ERROR_SIZE] = {};
     std::atomic<bool> cancelled = false;
 };
@@ -222,48 +245,63 @@ void Client::State::set_body(const Call& call) {
 }
 
 void Client::State::set_timeouts(const Call& call) {
-    const auto limit = std::max(std::chrono::duration_cast<std::chrono::milliseconds>(call.timeout),
-                                std::chrono::milliseconds(1));
-    curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, static_cast<long>(limit.count()));
-    curl_easy_setopt(easy.get(), CURLOPT_CONNECTTIMEOUT_MS,
-                     static_cast<long>(std::min(limit, kConnectTimeoutMax).count()));
+    const auto whole = [](Duration wait) {
+        return std::max(std::chrono::duration_cast<std::chrono::milliseconds>(wait),
+                        std::chrono::milliseconds(1));
+    };
+    const auto connect =
+        std::min({whole(call.timeout), whole(call.connect_timeout), kConnectTimeoutMax});
+    curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS,
+                     static_cast<long>(whole(call.timeout).count()));
+    curl_easy_setopt(easy.get(), CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect.count()));
 }
 
-Error Client::State::failure(const Call& call, CURLcode code, std::string_view why) const {
+Error Client::State::failure(const Call& call, std::string_view why) const {
     const std::string what = fmt::format("{} {}: {}", call.method, call.url, why);
     if (transfer.too_large) {
         return {ErrorCode::too_large, fmt::format("{} {}: the answer is longer than {} bytes",
                                                   call.method, call.url, options.body_bytes_max)};
     }
-    curl_off_t ready_to_send = 0;
-    curl_easy_getinfo(easy.get(), CURLINFO_PRETRANSFER_TIME_T, &ready_to_send);
-    const bool nothing_sent = ready_to_send == 0 || code == CURLE_COULDNT_CONNECT ||
-                              code == CURLE_COULDNT_RESOLVE_HOST ||
-                              code == CURLE_PEER_FAILED_VERIFICATION;
+    // Of all attempts: the last one may have found nobody after an earlier one had been sent.
+    long bytes_sent = 0;
+    curl_easy_getinfo(easy.get(), CURLINFO_REQUEST_SIZE, &bytes_sent);
+    const bool nothing_sent = bytes_sent == 0;
     return {nothing_sent ? ErrorCode::unavailable : ErrorCode::timeout, what};
+}
+
+/// Does what can be done now; true when the transfer has ended well.
+Result<bool> Client::State::step(const Call& call) {
+    if (cancelled) return Error{ErrorCode::unavailable, "the call was cancelled"};
+    int running = 0;
+    if (curl_multi_perform(multi.get(), &running) != CURLM_OK) {
+        return Error{ErrorCode::internal, "libcurl cannot drive its transfer"};
+    }
+    int left = 0;
+    while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
+        if (message->msg != CURLMSG_DONE) continue;
+        const CURLcode code = message->data.result;
+        if (code == CURLE_OK) return true;
+        return failure(call, detail[0] != '\0' ? detail : curl_easy_strerror(code));
+    }
+    return false;
 }
 
 /// Drives the transfer until it ends, fails or is cancelled.
 Status Client::State::run(const Call& call) {
     for (;;) {
-        if (cancelled) return Error{ErrorCode::unavailable, "the call was cancelled"};
-        int running = 0;
-        if (curl_multi_perform(multi.get(), &running) != CURLM_OK) {
-            return Error{ErrorCode::internal, "libcurl cannot drive its transfer"};
-        }
-        int left = 0;
-        while (const CURLMsg* message = curl_multi_info_read(multi.get(), &left)) {
-            if (message->msg != CURLMSG_DONE) continue;
-            const CURLcode code = message->data.result;
-            if (code == CURLE_OK) return ok_status();
-            return failure(call, code, detail[0] != '\0' ? detail : curl_easy_strerror(code));
-        }
+        HD_TRY(const bool has_ended, step(call));
+        if (has_ended) return ok_status();
         // The timeout of the call is libcurl's own; this wait only ends early.
         curl_multi_poll(multi.get(), nullptr, 0, kPollMilliseconds, nullptr);
     }
 }
 
-Result<Response> Client::State::perform(const Call& call) {
+void Client::State::end_stream() {
+    if (is_streaming) curl_multi_remove_handle(multi.get(), easy.get());
+    is_streaming = false;
+}
+
+Status Client::State::prepare(const Call& call) {
     HD_TRY(const Url url, checked_url(call.url, !options.server_name.empty()));
     Headers headers = call.headers;
     Route route{.url = call.url};
@@ -271,8 +309,8 @@ Result<Response> Client::State::perform(const Call& call) {
         route = route_to(url.get(), options.server_name);
         headers.try_emplace("host", route.host_header);
     }
-    HD_TRY(const Lines lines, header_lines(headers));
-    const Lines connect_to(
+    HD_TRY(lines, header_lines(headers));
+    connect_to.reset(
         route.connect_to.empty() ? nullptr : curl_slist_append(nullptr, route.connect_to.c_str()));
     detail[0] = '\0';
     transfer = Transfer{.body_bytes_max = options.body_bytes_max};
@@ -286,13 +324,75 @@ Result<Response> Client::State::perform(const Call& call) {
     if (curl_multi_add_handle(multi.get(), curl) != CURLM_OK) {
         return Error{ErrorCode::internal, "libcurl cannot begin a transfer"};
     }
-    const Status status = run(call);
-    curl_multi_remove_handle(multi.get(), curl);
-    if (!status.ok()) return status.error();
+    return ok_status();
+}
+
+int Client::State::status() const {
     long code = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
-    transfer.response.status = static_cast<int>(code);
+    curl_easy_getinfo(easy.get(), CURLINFO_RESPONSE_CODE, &code);
+    return static_cast<int>(code);
+}
+
+Result<Response> Client::State::perform(const Call& call) {
+    end_stream();
+    HD_CHECK(prepare(call));
+    const Status status_of_run = run(call);
+    curl_multi_remove_handle(multi.get(), easy.get());
+    if (!status_of_run.ok()) return status_of_run.error();
+    transfer.response.status = status();
     return std::move(transfer.response);
+}
+
+Result<Response> Client::State::begin(const Call& call) {
+    end_stream();
+    stream = call;  // libcurl reads from it
+    HD_CHECK(prepare(stream));
+    is_streaming = true;
+    // The body lasts longer than the call's timeout, which is for its beginning.
+    curl_easy_setopt(easy.get(), CURLOPT_TIMEOUT_MS, 0L);
+    const Steady::time_point give_up =
+        Steady::now() + std::chrono::duration_cast<Steady::duration>(call.timeout);
+    for (;;) {
+        const auto ended = step(stream);
+        if (!ended.ok()) {
+            end_stream();
+            return ended.error();
+        }
+        if (transfer.has_headers || *ended) break;
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(give_up - Steady::now()).count();
+        if (left <= 0) {
+            const Error error = failure(call, "no answer in time");
+            end_stream();
+            return error;
+        }
+        curl_multi_poll(multi.get(), nullptr, 0,
+                        static_cast<int>(std::min<long long>(left, kPollMilliseconds)), nullptr);
+    }
+    return Response{.status = status(), .headers = transfer.response.headers};
+}
+
+Result<std::string> Client::State::more(Duration timeout) {
+    const Error has_ended{ErrorCode::unavailable, "the answer has ended"};
+    const Steady::time_point give_up =
+        Steady::now() + std::chrono::duration_cast<Steady::duration>(
+                            std::min<Duration>(timeout, std::chrono::hours(24)));
+    for (;;) {
+        if (cancelled) return Error{ErrorCode::unavailable, "the call was cancelled"};
+        if (!transfer.response.body.empty()) return std::exchange(transfer.response.body, {});
+        if (!is_streaming) return has_ended;
+        const auto ended = step(stream);
+        // What came before the end is handed out first.
+        if (!ended.ok() || *ended) end_stream();
+        if (!transfer.response.body.empty()) continue;
+        if (!ended.ok()) return Error{ErrorCode::unavailable, ended.error().message};
+        if (*ended) return has_ended;
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(give_up - Steady::now()).count();
+        if (left <= 0) return std::string();
+        curl_multi_poll(multi.get(), nullptr, 0,
+                        static_cast<int>(std::min<long long>(left, kPollMilliseconds)), nullptr);
+    }
 }
 
 Client::Client(ClientOptions options) : state_(std::make_unique<State>(std::move(options))) {
@@ -308,6 +408,8 @@ Client::~Client() = default;
 Client::Client(Client&&) noexcept = default;
 
 Result<Response> Client::call(const Call& call) { return state_->perform(call); }
+Result<Response> Client::begin(const Call& call) { return state_->begin(call); }
+Result<std::string> Client::more(Duration timeout) { return state_->more(timeout); }
 
 void Client::cancel() {
     state_->cancelled = true;

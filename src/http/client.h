@@ -26,6 +26,8 @@ struct Call {
     Headers headers;
     std::string body;
     Duration timeout = std::chrono::seconds(30);
+    /// For the connection and its TLS handshake; never more than `timeout` and ten seconds.
+    Duration connect_timeout = std::chrono::seconds(10);
 };
 
 /// An HTTPS client (libcurl) that keeps its connection alive between calls. Not thread-safe: one
@@ -39,7 +41,13 @@ class Client {
     ~Client();
     Client(Client&&) noexcept;
     Result<Response> call(const Call& call);
-    /// Makes a running and every later call fail at once with `unavailable`.
+    /// For an answer that goes on and on: returns with its status and headers, within the call's
+    /// timeouts; its body comes from more(). Ends with the next call of either kind.
+    Result<Response> begin(const Call& call);
+    /// What has come of the body begun, as soon as there is some; empty once `timeout` has passed.
+    /// While nobody asks, nothing is read. `unavailable` when it has ended.
+    Result<std::string> more(Duration timeout);
+    /// Makes a running and every later call (or more()) fail at once with `unavailable`.
     void cancel();
 
   private:

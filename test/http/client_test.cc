@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 #include "http/site.h"
@@ -163,10 +164,10 @@ TEST_F(ClientTest, cancelling_ends_a_running_call_at_once_and_every_later_one) {
 }
 
 /// A plain HTTP server that answers the first request of a connection, reads the second and hangs
-/// up: what a server that is killed looks like.
+/// up: what a server that is killed looks like. Killed for good, it takes no other connection.
 class DyingServer {
   public:
-    DyingServer() {
+    explicit DyingServer(bool for_good = false) : for_good_(for_good) {
         listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         sockaddr_in address{};
         address.sin_family = AF_INET;
@@ -196,6 +197,8 @@ class DyingServer {
                 const std::string_view answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
                 send(fd, answer.data(), answer.size(), MSG_NOSIGNAL);
                 read_request(fd);
+                // Whoever connects from now on is refused.
+                if (for_good_) shutdown(listener_, SHUT_RDWR);
             }
             close(fd);
         }
@@ -212,9 +215,24 @@ class DyingServer {
         return true;
     }
 
+    const bool for_good_;
     int listener_ = -1;
     std::jthread thread_;
 };
+
+TEST(client, a_change_that_had_gone_out_is_in_doubt_even_if_nobody_can_be_reached_any_more) {
+    for (const char* method : {"POST", "PATCH", "PUT", "DELETE"}) {
+        DyingServer server(/*for_good=*/true);
+        Client client({});
+        ASSERT_TRUE(client.call({.url = server.url}).ok());
+        const auto answer = client.call({.method = method, .url = server.url, .body = "body"});
+        ASSERT_FALSE(answer.ok());
+        EXPECT_EQ(answer.error().code, ErrorCode::timeout) << method << answer.error().describe();
+        EXPECT_EQ(server.requests, 2) << method;
+        EXPECT_EQ(client.call({.method = method, .url = server.url, .body = "body"}).error().code,
+                  ErrorCode::unavailable);
+    }
+}
 
 TEST(client, a_post_that_broke_off_is_never_sent_again) {
     for (const char* method : {"POST", "PATCH"}) {
@@ -226,6 +244,95 @@ TEST(client, a_post_that_broke_off_is_never_sent_again) {
         EXPECT_EQ(answer.error().code, ErrorCode::timeout);
         EXPECT_EQ(server.requests, 2) << method;
     }
+}
+
+/// Answers one request with a body whose end is never told, piece by piece.
+class EndlessServer {
+  public:
+    EndlessServer() {
+        listener_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        bind(listener_, reinterpret_cast<const sockaddr*>(&address), size);
+        listen(listener_, 16);
+        getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
+        url = "http://127.0.0.1:" + std::to_string(ntohs(address.sin_port)) + "/";
+        accepted_ = std::async(std::launch::async, [this] {
+            const int fd = accept(listener_, nullptr, nullptr);
+            // All of it: what is unread when a connection is closed would reset it.
+            std::string text;
+            char buffer[4096];
+            while (!text.ends_with(text.starts_with("GET") ? "\r\n\r\n" : "body")) {
+                const ssize_t count = recv(fd, buffer, sizeof buffer, 0);
+                if (count <= 0) break;
+                text.append(buffer, static_cast<std::size_t>(count));
+            }
+            return fd;
+        });
+    }
+    ~EndlessServer() {
+        hang_up();
+        close(listener_);
+    }
+    void say(std::string_view text) {
+        if (fd_ < 0) fd_ = accepted_.get();
+        send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+    }
+    void hang_up() {
+        if (fd_ >= 0) close(fd_);
+        fd_ = -1;
+    }
+
+    std::string url;
+
+  private:
+    int listener_ = -1;
+    int fd_ = -1;
+    std::future<int> accepted_;
+};
+
+constexpr std::string_view kEndless = "HTTP/1.1 200 OK\r\n\r\n";
+
+TEST(client, an_endless_answer_comes_piece_by_piece_and_its_end_is_an_error) {
+    EndlessServer server;
+    Client client({});
+    auto begun = std::async(std::launch::async, [&] {
+        return client.begin({.method = "POST", .url = server.url, .body = "body"});
+    });
+    server.say(kEndless);
+    EXPECT_EQ(begun.get().value().status, 200);
+    EXPECT_EQ(client.more(milliseconds(20)).value(), "");
+    server.say("one");
+    EXPECT_EQ(client.more(seconds(20)).value(), "one");
+    server.say("two");
+    server.hang_up();
+    EXPECT_EQ(client.more(seconds(20)).value(), "two");
+    EXPECT_EQ(client.more(seconds(20)).error().code, ErrorCode::unavailable);
+    EXPECT_EQ(client.more(seconds(20)).error().code, ErrorCode::unavailable);
+}
+
+TEST(client, an_answer_that_does_not_begin_is_not_waited_for_longer_than_was_said) {
+    EndlessServer server;
+    Client client({});
+    const auto begun = client.begin(
+        {.method = "POST", .url = server.url, .body = "body", .timeout = milliseconds(50)});
+    ASSERT_FALSE(begun.ok());
+    EXPECT_EQ(begun.error().code, ErrorCode::timeout);
+    EXPECT_FALSE(client.more(milliseconds(1)).ok());
+    server.say(kEndless);
+}
+
+TEST(client, waiting_for_more_can_be_cancelled) {
+    EndlessServer server;
+    Client client({});
+    auto begun = std::async(std::launch::async, [&] { return client.begin({.url = server.url}); });
+    server.say(kEndless);
+    ASSERT_TRUE(begun.get().ok());
+    auto waiting = std::async(std::launch::async, [&] { return client.more(seconds(600)); });
+    client.cancel();
+    EXPECT_EQ(waiting.get().error().code, ErrorCode::unavailable);
 }
 
 TEST(client, a_read_that_broke_off_is_sent_again_on_a_new_connection) {

@@ -10,14 +10,16 @@ Error no_such_lease(LeaseId lease) {
     return Error{ErrorCode::not_found, fmt::format("lease {} has ended or never was", lease)};
 }
 
+Status check_time_to_live(Duration time_to_live) {
+    if (time_to_live > Duration::zero() && time_to_live <= LeaseBook::kTimeToLiveMax) return {};
+    return Error{
+        ErrorCode::invalid_argument,
+        fmt::format("a lease of {} ms is outside 1 ms to 24 h",
+                    std::chrono::duration_cast<std::chrono::milliseconds>(time_to_live).count())};
+}
+
 Status LeaseBook::add(LeaseId lease, Duration time_to_live) {
-    if (time_to_live <= Duration::zero() || time_to_live > kTimeToLiveMax) {
-        return Error{
-            ErrorCode::invalid_argument,
-            fmt::format(
-                "a lease of {} ms is outside 1 ms to 24 h",
-                std::chrono::duration_cast<std::chrono::milliseconds>(time_to_live).count())};
-    }
+    HD_CHECK(check_time_to_live(time_to_live));
     const std::lock_guard lock(mutex_);
     if (leases_.size() >= kLeasesMax) {
         return Error{ErrorCode::resource_exhausted,

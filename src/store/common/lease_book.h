@@ -48,6 +48,8 @@ class LeaseBook {
     std::atomic<Duration::rep> earliest_{Duration::max().count()};
 };
 
+/// invalid_argument for a time to live that is not positive or beyond LeaseBook::kTimeToLiveMax.
+Status check_time_to_live(Duration time_to_live);
 /// What keep_alive, put and revoke say about a lease that is not (any more).
 Error no_such_lease(LeaseId lease);
 

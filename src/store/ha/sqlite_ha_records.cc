@@ -1,5 +1,3 @@
-#include "store/ha/ha_records.h"
-
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sqlite3.h>
@@ -13,6 +11,8 @@
 #include <thread>
 
 #include "os/fd.h"
+#include "store/ha/ha_records.h"
+#include "store/ha/limits.h"
 #include "store/sqlite/connection.h"
 
 namespace howdah::store {
@@ -44,14 +44,6 @@ constexpr std::string_view kRemove = "DELETE FROM record WHERE server = ?1";
 constexpr std::string_view kRenew =
     "INSERT INTO lease VALUES (?1, 1) ON CONFLICT (agent) DO UPDATE SET counter = counter + 1";
 constexpr std::string_view kForget = "DELETE FROM lease WHERE agent = ?1";
-
-Status check_name(std::string_view name) {
-    if (!name.empty() && name.size() <= HaRecords::kNameBytesMax &&
-        name.find('\0') == std::string_view::npos)
-        return ok_status();
-    return Error{ErrorCode::invalid_argument,
-                 fmt::format("'{}' is no name for a record", name.substr(0, 64))};
-}
 
 /// SQLite does not tell other processes of a commit: whoever has changed a record writes a byte
 /// into a file that the others watch.
@@ -105,7 +97,7 @@ class SqliteHaRecords final : public HaRecords {
 };
 
 Result<HaRecords::Seen> SqliteHaRecords::read(std::string_view server) {
-    HD_CHECK(check_name(server));
+    HD_CHECK(check_ha_name(server));
     const std::lock_guard lock(mutex_);
     HD_CHECK(durable_.execute("BEGIN"));
     const auto look = [&]() -> Result<Seen> {
@@ -138,24 +130,20 @@ Result<std::int64_t> SqliteHaRecords::revision_of(std::string_view server) {
 Status SqliteHaRecords::expect(std::string_view server, std::int64_t revision) {
     HD_TRY(const std::int64_t found, revision_of(server));
     if (found == revision) return ok_status();
-    return Error{ErrorCode::conflict, fmt::format("the record of '{}' has revision {} and not {}",
-                                                  server, found, revision)};
+    return other_ha_revision(server, found, revision);
 }
 
 Status SqliteHaRecords::expect_silent(const Lease& lease) {
     HD_TRY(Statement get, durable_.prepare(kLease));
     HD_TRY(const bool there, get.bind(1, lease.agent).step());
     if ((there ? get.number(0) : 0) == lease.counter) return ok_status();
-    return Error{ErrorCode::conflict, fmt::format("'{}' has renewed its lease", lease.agent)};
+    return lease_has_moved(lease.agent);
 }
 
 Result<std::int64_t> SqliteHaRecords::replace(std::string_view server, std::int64_t revision,
                                               std::string_view record,
                                               const std::optional<Lease>& silent) {
-    HD_CHECK(check_name(server));
-    if (record.size() > kRecordBytesMax)
-        return Error{ErrorCode::invalid_argument,
-                     fmt::format("the record of '{}' is too large", server)};
+    HD_CHECK(check_ha_record(server, record));
     const std::lock_guard lock(mutex_);
     HD_TRY(auto transaction, WriteTransaction::begin(durable_));
     HD_CHECK(expect(server, revision));
@@ -177,7 +165,7 @@ Result<std::int64_t> SqliteHaRecords::replace(std::string_view server, std::int6
 }
 
 Status SqliteHaRecords::remove(std::string_view server, std::int64_t revision) {
-    HD_CHECK(check_name(server));
+    HD_CHECK(check_ha_name(server));
     const std::lock_guard lock(mutex_);
     HD_TRY(auto transaction, WriteTransaction::begin(durable_));
     HD_CHECK(expect(server, revision));
@@ -191,14 +179,14 @@ Status SqliteHaRecords::remove(std::string_view server, std::int64_t revision) {
 }
 
 Status SqliteHaRecords::renew(std::string_view agent) {
-    HD_CHECK(check_name(agent));
+    HD_CHECK(check_ha_name(agent));
     const std::lock_guard lock(mutex_);
     HD_TRY(Statement counter, quick_.prepare(kRenew));
     return counter.bind(1, agent).run();
 }
 
 Status SqliteHaRecords::forget(std::string_view agent) {
-    HD_CHECK(check_name(agent));
+    HD_CHECK(check_ha_name(agent));
     const std::lock_guard lock(mutex_);
     HD_TRY(Statement counter, quick_.prepare(kForget));
     return counter.bind(1, agent).run();
