@@ -158,11 +158,13 @@ Status Instance::begin_member(bool is_asked_to_start) {
         (void)compose_locked();
     }
     member_thread_ = std::jthread([this](std::stop_token stop) { member_->run(std::move(stop)); });
+    services_->disks().watch(paths_.folder);
     return ok_status();
 }
 
 void Instance::end_member() {
     if (!member_) return;
+    services_->disks().forget(paths_.folder);
     member_thread_ = {};
     member_.reset();
     const std::lock_guard lock(mutex_);

@@ -13,7 +13,9 @@ void LeaseKeeper::run(std::stop_token stop) {
     while (!stop.stop_requested()) {
         // From before it is sent: what comes after may take any time.
         const Instant sent = clock_.now();
-        const Status renewed = records_.renew(node_);
+        const bool may_renew = !may_renew_ || may_renew_();
+        const Status renewed = may_renew ? records_.renew(node_)
+                                         : Status(Error{ErrorCode::unavailable, "a disk hangs"});
         if (renewed.ok()) {
             const std::lock_guard lock(mutex_);
             renewed_ = sent;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -21,9 +22,13 @@ class LeaseKeeper {
     static constexpr Duration kRivalWait = std::chrono::milliseconds(1150);
     static constexpr Duration kRenewEvery = std::chrono::milliseconds(150);
 
-    /// All borrowed.
-    LeaseKeeper(store::HaRecords& records, std::string node, const Clock& clock)
-        : records_(records), node_(std::move(node)), clock_(clock) {}
+    /// All borrowed. `may_renew`: what says no lets the lease run out; none: nothing does.
+    LeaseKeeper(store::HaRecords& records, std::string node, const Clock& clock,
+                std::function<bool()> may_renew = {})
+        : records_(records),
+          node_(std::move(node)),
+          clock_(clock),
+          may_renew_(std::move(may_renew)) {}
 
     void run(std::stop_token stop);
     /// When the newest renewal that has reached the records was sent. It is a lease only for a
@@ -35,6 +40,7 @@ class LeaseKeeper {
     store::HaRecords& records_;
     const std::string node_;
     const Clock& clock_;
+    const std::function<bool()> may_renew_;
     mutable std::mutex mutex_;
     std::optional<Instant> renewed_;  ///< guarded by mutex_
 };

@@ -76,7 +76,8 @@ std::string ha_conf(const HaSettings& settings) {
     text += conf_line("restore_command", "");
     text += conf_line("max_standby_streaming_delay", "1s");
     text += conf_line("wal_receiver_status_interval", "1s");
-    text += conf_line("wal_retrieve_retry_interval", "100ms");
+    // A standby that is to be promoted just as its stream ends sleeps for as long first.
+    text += conf_line("wal_retrieve_retry_interval", "20ms");
     text += conf_line("wal_sender_timeout", "5s");
     text += conf_line("wal_receiver_timeout", "5s");
     text += conf_line("wal_keep_size", "512MB");

@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 
+#include "agent/ha/disk_watch.h"
 #include "agent/ha/lease_keeper.h"
 #include "agent/layout.h"
 #include "base/clock.h"
@@ -38,6 +39,8 @@ class MemberServices {
     // REQUIRES: begin() has returned ok.
     store::HaRecords& records() { return *records_; }
     const LeaseKeeper& lease() const { return *lease_; }
+    /// Of members' folders: one that hangs lets the lease run out.
+    DiskWatch& disks() { return disks_; }
     IdSource& ids() { return ids_; }
 
     /// The password that the members of a server replicate with; whoever asks first makes it.
@@ -53,7 +56,8 @@ class MemberServices {
     const Clock& clock_;
     std::mutex mutex_;
     std::unique_ptr<store::HaRecords> records_;  ///< set once, guarded by mutex_ until then
-    std::optional<LeaseKeeper> lease_;           ///< likewise
+    DiskWatch disks_;
+    std::optional<LeaseKeeper> lease_;  ///< likewise
     std::jthread lease_thread_;
     std::jthread fence_thread_;
 };

@@ -14,6 +14,9 @@ namespace {
 /// How often to look for the gateway's first word about its port.
 constexpr Duration kStatusPoll = std::chrono::milliseconds(10);
 
+/// How often to look whether there is a server whose connections are pooled.
+constexpr Duration kPoolerLook = std::chrono::seconds(1);
+
 /// Daemons inherit nothing but these: tests arm failpoints (base/failpoint.h) in all of them, and
 /// tell sanitizers what to do.
 constexpr const char* kInherited[] = {"HOWDAH_FAILPOINTS", "ASAN_OPTIONS", "LSAN_OPTIONS",
@@ -132,8 +135,21 @@ void AllInOne::read_gateway_status() {
     gateway_port_ = static_cast<std::uint16_t>(status->port);
 }
 
+/// From the first server on whose routes ask for it: who pools nothing needs no memory for it.
+bool AllInOne::wants_pooler(Instant now) {
+    if (is_pooler_wanted_ || now < pooler_look_) return is_pooler_wanted_;
+    pooler_look_ = now + kPoolerLook;
+    is_pooler_wanted_ = os::exists(options_.home.root + "/pooler");
+    for (int i = 1; i <= static_cast<int>(options_.agents.size()) && !is_pooler_wanted_; ++i) {
+        const auto text = os::read_file(options_.home.routes(i));
+        is_pooler_wanted_ = text.ok() && text->find("\"pooling\":{") != text->npos;
+    }
+    return is_pooler_wanted_;
+}
+
 Instant AllInOne::step(Instant now) {
-    Instant next = std::min(gateway_.step(now), pooler_.step(now));
+    Instant next = gateway_.step(now);
+    next = std::min(next, wants_pooler(now) ? pooler_.step(now) : pooler_look_);
     if (agents_.empty()) {
         read_gateway_status();
         if (gateway_port_ == 0) return std::min(next, now + kStatusPoll);

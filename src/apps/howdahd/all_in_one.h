@@ -48,12 +48,15 @@ class AllInOne {
     os::Daemon gateway_daemon() const;
     os::Daemon agent_daemon(int number) const;
     os::Daemon pooler_daemon() const;
+    bool wants_pooler(Instant now);
     void read_gateway_status();
 
     AllInOneOptions options_;
     std::uint16_t gateway_port_ = 0;
     os::Supervisor gateway_;
     os::Supervisor pooler_;
+    bool is_pooler_wanted_ = false;
+    Instant pooler_look_{};  ///< when to look again whether one is
     /// Made once the gateway's port is known, because agents report it.
     std::vector<os::Supervisor> agents_;
 };
