@@ -25,7 +25,7 @@ namespace {
 constexpr int kStepsMax = 16;
 constexpr Duration kReloadMax = std::chrono::seconds(10);
 constexpr Duration kReloadPoll = std::chrono::milliseconds(5);
-constexpr Duration kCheckpointMax = std::chrono::minutes(2);
+constexpr Duration kCheckpointMax = std::chrono::seconds(20);
 constexpr Duration kDatabaseMax = std::chrono::minutes(5);
 constexpr Duration kAdministratorMax = std::chrono::seconds(30);
 constexpr Duration kLogSizesEvery = std::chrono::minutes(1);
@@ -996,6 +996,7 @@ Status Instance::tend() {
     if (state_.deleting || !postmaster_) return ok_status();
     if (state_.observed_generation == 0) return ok_status();
     prune();
+    let_pooler_in();
     if (state_.is_member) return tend_member();
     if (postmaster_->is_ready()) HD_CHECK(renew_client_rules());
     if (postmaster_->is_ready() || (!state_.spec.running && !postmaster_->is_running()))

@@ -99,6 +99,7 @@ class Instance {
 
     bool is_pooled() const;
     Status set_pooler_role();
+    void let_pooler_in();
     void set_draining(bool is_draining);
     void wait_for_pooler();
 

@@ -164,8 +164,8 @@ Status Instance::begin_member(bool is_asked_to_start) {
 
 void Instance::end_member() {
     if (!member_) return;
-    services_->disks().forget(paths_.folder);
     member_thread_ = {};
+    services_->disks().forget(paths_.folder);
     member_.reset();
     const std::lock_guard lock(mutex_);
     if (!member_view_) return;

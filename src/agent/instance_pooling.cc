@@ -42,7 +42,20 @@ Status Instance::set_pooler_role() {
            pg::scram_verifier(pg::derived_password(key, model::kPoolerPassword), salt));
     HD_TRY(auto session, connect(std::string(kMaintenanceDatabase)));
     HD_CHECK(quiet(session));
-    return change(session, pooler_role_sql(verifier), kRoleMax);
+    HD_CHECK(change(session, pooler_role_sql(verifier), kRoleMax));
+    return session.execute(pooler_databases_sql(), kRoleMax);
+}
+
+/// PgBouncer asks for a verifier in the database that the client wants, also where its owner lets
+/// only some roles in. Customers make databases with SQL too, so this is looked at again and again.
+void Instance::let_pooler_in() {
+    if (!is_pooled() || !is_primary() || !postmaster_->is_ready()) return;
+    auto session = connect(std::string(kMaintenanceDatabase));
+    const Status done =
+        session.ok() ? session->execute(pooler_databases_sql(), kRoleMax) : session.error();
+    if (!done.ok())
+        log::warn("a pooler may not be let into every database",
+                  {{"server", state_.spec.server_id}, {"reason", done.error().describe()}});
 }
 
 void Instance::set_draining(bool is_draining) {
@@ -59,12 +72,12 @@ void Instance::set_draining(bool is_draining) {
 /// transaction begin, and closes its sessions as theirs end. What takes too long is broken off.
 /// REQUIRES: the route is not open any more.
 void Instance::wait_for_pooler() {
-    const auto begin = clock_.now();
     auto session = connect(std::string(kMaintenanceDatabase));
     if (!session.ok()) return;
     const std::vector<pg::Value> source = {std::string(model::kPoolerSource)};
-    while (clock_.now() - begin < kDrainMax) {
-        const auto count = session->query(kCountPooled, source, kDrainMax);
+    const Instant begin = clock_.now();
+    for (Instant now = begin; now - begin < kDrainMax; now = clock_.now()) {
+        const auto count = session->query(kCountPooled, source, kDrainMax - (now - begin));
         if (!count.ok()) return;
         if (count->at(0, 0) == "0" && clock_.now() - begin >= kDrainMin) return;
         std::this_thread::sleep_for(kDrainLook);

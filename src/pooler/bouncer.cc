@@ -22,11 +22,16 @@ constexpr const char* kBegin =
     "exec /usr/sbin/pgbouncer \"$2\"";
 constexpr const char* kPortFile = "/port";
 constexpr const char* kServerFile = "/server";
+constexpr const char* kLifeFile = "/life";
 constexpr const char* kLockFile = "/lock";
+constexpr Duration kEndMax = std::chrono::seconds(2);
 constexpr std::size_t kTlsBytesMax = 1 << 20;
 constexpr Duration kBeginPoll = std::chrono::milliseconds(10);
 /// PgBouncer takes no TLS without an SSLRequest before it.
 constexpr std::int64_t kMajorWithoutDirectTls = 16;
+
+/// A resume and a pause that reach a busy PgBouncer together are carried out the other way round.
+constexpr int kPauses = 5;
 
 constexpr int kPause = SIGUSR1;
 constexpr int kResume = SIGUSR2;
@@ -35,6 +40,18 @@ constexpr int kReload = SIGHUP;
 /// No name that a server's user has: those are hexadecimal.
 std::string name_of(const std::string& server_id) {
     return fmt::format("p{:016x}", os::stable_hash(server_id));
+}
+
+/// ".../instances/<life>/config/server.pem"
+std::string life_of(const std::string& tls_path) {
+    const auto parts = split(tls_path, '/');
+    return parts.size() < 3 ? "" : parts[parts.size() - 3];
+}
+
+/// Its number comes from a file that PgBouncer's user can write: nothing else is ever signalled.
+bool is_pgbouncer(pid_t pid) {
+    const auto facts = os::process_facts(pid);
+    return facts && facts->executable.ends_with("/pgbouncer");
 }
 
 bool is_listened_on(std::uint16_t port) {
@@ -115,7 +132,11 @@ Status Bouncer::use_route(const model::Route& route) {
 
 Status Bouncer::follow(const model::Route& route) {
     const bool is_paused = route.state != "open";
-    if (is_paused && !std::exchange(is_paused_, true)) tell(kPause);
+    if (is_paused && !std::exchange(is_paused_, true)) {
+        tell(kPause);
+        pauses_left_ = kPauses;
+    }
+    HD_CHECK(end_former_life(route));
     HD_CHECK(use_route(route));
     route_ = route;
     if (begun_ && std::exchange(is_changed_, false)) tell(kReload);
@@ -137,7 +158,10 @@ Instant Bouncer::tend(Instant now) {
             .lock_path = lock});
     }
     const Instant next = process_->step(now);
-    if (begun_ && begun_ == process_->pid()) return next;
+    if (begun_ && begun_ == process_->pid()) {
+        if (is_paused_ && pauses_left_ > 0 && pauses_left_-- > 0) tell(kPause);
+        return next;
+    }
     begun_.reset();
     return has_begun() ? next : std::min(next, now + kBeginPoll);
 }
@@ -157,27 +181,48 @@ bool Bouncer::has_begun() {
 void Bouncer::tell(int number) const {
     if (!begun_) return;
     const auto process = os::ProcessHandle::open(*begun_);
-    if (process.ok()) (void)process->signal(number);
+    if (process.ok() && is_pgbouncer(*begun_)) (void)process->signal(number);
+}
+
+/// A server that was deleted and made again has the same id: nobody who logged in to the one before
+/// may go on in the new one. The folder of an instance is named after its life.
+Status Bouncer::end_former_life(const model::Route& route) {
+    const std::string life = life_of(route.pooling->tls_path);
+    const auto known = os::read_file(folder_ + kLifeFile, 4096);
+    if (known.ok() && *known == life) return ok_status();
+    const auto pid = known.ok() ? running() : std::nullopt;
+    const auto process = pid ? os::ProcessHandle::open(*pid) : Error{ErrorCode::not_found, ""};
+    if (process.ok() && is_pgbouncer(*pid)) {
+        log::info("a server has a new life, and its pooler begins anew",
+                  {{"server", route.server_name}});
+        (void)process->signal(SIGTERM);
+        if (!process->wait_exit(kEndMax)) return Error{ErrorCode::timeout, "a pooler does not end"};
+        begun_.reset();
+    }
+    return write(kLifeFile, life);
+}
+
+/// PgBouncer's process, also one that an earlier run has left.
+std::optional<pid_t> Bouncer::running() const {
+    const std::string lock = folder_ + kLockFile;
+    if (os::FileLock::try_lock(lock).ok()) return std::nullopt;
+    const auto text = os::read_file(lock, 64);
+    const auto pid = parse_integer(trim(text.value_or("")), 2, 1 << 30);
+    return pid.ok() ? std::optional(static_cast<pid_t>(*pid)) : std::nullopt;
 }
 
 bool Bouncer::remove() {
-    if (!process_ || process_->pid()) {
-        const auto text = os::read_file(folder_ + kLockFile, 64);
-        const auto pid = parse_integer(trim(text.value_or("")), 2, 1 << 30);
-        const bool is_held = !os::FileLock::try_lock(folder_ + kLockFile).ok();
-        if (pid.ok() && is_held) {
-            const auto handle = os::ProcessHandle::open(static_cast<pid_t>(*pid));
-            if (handle.ok() && !handle->is_alive()) os::reap({static_cast<pid_t>(*pid)});
-            if (handle.ok() && handle->is_alive()) {
-                (void)handle->signal(SIGTERM);
-                return false;
-            }
-        }
-    }
     if (process_ && process_->pid()) os::reap({*process_->pid()});
-    Status removed = os::remove_tree(folder_);
-    if (removed.ok() && os::is_root())
-        removed = os::ServerUsers::remove("howdah-" + name_.substr(0, 8));
+    if (const auto pid = running()) {
+        const auto process = os::ProcessHandle::open(*pid);
+        if (process.ok() && is_pgbouncer(*pid)) (void)process->signal(SIGTERM);
+        return false;
+    }
+    // The folder last: it is what another run would find.
+    Status removed =
+        os::is_root() ? os::ServerUsers::remove("howdah-" + name_.substr(0, 8)) : ok_status();
+    if (removed.ok()) removed = os::remove_tree(log_path_);
+    if (removed.ok()) removed = os::remove_tree(folder_);
     if (!removed.ok())
         log::error("the rest of a pooler cannot be removed",
                    {{"folder", folder_}, {"reason", removed.error().describe()}});

@@ -15,16 +15,18 @@ constexpr Duration kFilesTick = std::chrono::seconds(10);
 constexpr Duration kRemovePoll = std::chrono::milliseconds(50);
 /// A route may be missing for a moment, while its agent begins anew: clients must not notice.
 constexpr Duration kForgetAfter = std::chrono::seconds(10);
+constexpr Duration kUnknownMax = std::chrono::minutes(1);
 
 }  // namespace
 
 Pooler::Pooler(Options options, const Clock& clock)
     : options_(std::move(options)), places_{options_.home}, clock_(clock) {
     for (const std::string& path : options_.routes_paths)
-        sources_.push_back({std::make_unique<gateway::RoutesFile>(path), {}});
+        sources_.push_back({.file = std::make_unique<gateway::RoutesFile>(path)});
 }
 
 Status Pooler::begin() {
+    begun_ = clock_.now();
     HD_CHECK(os::make_folders(places_.folder(), 0711));
     const auto text = os::read_file(places_.routes());
     if (text.ok()) {
@@ -35,24 +37,39 @@ Status Pooler::begin() {
     for (const std::string& name : names) {
         const auto server_id = os::read_file(places_.folder() + "/" + name + "/server", 4096);
         if (!server_id.ok()) continue;
-        Entry entry{.bouncer = Bouncer(*server_id, places_), .wanted = clock_.now()};
-        HD_CHECK(entry.bouncer.begin());
-        entries_.emplace(*server_id, std::move(entry));
+        Entry entry{.bouncer = Bouncer(*server_id, places_), .wanted = begun_};
+        const Status begun = entry.bouncer.begin();
+        if (begun.ok() && entry.bouncer.name() == name)
+            entries_.emplace(*server_id, std::move(entry));
+        else
+            log::error("a pooler cannot be taken over",
+                       {{"folder", name}, {"reason", begun.ok() ? "" : begun.error().describe()}});
     }
     return ok_status();
 }
 
+/// Before, nothing is told to anybody and nothing is ended: clients are connected to what an
+/// earlier run has left. A table that never comes is not waited for for ever.
+bool Pooler::are_routes_known(Instant now) const {
+    return now - begun_ > kUnknownMax ||
+           std::all_of(sources_.begin(), sources_.end(),
+                       [](const Source& source) { return source.is_known; });
+}
+
 void Pooler::read_routes() {
     for (Source& source : sources_) {
-        if (!source.file->changed()) continue;
+        source.is_unread = source.file->changed() || source.is_unread;
+        if (!source.is_unread) continue;
         auto content = source.file->read();
         if (!content.ok()) {
-            log::error("a route table is not usable, the last good one stays in force",
-                       {{"error", content.error().message}});
+            if (content.error().code != ErrorCode::not_found)
+                log::error("a route table is not usable, the last good one stays in force",
+                           {{"error", content.error().message}});
             continue;
         }
         source.table = std::move(content->table);
-        is_due_ = true;
+        source.is_unread = false;
+        source.is_known = is_due_ = true;
     }
     if (!is_due_) return;
     std::vector<const model::RouteTable*> tables;
@@ -103,7 +120,8 @@ Instant Pooler::step() {
     follow_routes(now);
     Instant next = now + kTick;
     for (auto each = entries_.begin(); each != entries_.end();) {
-        const bool is_forgotten = each->second.wanted + kForgetAfter <= now;
+        const bool is_forgotten =
+            are_routes_known(now) && each->second.wanted + kForgetAfter <= now;
         if (!is_forgotten) {
             next = std::min(next, each->second.bouncer.tend(now));
         } else if (each->second.bouncer.remove()) {
@@ -114,7 +132,7 @@ Instant Pooler::step() {
         }
         ++each;
     }
-    const Status published = publish();
+    const Status published = are_routes_known(now) ? publish() : ok_status();
     if (!published.ok())
         log::error("the routes to poolers cannot be published",
                    {{"reason", published.error().describe()}});

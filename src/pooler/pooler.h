@@ -50,6 +50,8 @@ class Bouncer {
     /// Ends PgBouncer and removes every trace. False: it has not ended yet, call again.
     bool remove();
 
+    /// Of its folder.
+    const std::string& name() const { return name_; }
     int watch_fd() const { return process_ ? process_->watch_fd() : -1; }
     /// The way to it; none: nobody can be let in yet.
     std::optional<model::Route> route() const;
@@ -57,7 +59,9 @@ class Bouncer {
   private:
     Status choose_port();
     Status use_route(const model::Route& route);
+    Status end_former_life(const model::Route& route);
     Status write(const char* file, const std::string& content);
+    std::optional<pid_t> running() const;
     bool has_begun();
     void tell(int number) const;
 
@@ -71,6 +75,7 @@ class Bouncer {
     std::optional<model::Route> route_;  ///< that was followed last
     std::optional<os::Supervisor> process_;
     std::optional<pid_t> begun_;  ///< the process that is known to listen to signals
+    int pauses_left_ = 0;         ///< how often it is yet told to pause, in case it did not hear
     bool is_paused_ = false;
     bool is_changed_ = false;  ///< files were written that the process has not read
 };
@@ -94,11 +99,14 @@ class Pooler {
 
   private:
     void read_routes();
+    bool are_routes_known(Instant now) const;
     Status publish();
 
     struct Source {
         std::unique_ptr<gateway::RoutesFile> file;
         model::RouteTable table;
+        bool is_known = false;  ///< it was read once: what it does not have is not there
+        bool is_unread = true;  ///< it has changed since it was last read well
     };
     struct Entry {
         Bouncer bouncer;
@@ -117,6 +125,7 @@ class Pooler {
     std::string published_;
     std::int64_t revision_ = 0;
     Instant files_due_{};
+    Instant begun_{};
     bool is_due_ = true;  ///< routes or files may have changed
 };
 

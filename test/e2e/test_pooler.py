@@ -2,6 +2,7 @@
 """Connections through PgBouncer, by the server parameter pgbouncer.enabled: what clients get, and that a
 planned failover or a restart costs them no error."""
 
+import glob
 import os
 import re
 import subprocess
@@ -9,7 +10,7 @@ import time
 import unittest
 
 from support import Case, howdah_client, run_guide, started_home, wait_until
-from howdah_pair import Pair
+from howdah_pair import SKU, Pair
 
 HOME = None
 PAIR = None
@@ -139,6 +140,48 @@ class Pooler(Case):
         wait_until("another PgBouncer runs",
                    lambda: HOME.pids("pgbouncer") and HOME.pids("pgbouncer") != [pid], 20)
         self.assertEqual(self.through_pooler("SELECT 3"), "3")
+
+    def test_sessions_outlive_a_pooler_that_finds_no_routes(self):
+        routes = glob.glob(os.path.join(HOME.dir, "gateway", "routes*.json"))
+        self.assertEqual(len(routes), 2)
+        with HOME.session("pair", port=PORT) as session:
+            session.run("SELECT 1;")
+            for path in routes:
+                os.rename(path, path + ".away")
+            try:
+                HOME.kill("howdah-pooler")
+                HOME.one("howdah-pooler")
+                time.sleep(12)  # by then it would have forgotten the server
+                self.assertEqual(session.run("SELECT 2;"), "2")
+            finally:
+                for path in routes:
+                    os.rename(path + ".away", path)
+            self.assertEqual(session.run("SELECT 3;"), "3")
+        wait_until("PgBouncer lets clients in",
+                   lambda: HOME.psql("pair", "SELECT 1", check=False, port=PORT).returncode == 0)
+
+    def test_a_database_that_is_closed_to_the_public_is_reached(self):
+        HOME.psql("pair", "CREATE DATABASE closed")
+        HOME.psql("pair", "REVOKE CONNECT ON DATABASE closed FROM PUBLIC")
+        wait_until("the pooler is let in", lambda: HOME.psql(
+            "pair", "SELECT 1", check=False, port=PORT, db="closed").returncode == 0, 40)
+        HOME.psql("pair", "DROP DATABASE closed WITH (FORCE)")
+
+    def test_who_logged_in_to_a_server_is_no_client_of_the_next_one_of_its_name(self):
+        HOME.create_server("again", sku=SKU)
+        HOME.set_parameter("again", "pgbouncer.enabled", "true")
+        wait_until("PgBouncer lets clients in", lambda: HOME.psql(
+            "again", "SELECT 1", check=False, port=PORT).returncode == 0, 30)
+        with HOME.session("again", port=PORT) as session:
+            session.run("SELECT 1;")
+            HOME.do("DELETE", HOME.server_path("again"))
+            HOME.create_server("again", sku=SKU)
+            HOME.set_parameter("again", "pgbouncer.enabled", "true")
+            wait_until("PgBouncer lets clients of the new one in", lambda: HOME.psql(
+                "again", "SELECT 1", check=False, port=PORT).returncode == 0, 30)
+            with self.assertRaises(Exception):
+                session.run("SELECT 2;")
+        HOME.do("DELETE", HOME.server_path("again"))
 
     def test_its_settings_are_followed_without_a_restart(self):
         HOME.set_parameter("pair", "pgbouncer.pool_mode", "session")

@@ -83,6 +83,8 @@ std::string administrator_sql(std::string_view login, std::string_view verifier)
 std::string replication_role_sql(std::string_view verifier);
 /// Likewise of kPoolerRole; since PostgreSQL core::kPoolingMajorMin.
 std::string pooler_role_sql(std::string_view verifier);
+/// Lets it into every database whose owner has taken that from PUBLIC.
+std::string pooler_databases_sql();
 /// Makes exactly these roles the token administrators: like the administrator, but without a
 /// password. Those that are not among them any more lose every right and cannot log in. One text as
 /// administrator_sql. Error 42710 of PostgreSQL: a role of that name is there, and is a customer's.

@@ -224,6 +224,16 @@ std::string pooler_role_sql(std::string_view verifier) {
                kPoolerRole);
 }
 
+std::string pooler_databases_sql() {
+    const std::string body = fmt::format(
+        "DECLARE name text; BEGIN FOR name IN SELECT datname FROM pg_catalog.pg_database "
+        "WHERE datallowconn AND datname <> {1} AND NOT pg_catalog.has_database_privilege({0}, oid, "
+        "'CONNECT') LOOP EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO {2}', name); "
+        "END LOOP; END",
+        pg::quote_literal(kPoolerRole), pg::quote_literal(kMaintenanceDatabase), kPoolerRole);
+    return "DO " + pg::quote_literal(body) + ";";
+}
+
 std::string token_administrators_sql(const std::vector<std::string>& roles) {
     return "DO " +
            pg::quote_literal(fmt::format(kTokenAdministrators, text_array(roles), kTokenRolesMark,

@@ -53,13 +53,20 @@ void DiskWatch::watch(const std::string& folder) {
     });
 }
 
+/// Counts until its thread has ended: an agent that waits here for a disk that hangs must not have
+/// its lease again.
 void DiskWatch::forget(const std::string& folder) {
-    std::unique_ptr<Disk> gone;  // whose end is waited for without the lock
+    std::jthread ending;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = disks_.find(folder);
+        if (found == disks_.end()) return;
+        ending = std::move(found->second->thread);
+    }
+    ending.request_stop();
+    if (ending.joinable()) ending.join();
     const std::lock_guard lock(mutex_);
-    const auto found = disks_.find(folder);
-    if (found == disks_.end()) return;
-    gone = std::move(found->second);
-    disks_.erase(found);
+    disks_.erase(folder);
 }
 
 bool DiskWatch::hangs() const {
