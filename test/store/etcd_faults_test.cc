@@ -25,7 +25,6 @@ namespace {
 using std::chrono::milliseconds;
 
 /// A call may wait kWaitMaxMs; the rest is for a machine that is busy with other things.
-/// What is promised, and what a busy machine takes to run a thread again.
 constexpr milliseconds kCallMax(HaRecords::kWaitMaxMs + 5000);
 
 /// An agent that counts up in a record for as long as it lives, and remembers what it was told.
