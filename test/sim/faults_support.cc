@@ -298,9 +298,11 @@ std::span<const std::string_view> fault_kinds() {
 }
 
 bool can_meet(std::size_t kind, Phase phase) {
-    // A switchover is refused when nobody could take over or the wish cannot be written.
-    return fault_kinds()[kind] != "switchover" ||
-           (phase != Phase::alone && phase != Phase::store_away);
+    if (fault_kinds()[kind] != "switchover") return true;
+    // It is refused when nobody could take over, when the wish cannot be written, and by a primary
+    // that is not through with its own promotion.
+    return phase != Phase::alone && phase != Phase::store_away && phase != Phase::promoting &&
+           phase != Phase::noting;
 }
 
 // ---------------------------------------------------------------------------------------------
