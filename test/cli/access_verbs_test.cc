@@ -36,7 +36,8 @@ class AccessVerbs : public testing::Test {
     void answer(const std::string& path, const Json& body, int status = 200) {
         arm.answer_once(path, ok(body, status));
     }
-    static Json list(Json values) { return {{"value", std::move(values)}}; }
+    // Not a Json: whether one in braces is copied or wrapped is up to the compiler.
+    static Json list(const std::vector<Json>& values) { return {{"value", values}}; }
     static Json principal() { return {{"id", kObject}, {"appId", kApp}, {"displayName", "ci"}}; }
     void answer_roles(const std::string& scope) {
         answer(scope + kAuthorization + "/roleDefinitions",
