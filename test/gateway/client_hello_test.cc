@@ -110,8 +110,9 @@ TEST(client_hello, a_name_given_twice_or_malformed_is_refused) {
     // The same extension once more, all lengths around it made right.
     std::string twice = message + extension;
     const auto grow = [&](std::size_t at) {
-        const std::size_t value = (static_cast<unsigned char>(twice[at]) << 8) +
-                                  static_cast<unsigned char>(twice[at + 1]) + extension.size();
+        const std::size_t high = static_cast<unsigned char>(twice[at]);
+        const std::size_t low = static_cast<unsigned char>(twice[at + 1]);
+        const std::size_t value = (high << 8) + low + extension.size();
         twice[at] = static_cast<char>(value >> 8);
         twice[at + 1] = static_cast<char>(value & 0xff);
     };
