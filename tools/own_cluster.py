@@ -11,11 +11,27 @@ from loop_disks import LoopDisks
 from machines import SeveralMachines, SpreadPair
 
 
-class OwnCluster(Pair):
-    """What failover_faults.py asks of a cluster. With `has_disks` each host is on a small disk of
-    its own."""
+class Asked:
+    """What failover_faults.py asks of every cluster of ours."""
 
     name = "Howdah"
+
+    def primary(self):
+        return self.zones()[0]
+
+    def standby(self):
+        return self.zones()[1]
+
+    def planned(self):
+        self.home.finish(self.fail_over("PlannedFailover"))
+
+    def forced(self):
+        self.home.finish(self.fail_over("ForcedFailover"))
+
+
+class OwnCluster(Asked, Pair):
+    """Two hosts of one machine. With `has_disks` each host is on a small disk of
+    its own."""
 
     def __init__(self, has_disks=False):
         super().__init__(Home(arguments=("--agent-zones", "1,2")), "pair")
@@ -48,18 +64,6 @@ class OwnCluster(Pair):
     def disk(self, zone):
         return self.folder(zone)
 
-    def primary(self):
-        return self.zones()[0]
-
-    def standby(self):
-        return self.zones()[1]
-
-    def planned(self):
-        self.home.finish(self.fail_over("PlannedFailover"))
-
-    def forced(self):
-        self.home.finish(self.fail_over("ForcedFailover"))
-
     def lose_host(self, zone):
         """howdahd too: it would start the agent again."""
         self.home.kill("howdahd")
@@ -72,8 +76,8 @@ class OwnCluster(Pair):
         self.home.ensure_howdahd()
 
 
-class SpreadCluster(SpreadPair):
-    """The same on three machines with an etcd; clients and howdahd are on the first, the members on
+class SpreadCluster(Asked, SpreadPair):
+    """Three machines with an etcd; clients and howdahd are on the first, the members on
     the others."""
 
     def __init__(self):
@@ -93,12 +97,6 @@ class SpreadCluster(SpreadPair):
 
     def __exit__(self, *_):
         self._stack.close()
-
-    def primary(self):
-        return self.zones()[0]
-
-    def standby(self):
-        return self.zones()[1]
 
     @contextlib.contextmanager
     def cut_off(self, zone):

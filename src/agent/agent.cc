@@ -492,6 +492,7 @@ Status Agent::survey(const InstalledEngine& engine) {
     (void)os::ServerUsers::remove(user_name);
     HD_CHECK(found);
     found->collations = find_collations();
+    found->collation_version = collation_version(engine.programs + "/postgres");
     HD_CHECK(save_survey(machine_.layout(), *found));
     log::info("surveyed an engine", {{"version", engine.version}});
     const std::lock_guard lock(mutex_);

@@ -335,6 +335,7 @@ void fields(V& visit, Engine& record) {
     HD_F(parameters);
     HD_F(extensions);
     HD_F(collations);
+    HD_F(collation_version);
 }
 template <typename V>
 void fields(V& visit, Capability& record) {

@@ -446,6 +446,9 @@ struct Engine {
     std::vector<ParameterInfo> parameters;
     std::vector<std::string> extensions;  ///< what can be created, with what allow-listing allows
     std::vector<std::string> collations;  ///< database locales this machine has
+    /// Of what sorts text here: "glibc 2.36, ICU 72". Indexes that were built by another one are
+    /// wrong. Empty: an older agent's.
+    std::string collation_version;
 };
 
 /// Something a machine can or cannot do, said once and shown.
