@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include "os/ports.h"
+
 namespace howdah::os {
 namespace {
 
@@ -17,11 +19,16 @@ Result<std::string> ServerUsers::create(const std::string& id) {
     if (!is_root()) return std::string();
     const std::string name = "howdah-" + id.substr(0, 8);
     if (find_user(name).ok()) return name;
-    HD_CHECK(must_succeed(
+    const Status made = must_succeed(
         run({.arguments = {"/usr/sbin/useradd", "--system", "--no-create-home", "--home-dir",
                            "/nonexistent", "--shell", "/usr/sbin/nologin", name}}),
-        "making the user " + name));
-    return name;
+        "making the user " + name);
+    if (made.ok() || find_user(name).ok()) return name;
+    return made.error();
+}
+
+std::string ServerUsers::pooler_id(const std::string& server_id) {
+    return fmt::format("p{:016x}", stable_hash(server_id));
 }
 
 Status ServerUsers::remove(const std::string& name) {
