@@ -570,8 +570,8 @@ inline constexpr std::string_view kPoolerPassword = "howdah pooler";
 /// Of a server whose connections are pooled: what howdah-pooler needs beside the rest of its route.
 struct RoutePooling {
     std::string tls_path;  ///< the server's certificate and key, for root and the server to read
-    /// Where PostgreSQL's unix socket is, for root, the server and its PgBouncer to enter. Empty: it
-    /// is not on the pooler's machine.
+    /// Where PostgreSQL's unix socket is, for root, the server and its PgBouncer to enter. Empty:
+    /// it is not on the pooler's machine.
     std::string socket_folder;
     std::map<std::string, std::string> settings;  ///< of PgBouncer, by its own names
 };

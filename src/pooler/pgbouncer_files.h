@@ -11,8 +11,8 @@
 namespace howdah::pooler {
 
 struct PgBouncer {
-    std::string folder;      ///< of its files; PgBouncer's user reads it
-    std::uint16_t port = 0;  ///< on loopback, where the gateway finds it
+    std::string folder;         ///< of its files; PgBouncer's user reads it
+    std::uint16_t port = 0;     ///< on loopback, where the gateway finds it
     std::string socket_folder;  ///< where PostgreSQL's unix socket is
     std::int64_t backend_port = 0;
     bool require_tls = true;                      ///< of clients

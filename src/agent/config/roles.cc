@@ -230,7 +230,8 @@ std::string pooler_databases_sql() {
         "WHERE datallowconn AND datname <> {1} AND NOT pg_catalog.has_database_privilege({0}, oid, "
         "'CONNECT') LOOP EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO {2}', name); "
         "END LOOP; END",
-        pg::quote_literal(model::kPoolerRole), pg::quote_literal(kMaintenanceDatabase), model::kPoolerRole);
+        pg::quote_literal(model::kPoolerRole), pg::quote_literal(kMaintenanceDatabase),
+        model::kPoolerRole);
     return "DO " + pg::quote_literal(body) + ";";
 }
 
