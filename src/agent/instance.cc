@@ -230,7 +230,9 @@ bool Instance::compose_locked() {
     add_member_locked();
     view_.route = make_route(base_.spec, report.state, report.backend_port, report.postmaster_pid);
     if (core::wants_pooling(base_.spec.parameters))
-        view_.route.pooling = {paths_.tls(), core::pooling_settings(base_.spec.parameters)};
+        view_.route.pooling = {.tls_path = paths_.tls(),
+                               .socket_folder = paths_.socket_folder,
+                               .settings = core::pooling_settings(base_.spec.parameters)};
     if (is_draining_ && view_.route.state == "open") {
         view_.route.state = "hold";
         view_.route.reason = "the server is handed over";
@@ -610,10 +612,7 @@ Status Instance::choose_port() {
 }
 
 Status Instance::configure() {
-    HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
-    HD_CHECK(os::make_folders(machine_.layout().sockets(), 0711));
-    HD_CHECK(os::make_folders(paths_.socket_folder, 0700));
-    if (user) HD_CHECK(os::change_owner(paths_.socket_folder, {user->uid, user->gid}));
+    HD_CHECK(open_sockets());
     // Memory is taken away only while PostgreSQL is down: what it has now may not fit any more.
     const std::int64_t before = state_.previous ? state_.previous->memory_mb : 0;
     const bool runs = postmaster_->is_running();

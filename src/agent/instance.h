@@ -98,6 +98,7 @@ class Instance {
     void note_token_access();
 
     bool is_pooled() const;
+    Status open_sockets();
     Status set_pooler_role();
     void let_pooler_in();
     void set_draining(bool is_draining);

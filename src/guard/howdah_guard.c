@@ -9,6 +9,7 @@
  *   - changing Howdah's own roles, databases and the administrator's existence;
  *   - writing and locking the system catalogs, also through their views;
  *   - creating extensions that are not on azure.extensions, dependencies included;
+ *   - connecting to unix sockets (dblink, postgres_fdw): behind them are other servers;
  *   - reading and writing the server's files, running programs, loading libraries, also for code
  *     of a customer that runs as a superuser by mistake: functions of extensions lose SECURITY
  *     DEFINER.
@@ -24,6 +25,13 @@
 /* postgres.h comes first. */
 /* clang-format off */
 #include "postgres.h"
+
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -88,6 +96,10 @@ PG_MODULE_MAGIC;
 #define owns_database(database) pg_database_ownercheck((database), GetUserId())
 #endif
 
+/* As libpq/auth.h has it, which cannot be included without the headers of Kerberos. */
+typedef void (*ClientAuthentication_hook_type)(struct Port* port, int status);
+extern PGDLLIMPORT ClientAuthentication_hook_type ClientAuthentication_hook;
+
 void _PG_init(void);
 
 static char* allowed_extensions = NULL;
@@ -95,6 +107,7 @@ static char* administrator = NULL;
 static ProcessUtility_hook_type next_utility = NULL;
 static object_access_hook_type next_object_access = NULL;
 static ExecutorCheckPerms_hook_type next_permissions = NULL;
+static ClientAuthentication_hook_type next_authentication = NULL;
 
 /* Built-in roles an administrator may hand on: they stay inside the database. */
 static const char* const grantable_roles[] = {
@@ -386,6 +399,52 @@ static void check_drop(DropStmt* stmt) {
 
 static void check_call(Oid function);
 
+/* ---- unix sockets ---- */
+
+/* A system call's arguments are of 64 bits; the kernel looks at the lower half of a domain. */
+#ifdef WORDS_BIGENDIAN
+#define FIRST_ARGUMENT (offsetof(struct seccomp_data, args) + 4)
+#else
+#define FIRST_ARGUMENT offsetof(struct seccomp_data, args)
+#endif
+
+/*
+ * From here on this process makes no unix socket, as the kernel sees to it. Its folder keeps others
+ * from the socket of a server only where each server has an operating-system user of its own; and
+ * pg_hba.conf cannot tell a pooler, which comes through that socket, from dblink, which would get
+ * past firewall rules and TLS there.
+ *
+ * Not for the postmaster, which makes such sockets, and not before a client has logged in: the name
+ * of an operating-system user may have to be asked for by one. Whatever else can run a customer's
+ * code (parallel workers, autovacuum) comes here by a hook before it does.
+ */
+static void close_unix_sockets(void) {
+    static bool are_closed = false;
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FIRST_ARGUMENT),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {lengthof(filter), filter};
+
+    if (are_closed) return;
+    are_closed = true;
+    /* The flag: without it old kernels make the whole process slower. */
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program) !=
+             0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) != 0))
+        ereport(LOG, (errmsg("this kernel does not keep sessions from unix sockets: %m")));
+}
+
+static void guard_authentication(struct Port* port, int status) {
+    if (next_authentication) next_authentication(port, status);
+    close_unix_sockets();
+}
+
 /*
  * Sees every call of a function, and every extension that is created, also those that CASCADE
  * brings, whatever role creates it at this moment.
@@ -393,7 +452,10 @@ static void check_call(Oid function);
 static void guard_object_access(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id,
                                 void* argument) {
     if (next_object_access) next_object_access(access, class_id, object_id, sub_id, argument);
-    if (access == OAT_FUNCTION_EXECUTE) check_call(object_id);
+    if (access == OAT_FUNCTION_EXECUTE) {
+        close_unix_sockets();
+        check_call(object_id);
+    }
     if (access == OAT_POST_CREATE && class_id == ExtensionRelationId && !is_exempt()) {
         /* The row is not visible to the catalog caches yet. */
         Relation relation = table_open(ExtensionRelationId, AccessShareLock);
@@ -702,6 +764,7 @@ static void guard_utility(UTILITY_PARAMETERS) {
     /* The statements of every transaction first: nothing is looked up for them. */
     bool guarded = !IsA(node, TransactionStmt) && !is_exempt();
 
+    close_unix_sockets();
     if (guarded) check_statement(node);
     if (guarded && IsA(node, LockStmt))
         lock_tables((LockStmt*)node, context);
@@ -736,6 +799,7 @@ typedef RangeTblEntry Permission;
 static bool guard_permissions(PERMISSION_PARAMETERS) {
     ListCell* cell;
 
+    close_unix_sockets();
     foreach (cell, PERMISSION_LIST) {
         Permission* each = (Permission*)lfirst(cell);
 
@@ -772,4 +836,6 @@ void _PG_init(void) {
     object_access_hook = guard_object_access;
     next_permissions = ExecutorCheckPerms_hook;
     ExecutorCheckPerms_hook = guard_permissions;
+    next_authentication = ClientAuthentication_hook;
+    ClientAuthentication_hook = guard_authentication;
 }

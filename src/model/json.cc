@@ -404,6 +404,7 @@ void fields(V& visit, PollResponse& record) {
 template <typename V>
 void fields(V& visit, RoutePooling& record) {
     HD_F(tls_path);
+    HD_F(socket_folder);
     HD_F(settings);
 }
 template <typename V>

@@ -565,14 +565,17 @@ struct AgentJournal {
 /// one that its pg_hba.conf lets in. No client library can choose an address, so nobody gets past
 /// the firewall of a server by dblink or postgres_fdw in another one.
 inline constexpr std::string_view kGatewaySource = "127.0.0.2";
-/// Where a pooler of the same machine comes from: what connects without choosing an address.
-inline constexpr std::string_view kPoolerSource = "127.0.0.1";
-/// What the password of the pooler's role is derived from the server's key for.
+/// The role that reads the verifiers of those who log in through a pooler (howdah-pooler).
+inline constexpr std::string_view kPoolerRole = "howdah_pooler";
+/// What its password is derived from the server's key for.
 inline constexpr std::string_view kPoolerPassword = "howdah pooler";
 
 /// Of a server whose connections are pooled: what howdah-pooler needs beside the rest of its route.
 struct RoutePooling {
     std::string tls_path;  ///< the server's certificate and key, for root and the server to read
+    /// Where PostgreSQL's unix socket is, for root, the server and its PgBouncer to enter. Empty:
+    /// it is not on the pooler's machine.
+    std::string socket_folder;
     std::map<std::string, std::string> settings;  ///< of PgBouncer, by its own names
 };
 

@@ -264,6 +264,18 @@ Status change_owner(const std::string& path, Owner owner) {
     return {};
 }
 
+Status let_everybody_connect(const std::string& socket_path) {
+    const Fd fd(open(socket_path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat facts {};
+    if (!fd.valid() || fstat(fd.get(), &facts) != 0) return file_error("look at", socket_path);
+    if (!S_ISSOCK(facts.st_mode))
+        return Error{ErrorCode::invalid_argument, socket_path + " is no socket"};
+    // What cannot be opened has no descriptor for fchmod().
+    const std::string same = fmt::format("/proc/self/fd/{}", fd.get());
+    if (chmod(same.c_str(), 0777) != 0) return file_error("change the mode of", socket_path);
+    return {};
+}
+
 Result<Owner> owner_of(const std::string& path) {
     struct stat facts {};
     if (lstat(path.c_str(), &facts) != 0) return file_error("look at", path);
@@ -336,6 +348,20 @@ Result<std::string> read_at(const Fd& fd, std::int64_t offset, std::size_t bytes
     }
     content.resize(got);
     return content;
+}
+
+Status bound_log(const std::string& path, std::int64_t bytes_max) {
+    const Fd fd(open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd.valid() && errno == ENOENT) return {};
+    struct stat facts {};
+    if (!fd.valid() || fstat(fd.get(), &facts) != 0) return file_error("open", path);
+    if (facts.st_size <= bytes_max) return {};
+    HD_TRY(const std::string last,
+           read_at(fd, facts.st_size - bytes_max, static_cast<std::size_t>(bytes_max)));
+    // A disk that is full of it must not keep it from being shortened.
+    const Status kept = replace_file(path + std::string(kOlderLog), last);
+    if (ftruncate(fd.get(), 0) != 0) return file_error("shorten", path);
+    return kept;
 }
 
 Status write_at(const Fd& fd, std::int64_t offset, std::string_view content) {

@@ -47,6 +47,9 @@ Status rename_synced(const std::string& from, const std::string& to);  ///< fsyn
 /// Sets mode and, where given, owner of one file or folder; not following links.
 Status change_mode(const std::string& path, mode_t mode);
 Status change_owner(const std::string& path, Owner owner);
+/// Lets every user connect to a unix socket who can enter its folder. `invalid_argument` if it is
+/// something else; links are not followed.
+Status let_everybody_connect(const std::string& socket_path);
 Result<Owner> owner_of(const std::string& path);  ///< of a link: its own
 /// Removes a file or a whole tree; not following links; fine if it is absent.
 Status remove_tree(const std::string& path);
@@ -71,6 +74,13 @@ Result<PlainFile> open_plain_file(const std::string& folder, const std::string& 
 /// At most `bytes_max` bytes from `offset` on; fewer only at the end of the file.
 Result<std::string> read_at(const Fd& fd, std::int64_t offset, std::size_t bytes_max);
 Status write_at(const Fd& fd, std::int64_t offset, std::string_view content);
+
+/// What bound_log() adds to the name of a log for what is older.
+inline constexpr std::string_view kOlderLog = ".1";
+/// A log that another process appends to (os::Daemon::log_path): once it has more than `bytes_max`
+/// bytes, the last `bytes_max` of them go to path + kOlderLog, and it begins anew. What is written
+/// at that moment may be lost. Fine if there is none.
+Status bound_log(const std::string& path, std::int64_t bytes_max);
 
 struct DiskSpace {
     std::int64_t total_bytes = 0;

@@ -1,4 +1,3 @@
-#include <fmt/core.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -16,7 +15,7 @@ namespace howdah::pooler {
 namespace {
 
 /// PgBouncer cannot be told to hold a lock; what begins it does, and hands it on. A connection of
-/// every client is two descriptors.
+/// every client is two descriptors. The lock is the only file that PgBouncer's user can write.
 constexpr const char* kBegin =
     "exec 9>>\"$1\" && flock -n 9 && echo $$ >\"$1\" && ulimit -n \"$(ulimit -Hn)\" && "
     "exec /usr/sbin/pgbouncer \"$2\"";
@@ -26,6 +25,8 @@ constexpr const char* kLifeFile = "/life";
 constexpr const char* kLockFile = "/lock";
 constexpr Duration kEndMax = std::chrono::seconds(2);
 constexpr std::size_t kTlsBytesMax = 1 << 20;
+/// PgBouncer logs each refused client; what is older is kept once.
+constexpr std::int64_t kLogBytesMax = 4 << 20;
 constexpr Duration kBeginPoll = std::chrono::milliseconds(10);
 /// PgBouncer takes no TLS without an SSLRequest before it.
 constexpr std::int64_t kMajorWithoutDirectTls = 16;
@@ -36,11 +37,6 @@ constexpr int kPauses = 5;
 constexpr int kPause = SIGUSR1;
 constexpr int kResume = SIGUSR2;
 constexpr int kReload = SIGHUP;
-
-/// No name that a server's user has: those are hexadecimal.
-std::string name_of(const std::string& server_id) {
-    return fmt::format("p{:016x}", os::stable_hash(server_id));
-}
 
 /// ".../instances/<life>/config/server.pem"
 std::string life_of(const std::string& tls_path) {
@@ -69,7 +65,7 @@ bool is_listened_on(std::uint16_t port) {
 
 Bouncer::Bouncer(std::string server_id, const Places& places)
     : server_id_(std::move(server_id)),
-      name_(name_of(server_id_)),
+      name_(os::ServerUsers::pooler_id(server_id_)),
       folder_(places.folder() + "/" + name_),
       log_path_(places.log("pooler-" + name_)) {
     files_.folder = folder_;
@@ -78,14 +74,20 @@ Bouncer::Bouncer(std::string server_id, const Places& places)
 Status Bouncer::begin() {
     HD_TRY(const std::string user_name, os::ServerUsers::create(name_));
     HD_TRY(user_, os::ServerUsers::find(user_name));
-    if (user_) owner_ = os::Owner{user_->uid, user_->gid};
+    // Root's, for PgBouncer to read: one that was broken into cannot change what it is.
+    if (user_) owner_ = os::Owner{0, user_->gid};
     HD_CHECK(os::make_folders(folder_, 0700));
     // First of all, so that whoever finds the folder knows whose it is.
     HD_CHECK(write(kServerFile, server_id_));
-    if (owner_) HD_CHECK(os::change_owner(folder_, *owner_));
-    // PgBouncer's user writes it; whoever looks whether it is held would make it its own.
+    // Whoever looked whether it is held would make it its own.
     const std::string lock = folder_ + kLockFile;
-    if (!os::exists(lock)) HD_CHECK(os::replace_file(lock, "", 0600, owner_));
+    if (!os::exists(lock)) HD_CHECK(os::replace_file(lock, "", 0600));
+    if (owner_) {
+        HD_CHECK(os::change_owner(folder_, *owner_));
+        HD_CHECK(os::change_mode(folder_, 0750));
+        HD_CHECK(os::change_owner(lock, *owner_));
+        HD_CHECK(os::change_mode(lock, 0660));
+    }
     return choose_port();
 }
 
@@ -105,8 +107,9 @@ Status Bouncer::choose_port() {
 Status Bouncer::write(const char* file, const std::string& content) {
     const std::string path = folder_ + file;
     const auto present = os::read_file(path);
-    if (present.ok() && *present == content) return ok_status();
-    HD_CHECK(os::replace_file(path, content, 0600, owner_));
+    const bool is_owned = !owner_ || os::owner_of(path).value_or(os::Owner{}) == *owner_;
+    if (present.ok() && *present == content && is_owned) return ok_status();
+    HD_CHECK(os::replace_file(path, content, owner_ ? 0640 : 0600, owner_));
     is_changed_ = true;
     return ok_status();
 }
@@ -114,7 +117,15 @@ Status Bouncer::write(const char* file, const std::string& content) {
 Status Bouncer::use_route(const model::Route& route) {
     // While the server cannot be reached, the way to it stays as it was.
     if (route.state == "open" || files_.backend_port == 0) {
-        files_.backend_address = route.backend_address;
+        if (route.pooling->socket_folder.empty())
+            return Error{ErrorCode::not_supported,
+                         "the primary is on another machine, where poolers do not reach it yet"};
+        if (route.pooling->socket_folder.find(',') != std::string::npos)
+            return Error{ErrorCode::not_supported,
+                         "PgBouncer takes the path '" + route.pooling->socket_folder +
+                             "' for a list, because of its comma",
+                         "", "Choose a home without a comma in its path."};
+        files_.socket_folder = route.pooling->socket_folder;
         files_.backend_port = route.backend_port;
     }
     files_.require_tls = route.require_tls;
@@ -143,6 +154,13 @@ Status Bouncer::follow(const model::Route& route) {
     // PgBouncer handles signals that are there at once in the order of their numbers.
     if (!is_paused && std::exchange(is_paused_, false)) tell(kResume);
     return ok_status();
+}
+
+void Bouncer::bound_log() const {
+    const Status bounded = os::bound_log(log_path_, kLogBytesMax);
+    if (!bounded.ok())
+        log::warn("the log of a pooler cannot be shortened",
+                  {{"log", log_path_}, {"reason", bounded.error().describe()}});
 }
 
 Instant Bouncer::tend(Instant now) {
@@ -222,6 +240,7 @@ bool Bouncer::remove() {
     Status removed =
         os::is_root() ? os::ServerUsers::remove("howdah-" + name_.substr(0, 8)) : ok_status();
     if (removed.ok()) removed = os::remove_tree(log_path_);
+    if (removed.ok()) removed = os::remove_tree(log_path_ + std::string(os::kOlderLog));
     if (removed.ok()) removed = os::remove_tree(folder_);
     if (!removed.ok())
         log::error("the rest of a pooler cannot be removed",

@@ -5,9 +5,6 @@
 namespace howdah::pooler {
 namespace {
 
-/// As agent/config/render.h has it.
-constexpr std::string_view kPoolerRole = "howdah_pooler";
-
 /// Every name is written out: what a database has in its search path must not matter. A SCRAM
 /// verifier is all that PgBouncer can log a client in with and then log in with itself.
 constexpr std::string_view kAuthQuery =
@@ -16,15 +13,22 @@ constexpr std::string_view kAuthQuery =
     "rolreplication AND rolpassword OPERATOR(pg_catalog.~~) 'SCRAM-SHA-256$%' AND (rolvaliduntil "
     "IS NULL OR rolvaliduntil OPERATOR(pg_catalog.>) pg_catalog.now())";
 
+/// For a value between quotes, as in SQL.
+std::string quoted(std::string_view value) {
+    std::string text;
+    for (const char c : value) text += c == '\'' ? std::string(2, c) : std::string(1, c);
+    return text;
+}
+
 }  // namespace
 
 std::string ini_file(const PgBouncer& bouncer) {
     std::string text = fmt::format(
         "; Written by howdah-pooler; changes are lost.\n"
         "[databases]\n"
-        "* = host={} port={}\n"
+        "* = host='{}' port={}\n"
         "[pgbouncer]\n",
-        bouncer.backend_address, bouncer.backend_port);
+        quoted(bouncer.socket_folder), bouncer.backend_port);
     const auto add = [&text](std::string_view name, std::string_view value) {
         text += fmt::format("{} = {}\n", name, value);
     };
@@ -36,13 +40,13 @@ std::string ini_file(const PgBouncer& bouncer) {
     add("auth_type", "hba");
     add("auth_hba_file", bouncer.folder + kHbaFile);
     add("auth_file", bouncer.folder + kUsersFile);
-    add("auth_user", kPoolerRole);
+    add("auth_user", model::kPoolerRole);
     add("auth_query", kAuthQuery);
     add("client_tls_sslmode", bouncer.require_tls ? "require" : "allow");
     add("client_tls_protocols", "secure");
     add("client_tls_cert_file", bouncer.folder + kTlsFile);
     add("client_tls_key_file", bouncer.folder + kTlsFile);
-    // It never leaves the machine.
+    // It is a unix socket.
     add("server_tls_sslmode", "disable");
     // A new primary must not wait for the next try at the old one.
     add("server_login_retry", "0.1");
@@ -58,11 +62,11 @@ std::string hba_file(const PgBouncer& bouncer) {
         "# Written by howdah-pooler; changes are lost.\n"
         "host    all  {}  0.0.0.0/0  reject\n"
         "{:<7} all  all  {}/32  scram-sha-256\n",
-        kPoolerRole, bouncer.require_tls ? "hostssl" : "host", model::kGatewaySource);
+        model::kPoolerRole, bouncer.require_tls ? "hostssl" : "host", model::kGatewaySource);
 }
 
 std::string users_file(const Secret& password) {
-    return fmt::format("\"{}\" \"{}\"\n", kPoolerRole, password.reveal());
+    return fmt::format("\"{}\" \"{}\"\n", model::kPoolerRole, password.reveal());
 }
 
 }  // namespace howdah::pooler

@@ -7,13 +7,13 @@
 #include "base/secret.h"
 #include "model/records.h"
 
-/// The files that one PgBouncer (1.18) reads. Pure.
+/// The files that one PgBouncer (1.18) reads and cannot write. Pure.
 namespace howdah::pooler {
 
 struct PgBouncer {
-    std::string folder;      ///< of its files; PgBouncer's user reads it
-    std::uint16_t port = 0;  ///< on loopback, where the gateway finds it
-    std::string backend_address;
+    std::string folder;         ///< of its files; PgBouncer's user reads it
+    std::uint16_t port = 0;     ///< on loopback, where the gateway finds it
+    std::string socket_folder;  ///< where PostgreSQL's unix socket is
     std::int64_t backend_port = 0;
     bool require_tls = true;                      ///< of clients
     std::map<std::string, std::string> settings;  ///< core::pooling_settings

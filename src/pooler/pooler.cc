@@ -115,6 +115,7 @@ Instant Pooler::step() {
         // Certificates change without the routes.
         files_due_ = now + kFilesTick;
         is_due_ = true;
+        for (const auto& [server_id, entry] : entries_) entry.bouncer.bound_log();
     }
     read_routes();
     follow_routes(now);

@@ -47,6 +47,8 @@ class Bouncer {
     Status follow(const model::Route& route);
     /// Starts PgBouncer if it does not run. Returns when to call again at the latest.
     Instant tend(Instant now);
+    /// Call it now and then.
+    void bound_log() const;
     /// Ends PgBouncer and removes every trace. False: it has not ended yet, call again.
     bool remove();
 

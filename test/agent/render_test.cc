@@ -296,19 +296,37 @@ TEST(token_administrators_sql, quotes_every_name) {
     EXPECT_EQ(sql.substr(sql.size() - 2), "';");
 }
 
-TEST(pg_hba_conf, lets_a_pooler_of_this_machine_in_only_where_it_is_wanted) {
+TEST(pg_hba_conf, lets_a_pooler_in_through_the_socket_alone_and_only_where_it_is_wanted) {
     model::InstanceSpec instance = spec();
-    EXPECT_EQ(pg_hba_conf(input(instance)).find("127.0.0.1/32"), std::string::npos);
+    const std::string without = pg_hba_conf(input(instance));
+    EXPECT_THAT(without, Not(HasSubstr("local   all                  all                 scram")));
     instance.parameters["pgbouncer.enabled"] = "on";
     const std::string text = pg_hba_conf(input(instance));
-    const auto own = text.find("host    all                  \"howdah_pooler\" 127.0.0.1/32");
-    const auto reserved = text.find("\"howdah_replica\",\"howdah_pooler\"  all  reject\n");
-    const auto clients = text.find("host    all                  all        127.0.0.1/32");
+    EXPECT_THAT(text, Not(HasSubstr("127.0.0.1")));
+    const auto agent = text.find("local   all                  \"howdah\"            peer");
+    const auto own = text.find("local   all                  \"howdah_pooler\"     scram");
+    const auto reserved = text.find("local   all                  \"azure_pg_admin\"");
+    const auto maintenance = text.find("local   \"azure_maintenance\"");
+    const auto clients = text.find("local   all                  all                 scram");
+    const auto rest = text.find("local   all                  all                 reject");
+    EXPECT_LT(agent, own);
     EXPECT_LT(own, reserved);
-    EXPECT_LT(reserved, clients);
-    EXPECT_NE(clients, std::string::npos);
+    EXPECT_LT(reserved, maintenance);
+    EXPECT_LT(maintenance, clients);
+    EXPECT_LT(clients, rest);
+    EXPECT_NE(rest, std::string::npos);
     instance.password_logins = false;
-    EXPECT_EQ(pg_hba_conf(input(instance)).find("all        127.0.0.1/32"), std::string::npos);
+    EXPECT_THAT(pg_hba_conf(input(instance)),
+                Not(HasSubstr("local   all                  all                 scram")));
+}
+
+TEST(pg_hba_conf, lets_no_token_administrator_in_through_a_pooler) {
+    auto instance = with_token_administrators();
+    instance.parameters["pgbouncer.enabled"] = "on";
+    const std::string text = pg_hba_conf(input(instance));
+    const auto refused = text.find("local   all                  \"ada@example.org\"  reject\n");
+    EXPECT_LT(refused, text.find("local   all                  all                 scram"));
+    EXPECT_THAT(text, Not(HasSubstr("a\"b"))) << "what cannot be written is left out";
 }
 
 TEST(postgresql_conf, leaves_the_settings_of_pgbouncer_to_it) {

@@ -6,7 +6,9 @@ import base64
 import glob
 import hashlib
 import hmac
+import json
 import os
+import pwd
 import re
 import subprocess
 import time
@@ -76,6 +78,27 @@ def count():
     return int(HOME.psql("pair", "SELECT count(*) FROM pooled"))
 
 
+def sockets():
+    """Of every member of the pair: the folder of its socket, and its port."""
+    found = []
+    for path in glob.glob(os.path.join(HOME.dir, "gateway", "routes*.json")):
+        with open(path, encoding="utf-8") as file:
+            for route in json.load(file)["routes"]:
+                if route["server_name"] == "pair":
+                    found.append((route["pooling"]["socket_folder"], route["backend_port"]))
+    return found
+
+
+def by_socket(folder, port, role, secret, user=None):
+    """As PgBouncer comes to PostgreSQL; `user`: as whom of the operating system."""
+    whose = {} if user is None else {"user": user, "group": pwd.getpwuid(user).pw_gid,
+                                     "extra_groups": []}
+    return subprocess.run(
+        ["psql", "-XqAt", f"host={folder} port={port} user={role} dbname=postgres",
+         "-c", "SELECT current_user"], env={**os.environ, "PGPASSWORD": secret}, cwd="/",
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False, **whose)
+
+
 class Pooler(Case):
     def setUp(self):
         HOME.ensure_howdahd()
@@ -103,13 +126,65 @@ class Pooler(Case):
         secret = base64.b64encode(hmac.digest(key, b"howdah pooler", "sha256")).decode()
         role = {"user": "howdah_pooler", "secret": secret, "check": False}
         # As PgBouncer comes, which shows that the password is right.
-        direct = HOME.psql("pair", "SELECT current_user", port=backend["port"], sslmode="disable",
-                           **role)
+        direct = by_socket(backend["socket"], backend["port"], "howdah_pooler", secret)
         self.assertEqual(direct.stdout.strip(), "howdah_pooler", direct.stderr)
         for port in (PORT, HOME.gateway_port):
             self.assertNotEqual(HOME.psql("pair", "SELECT 1", port=port, **role).returncode, 0)
         console = HOME.psql("pair", "SHOW POOLS", check=False, port=PORT, db="pgbouncer")
         self.assertNotEqual(console.returncode, 0)
+
+    def test_no_session_of_any_server_gets_to_a_pooled_one_past_its_firewall(self):
+        """By dblink, with a right password: of another server, and of the pooled one itself."""
+        HOME.create_server("other")
+        places = sockets()
+        self.assertEqual(len(places), 2, "a socket of each member")
+        secret = HOME.passwords["pair"]
+        primary = HOME.backend("pair")
+        self.assertIn((primary["socket"], primary["port"]), places)
+        for folder, port in places:
+            # So the password is right, and both the path and the rules would let it in.
+            entered = by_socket(folder, port, howdah_client.ADMIN, secret)
+            self.assertEqual(entered.stdout.strip(), howdah_client.ADMIN, entered.stderr)
+        for server in ("other", "pair"):
+            HOME.set_parameter(server, "azure.extensions", "dblink")
+            HOME.psql(server, "CREATE EXTENSION IF NOT EXISTS dblink")
+            for folder, port in places:
+                for host, reason in ((folder, "could not create socket: Permission denied"),
+                                     ("127.0.0.1", "pg_hba.conf rejects connection for host")):
+                    answer = HOME.psql(
+                        server, "SELECT * FROM dblink($c$host=%s port=%d dbname=postgres user=%s "
+                        "password=%s$c$, 'SELECT 1') AS t (x int)"
+                        % (host, port, howdah_client.ADMIN, secret), check=False)
+                    self.assertNotEqual(answer.returncode, 0, (server, host, answer.stdout))
+                    self.assertIn(reason, answer.stderr, (server, host))
+        HOME.do("DELETE", HOME.server_path("other"))
+
+    def test_as_root_only_the_server_and_its_pgbouncer_enter_the_folder_of_the_socket(self):
+        if os.geteuid() != 0 or HOME.user:
+            self.skipTest("users of their own need root")
+        HOME.create_server("other")
+        pooler = howdah_client.process(HOME.one("pgbouncer")).uid
+        stranger = howdah_client.process(HOME.backend("other")["pid"]).uid
+        for folder, port in sockets():
+            owner = os.stat(folder).st_uid
+            self.assertEqual(len({pooler, stranger, owner, 0}), 4)
+            for user, message in ((pooler, ""), (stranger, "Permission denied")):
+                answer = by_socket(folder, port, howdah_client.ADMIN, HOME.passwords["pair"],
+                                   user=user)
+                self.assertIn(message, answer.stderr)
+                self.assertEqual(answer.returncode == 0, not message, answer.stderr)
+        HOME.do("DELETE", HOME.server_path("other"))
+
+    def test_as_root_pgbouncers_files_are_not_its_own(self):
+        if os.geteuid() != 0 or HOME.user:
+            self.skipTest("users of their own need root")
+        folder = glob.glob(os.path.join(HOME.dir, "pooler", "p*"))[0]
+        for path in [folder, *glob.glob(os.path.join(folder, "*"))]:
+            facts = os.stat(path)
+            self.assertEqual(facts.st_uid, 0, path)
+            self.assertEqual(facts.st_mode & 0o007, 0, path)
+            is_lock = os.path.basename(path) == "lock"
+            self.assertEqual(bool(facts.st_mode & 0o020), is_lock, path)
 
     def test_plain_connections_are_refused_by_pgbouncer_itself(self):
         folder = glob.glob(os.path.join(HOME.dir, "pooler", "p*"))[0]
@@ -220,9 +295,13 @@ class Pooler(Case):
         wait_until("PgBouncer is gone", lambda: not HOME.pids("pgbouncer"), 30)
         refused = HOME.psql("pair", "SELECT 1", check=False, port=PORT)
         self.assertNotEqual(refused.returncode, 0)
+        # As PostgreSQL servers have it that an older version has started.
+        backend = HOME.backend("pair")
+        os.chmod(os.path.join(backend["socket"], f".s.PGSQL.{backend['port']}"), 0o700)
         HOME.set_parameter("pair", "pgbouncer.enabled", "true")
         wait_until("PgBouncer lets clients in",
                    lambda: HOME.psql("pair", "SELECT 1", check=False, port=PORT).returncode == 0, 30)
+        self.assertEqual(HOME.backend("pair")["pid"], backend["pid"], "it was restarted")
 
     def test_the_commands_of_the_guide(self):
         self.assertIn("poolerPort", run_guide(HOME, "pooling.md"))

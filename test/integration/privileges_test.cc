@@ -375,6 +375,54 @@ TEST_F(Privileges, nobody_becomes_the_superuser_through_dblink_and_the_socket) {
     }
 }
 
+/// Behind one may be another server of the machine, and where all run as one operating-system user
+/// no folder would keep them apart.
+TEST_F(Privileges, no_session_opens_a_unix_socket) {
+    auto session = administrator();
+    const std::string ask = fmt::format(
+        "SELECT x FROM dblink('host={} port={} dbname=postgres user=root password=x', 'SELECT 1') "
+        "AS t(x int)",
+        server_->folder("socket"), server_->port());
+    const auto refused = [&](std::string_view sql) {
+        const auto rows = session.query(sql);
+        ASSERT_FALSE(rows.ok()) << sql;
+        EXPECT_THAT(rows.error().message, HasSubstr("could not establish connection")) << sql;
+        EXPECT_THAT(rows.error().describe(), HasSubstr("could not create socket: Permission"))
+            << sql;
+    };
+    refused(ask);
+    // A customer can call what it likes safe for parallel workers.
+    ASSERT_TRUE(session
+                    .execute(fmt::format("CREATE FUNCTION by_worker() RETURNS int LANGUAGE plpgsql "
+                                         "PARALLEL SAFE AS $f$ BEGIN RETURN ({}); END $f$",
+                                         ask))
+                    .ok());
+    // Since PostgreSQL 16 under another name.
+    ASSERT_TRUE(session
+                    .query("SELECT pg_catalog.set_config(name, 'on', false) FROM pg_settings "
+                           "WHERE name IN ('force_parallel_mode', 'debug_parallel_query')")
+                    .ok());
+    refused("SELECT by_worker()");
+    // Before anything is executed: the plan is made with the other server's help.
+    for (const std::string& sql :
+         {std::string("CREATE EXTENSION postgres_fdw"),
+          fmt::format("CREATE SERVER by_plan FOREIGN DATA WRAPPER postgres_fdw OPTIONS "
+                      "(host '{}', port '{}', use_remote_estimate 'true')",
+                      server_->folder("socket"), server_->port()),
+          std::string("CREATE USER MAPPING FOR CURRENT_USER SERVER by_plan OPTIONS "
+                      "(user 'root', password 'x')"),
+          std::string("CREATE FOREIGN TABLE planned (x int) SERVER by_plan")}) {
+        const Status done = session.execute(sql);
+        ASSERT_TRUE(done.ok()) << sql << done.error().describe();
+    }
+    auto fresh = administrator();
+    const auto rows = fresh.query("SELECT x FROM planned");
+    ASSERT_FALSE(rows.ok());
+    EXPECT_THAT(rows.error().describe(), HasSubstr("could not create socket: Permission"));
+    ASSERT_TRUE(session.execute("DROP EXTENSION postgres_fdw CASCADE").ok());
+    ASSERT_TRUE(session.execute("DROP FUNCTION by_worker()").ok());
+}
+
 TEST_F(Privileges, the_superuser_enters_only_by_the_socket) {
     const auto over_tcp = server_->as_user("howdah", "", "postgres");
     ASSERT_FALSE(over_tcp.ok());

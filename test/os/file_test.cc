@@ -116,6 +116,31 @@ TEST_F(file, a_lock_is_held_by_a_daemon_that_inherited_it) {
     EXPECT_TRUE(FileLock::try_lock(at("lock")).ok());
 }
 
+TEST_F(file, a_log_that_is_too_long_is_kept_once_and_begins_anew) {
+    const std::string path = at("log");
+    EXPECT_TRUE(bound_log(path, 4).ok()) << "there is none";
+    ASSERT_TRUE(replace_file(path, "abcd").ok());
+    EXPECT_TRUE(bound_log(path, 4).ok());
+    EXPECT_EQ(*read_file(path), "abcd");
+    ASSERT_TRUE(replace_file(path, "abcdef").ok());
+    EXPECT_TRUE(bound_log(path, 4).ok());
+    EXPECT_EQ(*read_file(path), "");
+    EXPECT_EQ(*read_file(path + std::string(kOlderLog)), "cdef");
+}
+
+TEST_F(file, only_a_socket_is_opened_to_everybody) {
+    ASSERT_TRUE(write_file_atomic(at("plain"), "x").ok());
+    ASSERT_EQ(symlink("plain", at("link").c_str()), 0);
+    EXPECT_EQ(let_everybody_connect(at("plain")).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(let_everybody_connect(at("link")).error().code, ErrorCode::invalid_argument);
+    EXPECT_EQ(let_everybody_connect(at("none")).error().code, ErrorCode::not_found);
+    ASSERT_EQ(mknod(at("socket").c_str(), S_IFSOCK | 0600, 0), 0);
+    ASSERT_TRUE(let_everybody_connect(at("socket")).ok());
+    struct stat facts {};
+    ASSERT_EQ(stat(at("socket").c_str(), &facts), 0);
+    EXPECT_EQ(facts.st_mode & 0777U, 0777U);
+}
+
 TEST_F(file, a_temporary_file_has_no_name_and_holds_what_is_written) {
     const auto fd = make_temporary_file(home_);
     ASSERT_TRUE(fd.ok()) << fd.error().describe();

@@ -12,13 +12,13 @@ using testing::Not;
 PgBouncer bouncer() {
     return {.folder = "/home/pooler/p1",
             .port = 20001,
-            .backend_address = "127.0.0.1",
+            .socket_folder = "/home/o'hara/s",
             .backend_port = 10241,
             .settings = {{"pool_mode", "transaction"}, {"default_pool_size", "7"}}};
 }
 
-TEST(pgbouncer_files, lead_every_database_to_the_primary) {
-    EXPECT_THAT(ini_file(bouncer()), HasSubstr("\n* = host=127.0.0.1 port=10241\n"));
+TEST(pgbouncer_files, lead_every_database_to_the_socket_of_the_primary) {
+    EXPECT_THAT(ini_file(bouncer()), HasSubstr("\n* = host='/home/o''hara/s' port=10241\n"));
 }
 
 TEST(pgbouncer_files, hold_what_the_customer_chose_and_what_is_howdahs_own) {

@@ -111,7 +111,8 @@ void add_own(const RenderInput& input, Lines& lines) {
     lines.add("port", std::to_string(input.backend_port));
     // A list: the quotes keep a comma in the folder's name.
     lines.add("unix_socket_directories", pg::quote_identifier(input.socket_folder));
-    lines.add("unix_socket_permissions", "0700");
+    // The folder decides who reaches it.
+    lines.add("unix_socket_permissions", "0777");
     lines.add("unix_socket_group", "");
     lines.add("superuser_reserved_connections", std::to_string(kReservedConnections));
 
@@ -210,11 +211,23 @@ std::string replication_rules(const RenderInput& input) {
     return text;
 }
 
-/// What never leaves the machine needs no TLS.
-std::string pooler_rule(const RenderInput& input, std::string_view role) {
+/// Through the socket, whose folder lets nobody else in. PostgreSQL has one set of rules for all of
+/// its sockets; what is Howdah's own stays closed here as it is closed to clients of the gateway.
+std::string pooler_rules(const RenderInput& input) {
     if (!core::wants_pooling(input.spec.parameters)) return "";
-    return fmt::format("host    all                  {:<10} {}/32  scram-sha-256\n", role,
-                       model::kPoolerSource);
+    std::string text = fmt::format(
+        "# Its PgBouncer, likewise.\n"
+        "local   all                  \"{}\"     scram-sha-256\n"
+        "local   replication          all                 reject\n"
+        "local   all                  \"{}\",\"{}\"  reject\n"
+        "local   \"{}\"  all                 reject\n",
+        model::kPoolerRole, kAdministratorsRole, kReplicationRole, kMaintenanceDatabase);
+    for (const model::TokenAdministrator& each : input.spec.token_administrators)
+        if (core::is_token_role(each.role))
+            text += fmt::format("local   all                  \"{}\"  reject\n", each.role);
+    if (input.spec.password_logins)
+        text += "local   all                  all                 scram-sha-256\n";
+    return text;
 }
 
 std::string password_rules(const RenderInput& input) {
@@ -224,31 +237,30 @@ std::string password_rules(const RenderInput& input) {
     for (const std::string& source : input.gateway_sources)
         text += fmt::format("{:<7} all                  all        {}/32  scram-sha-256\n",
                             tls_only ? "hostssl" : "host", source);
-    return text + pooler_rule(input, "all");
+    return text;
 }
 
 }  // namespace
 
 std::string pg_hba_conf(const RenderInput& input) {
-    const std::string own_rules =
-        replication_rules(input) + pooler_rule(input, pg::quote_identifier(kPoolerRole));
     // "all" as an address is every IPv4 and IPv6 address.
     return fmt::format(
         "# Written by howdah-agent; changes are lost.\n"
         "# The agent, through the unix socket.\n"
         "local   all                  \"{0}\"            peer map=howdah\n"
+        "{8}"
         "local   all                  all                 reject\n"
-        "# Standbys alone replicate, poolers read verifiers, and the rest of what is Howdah's own\n"
-        "# is for the socket only.\n"
+        "# Standbys alone replicate, and the rest of what is Howdah's own is for the socket only.\n"
         "{5}"
         "host    replication          all        all      reject\n"
         "host    all                  \"{0}\",\"{1}\",\"{6}\",\"{7}\"  all  reject\n"
         "host    \"{2}\"  all        all      reject\n"
-        "# Clients, through the gateway or the pooler of this machine.\n"
+        "# Clients, through the gateway.\n"
         "{3}{4}"
         "host    all                  all        all      reject\n",
         kSuperuser, kAdministratorsRole, kMaintenanceDatabase, token_rules(input),
-        password_rules(input), own_rules, kReplicationRole, kPoolerRole);
+        password_rules(input), replication_rules(input), kReplicationRole, model::kPoolerRole,
+        pooler_rules(input));
 }
 
 std::string pg_ident_conf(const RenderInput& input) {

@@ -20,8 +20,6 @@ inline constexpr std::string_view kSuperuser = "howdah";
 inline constexpr std::string_view kAdministratorsRole = "azure_pg_admin";
 /// Whom standbys stream as. It has no other right.
 inline constexpr std::string_view kReplicationRole = "howdah_replica";
-/// Reads the verifiers of those who log in through a pooler (howdah-pooler).
-inline constexpr std::string_view kPoolerRole = "howdah_pooler";
 /// The file beside postgresql.conf that holds what the rules of high availability decide.
 inline constexpr std::string_view kHaConf = "ha.conf";
 /// Marks the roles that Howdah made for token administrators. It has no rights, and no customer can
@@ -38,7 +36,9 @@ struct RenderInput {
     const model::InstanceSpec& spec;  ///< borrowed for the call
     std::string data_folder;          ///< PGDATA
     std::string config_folder;        ///< holds postgresql.conf, pg_hba.conf, pg_ident.conf
-    std::string socket_folder;        ///< mode 0700, of the server's operating-system user
+    /// Of the server's operating-system user. It decides who reaches the socket: nobody else, and
+    /// while the server is pooled its PgBouncer.
+    std::string socket_folder;
     std::string log_folder;
     std::string certificate_path;
     std::string key_path;
@@ -83,7 +83,7 @@ std::vector<std::string> bootstrap_statements(int major);
 std::string administrator_sql(std::string_view login, std::string_view verifier);
 /// Creates kReplicationRole or gives it this password. As administrator_sql.
 std::string replication_role_sql(std::string_view verifier);
-/// Likewise of kPoolerRole; since PostgreSQL core::kPoolingMajorMin.
+/// Likewise of model::kPoolerRole; since PostgreSQL core::kPoolingMajorMin.
 std::string pooler_role_sql(std::string_view verifier);
 /// Lets it into every database whose owner has taken that from PUBLIC.
 std::string pooler_databases_sql();

@@ -216,12 +216,12 @@ std::string replication_role_sql(std::string_view verifier) {
 }
 
 std::string pooler_role_sql(std::string_view verifier) {
-    return own_role_sql(kPoolerRole, "INHERIT NOREPLICATION", verifier) +
+    return own_role_sql(model::kPoolerRole, "INHERIT NOREPLICATION", verifier) +
            fmt::format(
                " ALTER ROLE {0} SET search_path = pg_catalog; "
                "ALTER ROLE {0} SET default_transaction_read_only = on; "
                "GRANT pg_read_all_data TO {0};",
-               kPoolerRole);
+               model::kPoolerRole);
 }
 
 std::string pooler_databases_sql() {
@@ -230,7 +230,8 @@ std::string pooler_databases_sql() {
         "WHERE datallowconn AND datname <> {1} AND NOT pg_catalog.has_database_privilege({0}, oid, "
         "'CONNECT') LOOP EXECUTE pg_catalog.format('GRANT CONNECT ON DATABASE %I TO {2}', name); "
         "END LOOP; END",
-        pg::quote_literal(kPoolerRole), pg::quote_literal(kMaintenanceDatabase), kPoolerRole);
+        pg::quote_literal(model::kPoolerRole), pg::quote_literal(kMaintenanceDatabase),
+        model::kPoolerRole);
     return "DO " + pg::quote_literal(body) + ";";
 }
 
