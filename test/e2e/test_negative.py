@@ -31,7 +31,7 @@ FOR_ANY_ROLE = {"nameAvailability.checkGlobally", "nameAvailability.checkWithLoc
                 "roleDefinitions.list", "roleDefinitions.get", "permissions.listForScope",
                 "activityLogs.list", "directoryObjects.getByIds"}
 KNOWN = {"locationName": "local", "serverName": SERVER, "firewallRuleName": "here",
-         "databaseName": "app", "configurationName": "work_mem",
+         "databaseName": "app", "configurationName": "work_mem", "scheduleName": "default",
          "objectId": "11111111-2222-4333-8444-555555555555"}
 
 
@@ -83,6 +83,9 @@ BODIES = {
     "databases.create": {"properties": {"charset": "UTF8", "collation": "en_US.utf8"}},
     "administratorsMicrosoftEntra.createOrUpdate": {
         "properties": {"principalName": "ada@example.org", "principalType": "User"}},
+    "howdahDrills.failover": {"kind": "Planned"},
+    "howdahDrillSchedules.createOrUpdate": {
+        "properties": {"recurrence": "Weekly", "kind": "Planned"}},
     "configurations.put": {"properties": {"value": "8192", "source": "user-override"}},
     "configurations.update": {"properties": {"value": "8192", "source": "user-override"}},
     "nameAvailability.checkGlobally": {"name": "free", "type": f"{PROVIDER}/flexibleServers"},
@@ -117,6 +120,9 @@ WRONG = {
     "administratorsMicrosoftEntra.createOrUpdate": {
         "properties": NO_OBJECT, "properties.principalName": NO_TEXT,
         "properties.principalType": NO_TEXT, "properties.tenantId": NO_TEXT},
+    "howdahDrills.failover": {"kind": NO_TEXT},
+    "howdahDrillSchedules.createOrUpdate": {
+        "properties": NO_OBJECT, "properties.recurrence": NO_TEXT, "properties.kind": NO_TEXT},
     "databases.create": {"properties": NO_OBJECT, "properties.charset": NO_TEXT,
                          "properties.collation": NO_TEXT},
     "configurations.put": OF_CONFIGURATION,
