@@ -58,7 +58,8 @@ class drill_step : public testing::Test {
     }
     std::vector<model::Drill> drills() {
         std::vector<model::Drill> all;
-        for (const store::Entry& each : store_->list(keys::drills_of(kServer)).value())
+        const auto listed = store_->list(keys::drills_of(kServer)).value();
+        for (const store::Entry& each : listed)
             all.push_back(model::from_json<model::Drill>(each.value).value());
         return all;
     }
