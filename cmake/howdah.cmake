@@ -69,13 +69,16 @@ endfunction()
 # What has to run beside each other: all programs and the guard.
 add_custom_target(programs)
 
-# howdah_program(NAME LINK lib...): src/apps/NAME.cc, with what src/apps/NAME/ holds, becomes the
-# program NAME.
+# howdah_program(NAME [PARTS program] LINK lib...): src/apps/NAME.cc, with what src/apps/NAME/ holds
+# (or that of another program), becomes the program NAME.
 function(howdah_program name)
-  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  cmake_parse_arguments(ARG "" "PARTS" "LINK" ${ARGN})
   string(REPLACE "-" "_" file ${name})
+  if(NOT ARG_PARTS)
+    set(ARG_PARTS ${file})
+  endif()
   if(EXISTS ${PROJECT_SOURCE_DIR}/src/apps/${file}.cc)
-    file(GLOB parts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/apps/${file}/*.cc)
+    file(GLOB parts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/apps/${ARG_PARTS}/*.cc)
     add_executable(${name} src/apps/${file}.cc ${parts})
     target_link_libraries(${name} PRIVATE ${ARG_LINK} hd_flags)
     target_compile_definitions(${name} PRIVATE HOWDAH_VERSION="${PROJECT_VERSION}")

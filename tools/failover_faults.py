@@ -20,7 +20,7 @@ class Fault(typing.NamedTuple):
     happens: typing.Callable
     reach: float = None           # seconds without a commit
     is_for_peers: bool = False
-    needs_disks: bool = False     # each member on a small disk of its own
+    needs: str = ""               # "disks": a small one for each member; "machines": several
     lasts: float = 0.0
     many: int = 20                # rounds that show that no commit is lost
 
@@ -107,6 +107,34 @@ def fill_disk(cluster):
         yield
 
 
+@contextlib.contextmanager
+def partition(cluster):
+    """The primary's machine is cut off from everybody, and mended later."""
+    with cluster.cut_off(cluster.primary()):
+        yield
+
+
+@contextlib.contextmanager
+def lose_silently(cluster):
+    """The silent kind: nobody sees a connection end."""
+    primary = cluster.primary()
+    with cluster.cut_off(primary):
+        cluster.lose_host(primary)
+        yield
+
+
+@contextlib.contextmanager
+def part_members(cluster):
+    with cluster.parted():
+        yield
+
+
+@contextlib.contextmanager
+def lose_machine(cluster):
+    cluster.lose_host(cluster.primary())
+    yield
+
+
 FAULTS = (
     Fault("planned", "planned failover", planned, 0.3, is_for_peers=True),
     Fault("forced", "forced failover", forced, 0.3),
@@ -118,6 +146,15 @@ FAULTS = (
     Fault("standby", "standby lost, with its agent", lose_standby, is_for_peers=True),
     Fault("agent", "agent killed alone", kill_agent, lasts=LASTS),
     Fault("control", "howdahd killed alone", kill_control_plane, lasts=LASTS),
-    Fault("storage", "storage hangs (fsfreeze)", hang_storage, 3.0, needs_disks=True, lasts=LASTS),
-    Fault("full", "disk full", fill_disk, needs_disks=True),
+    Fault("storage", "storage hangs (fsfreeze)", hang_storage, 3.0, needs="disks", lasts=LASTS),
+    Fault("full", "disk full", fill_disk, needs="disks"),
+    Fault("partition", f"partition: the primary's machine cut off for {LASTS:.0f} s", partition,
+          2.0, needs="machines", lasts=LASTS, many=100),
+    Fault("silent", "machine lost silently: its network cut, then all killed", lose_silently, 2.0,
+          needs="machines"),
+    Fault("machine", "machine lost: agent, PostgreSQL and etcd killed", lose_machine, 2.0,
+          needs="machines"),
+    Fault("link", f"the members' machines do not reach each other for {LASTS:.0f} s", part_members,
+          needs="machines", lasts=LASTS),
+    Fault("far", "planned failover to another machine", planned, 0.3, needs="machines"),
 )

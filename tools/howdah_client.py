@@ -66,7 +66,7 @@ def binary(name):
 
 
 def missing_binaries():
-    return [b for b in ("howdahd", "howdah-agent", "howdah-fence", "howdah-gateway",
+    return [b for b in ("howdahd", "howdah-host", "howdah-agent", "howdah-fence", "howdah-gateway",
                          "howdah-pooler", "howdah")
             if not os.access(binary(b), os.X_OK)]
 
@@ -318,6 +318,7 @@ class Home:
             for folder in (self.folder, self.dir, self.failpoint_folder, self.user_folder):
                 os.chown(folder, entry.pw_uid, entry.pw_gid)
         self.users_before = {entry.pw_name for entry in pwd.getpwall()}
+        self.api_host = "127.0.0.1"
         self.api_port = 0
         self.gateway_port = 0
         self.endpoints = {}
@@ -571,7 +572,7 @@ class Home:
 
     def raw(self, method, path, body=None, headers=None, timeout=30):
         """One request as it is; connection errors are raised."""
-        connection = http.client.HTTPSConnection("127.0.0.1", self.api_port, timeout=timeout,
+        connection = http.client.HTTPSConnection(self.api_host, self.api_port, timeout=timeout,
                                                  context=self._tls)
         try:
             connection.request(method, path, body=body, headers=headers or {})

@@ -1,18 +1,37 @@
 """Our side of script/bench failover: a home with two hosts and one server on them."""
 
+import contextlib
 import os
 import shutil
+import signal
 
 from howdah_client import Home
-from howdah_pair import Pair
+from howdah_pair import SKU, Pair
 from loop_disks import LoopDisks
+from machines import SeveralMachines, SpreadPair
 
 
-class OwnCluster(Pair):
-    """What failover_faults.py asks of a cluster. With `has_disks` each host is on a small disk of
-    its own."""
+class Asked:
+    """What failover_faults.py asks of every cluster of ours."""
 
     name = "Howdah"
+
+    def primary(self):
+        return self.zones()[0]
+
+    def standby(self):
+        return self.zones()[1]
+
+    def planned(self):
+        self.home.finish(self.fail_over("PlannedFailover"))
+
+    def forced(self):
+        self.home.finish(self.fail_over("ForcedFailover"))
+
+
+class OwnCluster(Asked, Pair):
+    """Two hosts of one machine. With `has_disks` each host is on a small disk of
+    its own."""
 
     def __init__(self, has_disks=False):
         super().__init__(Home(arguments=("--agent-zones", "1,2")), "pair")
@@ -45,18 +64,6 @@ class OwnCluster(Pair):
     def disk(self, zone):
         return self.folder(zone)
 
-    def primary(self):
-        return self.zones()[0]
-
-    def standby(self):
-        return self.zones()[1]
-
-    def planned(self):
-        self.home.finish(self.fail_over("PlannedFailover"))
-
-    def forced(self):
-        self.home.finish(self.fail_over("ForcedFailover"))
-
     def lose_host(self, zone):
         """howdahd too: it would start the agent again."""
         self.home.kill("howdahd")
@@ -67,3 +74,53 @@ class OwnCluster(Pair):
 
     def heal(self):
         self.home.ensure_howdahd()
+
+
+class SpreadCluster(Asked, SpreadPair):
+    """Three machines with an etcd; clients and howdahd are on the first, the members on
+    the others."""
+
+    def __init__(self):
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            machines = stack.enter_context(SeveralMachines())
+            stack.enter_context(machines.machines[0].inside())
+            super().__init__(machines, "pair")
+            self.home.create_server("pair", sku=SKU, properties={
+                "availabilityZone": "2",
+                "highAvailability": {"mode": "ZoneRedundant", "standbyAvailabilityZone": "3"}})
+            self.wait_until_healthy()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self._stack.close()
+
+    @contextlib.contextmanager
+    def cut_off(self, zone):
+        machine = self.machines.machine_in(zone)
+        machine.cut()
+        try:
+            yield
+        finally:
+            machine.mend()
+
+    @contextlib.contextmanager
+    def parted(self):
+        one, two = (self.machines.machine_in(zone) for zone in self.zones())
+        one.cut_from(two)
+        try:
+            yield
+        finally:
+            one.mend_to(two)
+
+    def lose_host(self, zone):
+        """Its member of etcd too."""
+        self.machines.etcd.signal(self.machines.machine_in(zone), signal.SIGKILL)
+        self.machines.kill_node(zone)
+
+    def heal(self):
+        self.home.ensure_howdahd()
+        self.machines.bring_back()

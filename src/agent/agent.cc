@@ -75,7 +75,7 @@ void wait_for_gateway(const std::string& path, const std::string& routes, std::i
 
 Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
              IdSource& ids, int pool_size, int actions_max, TokenLogins* tokens,
-             MemberServices* services)
+             MemberServices* services, Neighbours* neighbours)
     : machine_(machine),
       link_(std::move(link)),
       journal_(std::move(journal)),
@@ -85,6 +85,7 @@ Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Cl
       actions_max_(actions_max),
       tokens_(tokens),
       services_(services),
+      neighbours_(neighbours),
       epoch_(ids.uuid()),
       pool_(machine.layout(), ids),
       trust_version_(tokens == nullptr ? "" : tokens->trust_version()) {}
@@ -493,6 +494,7 @@ Status Agent::survey(const InstalledEngine& engine) {
     (void)os::ServerUsers::remove(user_name);
     HD_CHECK(found);
     found->collations = find_collations();
+    found->collation_version = collation_version(engine.programs + "/postgres");
     HD_CHECK(save_survey(machine_.layout(), *found));
     log::info("surveyed an engine", {{"version", engine.version}});
     const std::lock_guard lock(mutex_);
@@ -556,6 +558,11 @@ void Agent::publish_routes() {
     publish_routes_locked();
 }
 
+void Agent::neighbours_changed() {
+    const std::lock_guard lock(mutex_);
+    for (auto& [incarnation, member] : members_) member.next_tend = {};
+}
+
 /// What could not be written, say on a full disk, is written as soon as that is possible.
 void Agent::publish_due_routes() {
     const std::lock_guard routes_lock(routes_mutex_);
@@ -588,6 +595,7 @@ void Agent::publish_routes_locked() {
         return;
     }
     HD_FAILPOINT("agent.routes.after_publish");
+    if (neighbours_ != nullptr) neighbours_->tell(table.routes);
     routes_revision_ = table.revision;
     routes_text_ = std::move(text);
     const Duration pause = pause_of_closing_locked(table);

@@ -64,10 +64,11 @@ class Agent {
     static constexpr Duration kLinkPauseMax = std::chrono::seconds(2);
 
     /// `tokens`: borrowed; none: no server takes access tokens. `services`: likewise; none: no
-    /// server is highly available.
+    /// server is highly available. `neighbours`: likewise; none: nobody else is told of the routes.
     Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
           IdSource& ids, int pool_size, int actions_max = kActionsMax,
-          TokenLogins* tokens = nullptr, MemberServices* services = nullptr);
+          TokenLogins* tokens = nullptr, MemberServices* services = nullptr,
+          Neighbours* neighbours = nullptr);
     ~Agent();
 
     /// Reads every instance from disk, takes over what runs, publishes the routes.
@@ -82,6 +83,8 @@ class Agent {
     Status acknowledge(const std::vector<std::string>& action_ids) {
         return journal_.forget(action_ids);
     }
+    /// Who may connect to servers is another question now: other machines came or went.
+    void neighbours_changed();
     std::optional<model::InstanceReport> report_of(const std::string& incarnation);
     /// None before the engines have been looked at.
     std::optional<model::HostReport> host_report();
@@ -161,6 +164,7 @@ class Agent {
     const int actions_max_;
     TokenLogins* const tokens_;
     MemberServices* const services_;
+    Neighbours* const neighbours_;
     const std::string epoch_;
     PreparedPool pool_;
 

@@ -1,6 +1,7 @@
 #include "agent/engines.h"
 
 #include <fmt/core.h>
+#include <gnu/libc-version.h>
 
 #include <algorithm>
 
@@ -17,6 +18,7 @@ namespace {
 constexpr std::string_view kEngineRoot = "/usr/lib/postgresql";
 constexpr std::string_view kShareRoot = "/usr/share/postgresql";
 constexpr int kOldestMajor = 13;
+constexpr std::size_t kProgramBytesMax = 256 << 20;
 
 constexpr std::string_view kSelectParameters =
     "SELECT name, vartype, coalesce(unit, ''), coalesce(min_val, ''), coalesce(max_val, ''), "
@@ -94,6 +96,19 @@ std::vector<InstalledEngine> find_engines() {
     return engines;
 }
 
+std::string collation_version(const std::string& postgres) {
+    // The name of the library that the program asks for has its version; ICU changes how it sorts
+    // with that alone.
+    constexpr std::string_view kIcu = "libicui18n.so.";
+    std::string version = fmt::format("glibc {}", gnu_get_libc_version());
+    const auto program = os::read_file(postgres, kProgramBytesMax);
+    const std::size_t at = program.ok() ? program->find(kIcu) : std::string::npos;
+    if (at == std::string::npos) return version;
+    const std::size_t begin = at + kIcu.size();
+    const std::size_t end = program->find_first_not_of("0123456789", begin);
+    return version + ", ICU " + program->substr(begin, end - begin);
+}
+
 std::vector<std::string> find_collations() {
     const auto asked = os::run({.arguments = {"/usr/bin/locale", "-a"}});
     std::vector<std::string> names;
@@ -122,6 +137,7 @@ Result<model::Engine> load_survey(const Layout& layout, const InstalledEngine& e
     HD_TRY(model::Engine survey, model::from_json<model::Engine>(text));
     // What else is installed may have changed since.
     survey.collations = find_collations();
+    survey.collation_version = collation_version(engine.programs + "/postgres");
     if (auto names = extensions_in(fmt::format("{}/{}/extension", kShareRoot, engine.major));
         !names.empty()) {
         survey.extensions = std::move(names);

@@ -21,6 +21,9 @@ struct InstalledEngine {
 /// What stands in /usr/lib/postgresql/*/bin, oldest first.
 std::vector<InstalledEngine> find_engines();
 
+/// Engine::collation_version of the PostgreSQL in this file.
+std::string collation_version(const std::string& postgres);
+
 /// Locales that databases can have here, as `locale -a` names them.
 std::vector<std::string> find_collations();
 

@@ -104,6 +104,15 @@ model::InstanceSpec without_secrets(model::InstanceSpec spec) {
     return spec;
 }
 
+/// Each once, in the order of their first.
+std::vector<std::string> unique(const std::vector<std::string>& all) {
+    std::vector<std::string> each_once;
+    for (const std::string& each : all)
+        if (std::find(each_once.begin(), each_once.end(), each) == each_once.end())
+            each_once.push_back(each);
+    return each_once;
+}
+
 }  // namespace
 
 model::Route make_route(const model::InstanceSpec& spec, std::string_view state,
@@ -529,8 +538,16 @@ Result<Instance::Files> Instance::render() const {
         return Error{ErrorCode::not_supported, "PostgreSQL " + state_.spec.major + " is gone"};
     model::InstanceSpec spec = state_.spec;
     spec.token_administrators = token_administrators();
+    const MachineOptions& options = machine_.options();
     std::vector<std::string> members;
-    if (state_.is_member) members.push_back(machine_.options().member_address);
+    if (state_.is_member) members.push_back(options.member_address);
+    std::vector<std::string> sources = {options.gateway_source};
+    const auto others =
+        options.neighbours ? options.neighbours->others() : std::vector<model::AgentNotice>();
+    for (const model::AgentNotice& each : others) {
+        if (state_.is_member) members.push_back(each.address);
+        sources.push_back(each.gateway_source);
+    }
     const RenderInput input{.spec = spec,
                             .data_folder = paths_.data(),
                             .config_folder = paths_.config(),
@@ -542,9 +559,10 @@ Result<Instance::Files> Instance::render() const {
                             .guard_path = machine_.guard_path(state_.spec.major),
                             .libraries = engine->libraries,
                             .agent_user = machine_.user_name(),
-                            .gateway_source = machine_.options().gateway_source,
-                            .token_port = static_cast<int>(machine_.options().token_port),
-                            .member_addresses = std::move(members)};
+                            .listen_address = options.neighbours ? options.member_address : "",
+                            .gateway_sources = unique(sources),
+                            .token_port = static_cast<int>(options.token_port),
+                            .member_addresses = unique(members)};
     return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input)};
 }
 
@@ -610,6 +628,15 @@ Status Instance::configure() {
     is_configured_ = true;
     is_loaded_ = false;
     return ok_status();
+}
+
+/// Two members of one server may share a machine, as agents of one home or, where machines are
+/// containers that share a kernel, of two.
+std::string Instance::group_name() const {
+    std::string name = incarnation_ + machine_.layout().suffix;
+    if (machine_.options().neighbours != nullptr)
+        name += "-" + machine_.options().host_id.substr(0, 8);
+    return name;
 }
 
 Status Instance::apply_limits(std::int64_t memory_mb, bool with_io) {

@@ -153,7 +153,7 @@ class Instance {
     Status change(pg::Connection& session, std::string_view sql, Duration timeout) const;
     std::string lock_holders(int waiting_pid) const;
     /// Members of one server may share a machine, but no limits.
-    std::string group_name() const { return incarnation_ + machine_.layout().suffix; }
+    std::string group_name() const;
 
     const Machine& machine_;
     PreparedPool& pool_;

@@ -20,6 +20,9 @@ struct Layout {
     /// Sockets have paths of at most 107 bytes, so they live apart, under a short name.
     std::string sockets() const { return root() + "/s"; }
     std::string routes() const { return home + "/gateway/routes" + suffix + ".json"; }
+    /// What agents of other machines said last, and what of it is for this machine's gateway.
+    std::string heard() const { return root() + "/neighbours.json"; }
+    std::string routes_of_others() const { return home + "/gateway/others" + suffix + ".json"; }
     /// Where the gateway answers questions about itself.
     std::string gateway_socket() const { return home + "/gateway/gateway.sock"; }
     /// What howdah-pooler's gateway says of itself.

@@ -124,7 +124,7 @@ std::int64_t Machine::pooler_port() const {
 
 model::HostReport Machine::report(std::vector<model::Engine> surveys) const {
     model::HostReport report{.host = options_.host_id,
-                             .name = host_name(),
+                             .name = options_.host_name.empty() ? host_name() : options_.host_name,
                              .zone = options_.zone,
                              .address = options_.gateway_address,
                              .gateway_port = options_.gateway_port};

@@ -6,6 +6,7 @@
 
 #include "agent/engines.h"
 #include "agent/layout.h"
+#include "agent/neighbours.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "model/records.h"
@@ -16,6 +17,7 @@ namespace howdah::agent {
 struct MachineOptions {
     Layout layout;
     std::string host_id;
+    std::string host_name;  ///< for people; empty: as the system calls the machine
     std::string zone = "1";
     std::string gateway_address = "127.0.0.1";
     std::int64_t gateway_port = 0;
@@ -25,6 +27,7 @@ struct MachineOptions {
     std::int64_t token_port = 0;  ///< of TokenLogins; 0: no server takes tokens
     /// IPv4 address that standbys on other hosts stream from, and where they find a primary.
     std::string member_address = "127.0.0.1";
+    const Neighbours* neighbours = nullptr;  ///< borrowed; none: there is this machine alone
 };
 
 /// What this machine has: engines, limits, users. Found once; then immutable and thread-safe.

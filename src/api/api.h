@@ -11,6 +11,7 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "base/secret.h"
+#include "control/fleet/joining.h"
 #include "control/operations/operations.h"
 #include "http/server.h"
 #include "store/secret_box.h"
@@ -37,6 +38,7 @@ struct ApiContext {
     std::string version;  ///< of Howdah, for the server header
     /// Whose tokens are taken besides Howdah's own; null: nobody's.
     ForeignIssuers* foreign_issuers = nullptr;
+    control::Joining* joining = nullptr;  ///< null: no machine can join
 };
 
 /// The Azure-Resource-Manager-compatible API and its token service: one request in, one answer

@@ -7,6 +7,7 @@
 #include "api/access/routes.h"
 #include "api/deployments/routes.h"
 #include "api/directory/routes.h"
+#include "api/platform/routes.h"
 #include "api/postgres/routes.h"
 #include "api/resources/routes.h"
 #include "base/text.h"
@@ -32,6 +33,7 @@ constexpr std::string_view kAccessVersions[] = {
     "2022-05-01-preview", "2015-01-01",         "2015-07-01",         "2016-09-01",
     "2017-04-01",         "2018-07-01",         "2020-05-01",         "2022-04-01",
 };
+constexpr std::string_view kOwnVersions[] = {"2026-11-01"};
 constexpr std::string_view kActivityVersions[] = {"2017-03-01-preview", "2015-04-01"};
 
 bool is_parameter(std::string_view segment) { return segment.starts_with('{'); }
@@ -74,6 +76,7 @@ constexpr std::pair<std::string_view, const Versions*> kNamespaces[] = {
     {"Microsoft.Resources", &kResourceManagerVersions},
     {"Microsoft.Authorization", &kAuthorizationVersions},
     {"Microsoft.Insights", &kInsightsVersions},
+    {"Howdah.Platform", &kPlatformVersions},
 };
 
 Error unknown_path(const std::vector<std::string>& segments, std::string_view api_version) {
@@ -112,6 +115,7 @@ const Versions kResourceManagerVersions = {kManagerVersions, false};
 const Versions kPostgresVersions = {kDatabaseVersions, true};
 const Versions kAuthorizationVersions = {kAccessVersions, false};
 const Versions kInsightsVersions = {kActivityVersions, false};
+const Versions kPlatformVersions = {kOwnVersions, false};
 const Versions kGraphVersions = {};
 
 const Versions* versions_of(std::string_view ns) {
@@ -130,6 +134,7 @@ std::span<const Route> all_routes() {
         for (const Route& each : access::routes()) all.push_back(each);
         for (const Route& each : directory::routes()) all.push_back(each);
         for (const Route& each : postgres::routes()) all.push_back(each);
+        for (const Route& each : platform::routes()) all.push_back(each);
         return all;
     }();
     return routes;

@@ -20,7 +20,8 @@ extern const Versions kResourceManagerVersions;
 extern const Versions kPostgresVersions;
 extern const Versions kAuthorizationVersions;
 extern const Versions kInsightsVersions;
-extern const Versions kGraphVersions;  ///< none: the path has it
+extern const Versions kPlatformVersions;  ///< of what is Howdah's own
+extern const Versions kGraphVersions;     ///< none: the path has it
 
 /// Those of a resource provider; nullptr for one that Howdah does not know.
 const Versions* versions_of(std::string_view provider_namespace);

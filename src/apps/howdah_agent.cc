@@ -7,14 +7,18 @@
 #include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <thread>
 
 #include "agent/agent.h"
+#include "agent/neighbours.h"
+#include "apps/etcd_arguments.h"
 #include "base/log.h"
 #include "os/file.h"
 #include "os/process.h"
 #include "os/supervisor.h"
+#include "store/etcd/etcd_store.h"
 
 namespace howdah::agent {
 namespace {
@@ -30,6 +34,9 @@ struct Options {
     std::string home;
     MachineOptions machine;
     LinkOptions link;
+    std::string address;         ///< empty: there is this machine alone
+    std::string gateway_source;  ///< empty: the address
+    store::EtcdOptions etcd;
     int number = 1;
     std::string fence_program;  ///< empty: beside this one
     int pool_size = 2;
@@ -66,6 +73,27 @@ std::string fence_beside_me() {
     return (problem ? std::filesystem::path("/usr/bin") : path.parent_path()) / "howdah-fence";
 }
 
+std::optional<store::EtcdOptions> etcd_of(const Options& options) {
+    if (options.etcd.endpoints.empty()) return std::nullopt;
+    return options.etcd;
+}
+
+/// None: there is this machine alone.
+Result<std::unique_ptr<store::Store>> open_neighbours_store(const Options& options,
+                                                            const Clock& clock) {
+    if (options.address.empty()) return std::unique_ptr<store::Store>();
+    store::EtcdOptions etcd = options.etcd;
+    etcd.prefix += "neighbours/";
+    return store::open_etcd_store(etcd, clock);
+}
+
+Neighbours::Options neighbours_options(const Options& options) {
+    const MachineOptions& machine = options.machine;
+    return {.own = {machine.host_id, options.address, options.gateway_source, {}},
+            .heard_path = machine.layout.heard(),
+            .routes_path = machine.layout.routes_of_others()};
+}
+
 Status serve(Options options, const os::Fd& termination) {
     HD_TRY(options.machine.layout.home, real_home(options.machine.layout.home));
     HD_TRY(const auto home_lock, os::lock_as_daemon(options.machine.layout.lock()));
@@ -73,21 +101,27 @@ Status serve(Options options, const os::Fd& termination) {
     SystemIdSource ids;
     HD_TRY(TokenLogins tokens, TokenLogins::open(options.machine.layout, clock));
     options.machine.token_port = tokens.port();
+    HD_TRY(const auto store, open_neighbours_store(options, clock));
+    std::optional<Neighbours> neighbours;
+    if (store) neighbours.emplace(neighbours_options(options), *store);
+    if (neighbours) neighbours->load();
+    options.machine.neighbours = neighbours ? &*neighbours : nullptr;
     const Machine machine(options.machine);
     HD_TRY(Journal journal, Journal::open(machine.layout().journal()));
     MemberServices services({.layout = machine.layout(),
                              .node = options.machine.host_id,
-                             .fence_program = options.fence_program},
+                             .fence_program = options.fence_program,
+                             .etcd = etcd_of(options)},
                             ids, clock);
     Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size,
-                Agent::kActionsMax, &tokens, &services);
+                Agent::kActionsMax, &tokens, &services, neighbours ? &*neighbours : nullptr);
     HD_CHECK(agent.load());
     Ending ending;
     std::vector<std::jthread> threads;
-    const auto run = [&](void (Agent::*loop)(std::stop_token)) {
+    const auto run = [&](std::function<void(std::stop_token)> loop) {
         ++ending.running;
-        threads.emplace_back([&ending, &agent, loop](std::stop_token stop) {
-            (agent.*loop)(std::move(stop));
+        threads.emplace_back([&ending, loop = std::move(loop)](std::stop_token stop) {
+            loop(std::move(stop));
             const std::lock_guard lock(ending.mutex);
             --ending.running;
             ending.changed.notify_all();
@@ -95,7 +129,13 @@ Status serve(Options options, const os::Fd& termination) {
     };
     for (const auto loop : {&Agent::work, &Agent::watch, &Agent::prepare, &Agent::pull,
                             &Agent::push, &Agent::send_logs, &Agent::check_tokens}) {
-        run(loop);
+        run([&agent, loop](std::stop_token stop) { (agent.*loop)(std::move(stop)); });
+    }
+    if (neighbours) {
+        run([&](std::stop_token stop) { neighbours->talk(std::move(stop)); });
+        run([&](std::stop_token stop) {
+            neighbours->listen(std::move(stop), [&] { agent.neighbours_changed(); });
+        });
     }
     log::info("howdah-agent is up", {{"home", machine.layout().home}});
     pollfd fd{termination.get(), POLLIN, 0};
@@ -124,6 +164,7 @@ int run(int argc, char** argv) {
         ->required();
     app.add_option("--key", options.link.key_path, "file of its key")->required();
     app.add_option("--host-id", options.machine.host_id, "id of this machine")->required();
+    app.add_option("--host-name", options.machine.host_name, "what people call this machine");
     app.add_option("--zone", options.machine.zone, "availability zone of this machine");
     app.add_option("--number", options.number,
                    "tells the agents of one home apart; each has a folder and routes of its own")
@@ -133,6 +174,13 @@ int run(int argc, char** argv) {
     app.add_option("--gateway-address", options.machine.gateway_address,
                    "where its gateway listens");
     app.add_option("--gateway-port", options.machine.gateway_port, "and on which port");
+    app.add_option("--address", options.address,
+                   "where other machines reach this one; needs --etcd")
+        ->check(CLI::ValidIPV4);
+    app.add_option("--gateway-source", options.gateway_source,
+                   "where connections of this machine's gateway to others come from")
+        ->check(CLI::ValidIPV4);
+    add_etcd_options(app, options.etcd);
     app.add_option("--guard-folder", options.machine.guard_folder, "folder of howdah_guard-*.so");
     app.add_option("--pool-size", options.pool_size, "prepared data directories of each major")
         ->check(CLI::Range(0, Agent::kPoolMax));
@@ -144,6 +192,13 @@ int run(int argc, char** argv) {
         return app.exit(problem) == 0 ? 0 : kExitUsage;
     }
     log::init("howdah-agent", options.log_level == "debug" ? log::Level::debug : log::Level::info);
+    if (options.address.empty() != options.etcd.endpoints.empty()) {
+        log::error("howdah-agent cannot start",
+                   {{"reason", "--address and --etcd go together: give both or none"}});
+        return kExitUsage;
+    }
+    if (options.gateway_source.empty()) options.gateway_source = options.address;
+    if (!options.address.empty()) options.machine.member_address = options.address;
     if (options.number > 1) options.machine.layout.suffix = "-" + std::to_string(options.number);
     if (options.fence_program.empty()) options.fence_program = fence_beside_me();
     const auto termination = os::termination_fd();

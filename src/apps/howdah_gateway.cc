@@ -45,6 +45,8 @@ void describe(CLI::App& app, Arguments& to) {
                    "there yet. Several times: of the routes to one server the newest term counts")
         ->allow_extra_args(false);
     app.add_option("--address", gateway.address, "IP address to listen on; * for all");
+    app.add_option("--source", gateway.source,
+                   "IP address that connections to other machines come from");
     app.add_option("--port", gateway.port, "Port that all servers share, told apart by TLS name")
         ->check(CLI::Range(0, 65535));
     app.add_flag("--port-fallback", gateway.port_fallback, "Take another port if it is taken");

@@ -14,12 +14,16 @@
 #include "api/api.h"
 #include "api/auth/token_trust.h"
 #include "api/log_downloads.h"
+#include "apps/etcd_arguments.h"
 #include "apps/howdahd/all_in_one.h"
 #include "apps/howdahd/home.h"
 #include "apps/howdahd/issuers.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "control/fleet/fleet.h"
+#include "control/fleet/joining.h"
 #include "control/reconcile/reconciler.h"
+#include "model/json.h"
 #include "os/file.h"
 #include "os/process.h"
 #include "store/sqlite/sqlite_store.h"
@@ -53,6 +57,7 @@ struct Options {
     /// One agent for each, with a zone of its own or the same; each is a host.
     std::vector<std::string> agent_zones = {"1"};
     std::string dns_suffix = "postgres.database.howdah.local";
+    SeveralMachines several;
     int pool_size = 2;
     std::int64_t first_port = 20000;
     std::int64_t last_port = 29999;
@@ -153,14 +158,25 @@ class Daemon {
             agents_.push_back({.host_id = host, .zone = zone, .is_stale = is_new || is_older});
         }
         ports_ = load_ports(home_);
+        return note_how_many_machines();
+    }
+
+    Status note_how_many_machines() {
+        const SeveralMachines& several = options_.several;
+        std::vector<std::string> arrangement = {several.address, several.gateway_source};
+        append_etcd_options(arrangement, several.etcd);
+        HD_TRY(is_rearranged_, note_arrangement(home_, join(arrangement, " ")));
+        for (AllInOneOptions::Agent& each : agents_)
+            each.is_stale = each.is_stale || is_rearranged_;
         return ok_status();
     }
 
     /// Both servers answer 503 until their handlers are set.
     Status start_servers() {
         HD_TRY(const auto certificate,
-               authorities_->control_plane.issue(control::howdahd_certificate(options_.address),
-                                                 clock_.wall()));
+               authorities_->control_plane.issue(
+                   control::howdahd_certificate({options_.address, options_.several.address}),
+                   clock_.wall()));
         http::ServerOptions api{
             .address = options_.address,
             .port = options_.api_port,
@@ -174,7 +190,7 @@ class Daemon {
             .network_threads = kApiNetworkThreads};
         HD_TRY(api_server_, start_server(api, options_.api_port_chosen && options_.api_port != 0,
                                          ports_.api, handler_of(api_handler_)));
-        http::ServerOptions link{.address = "127.0.0.1",
+        http::ServerOptions link{.address = link_address(),
                                  .certificate_pem = certificate.certificate_pem,
                                  .key_pem = certificate.key_pem.reveal(),
                                  .client_ca_pem = authorities_->control_plane.certificate_pem(),
@@ -212,6 +228,8 @@ class Daemon {
         HD_TRY(signing_keys_, api::SigningKeys::open(*store_, *secrets_, clock_, ids_));
         HD_CHECK(open_issuers());
         operations_.emplace(*store_, clock_, ids_);
+        joining_.emplace(control::Joining::Options{base_url_, agent_url(), options_.several.etcd},
+                         *store_, *secrets_, authorities_->control_plane, clock_, ids_);
         api_.emplace(api::ApiContext{.store = *store_,
                                      .operations = *operations_,
                                      .secrets = *secrets_,
@@ -224,7 +242,8 @@ class Daemon {
                                      .location_display_name = options_.location,
                                      .dns_suffix = options_.dns_suffix,
                                      .version = HOWDAH_VERSION,
-                                     .foreign_issuers = foreign_issuers_.get()});
+                                     .foreign_issuers = foreign_issuers_.get(),
+                                     .joining = &*joining_});
         certificates_.emplace(authorities_->servers);
         reconciler_.emplace(*store_, clock_, ids_, *secrets_, *certificates_,
                             control::ReconcilerOptions{.host_suffix = options_.dns_suffix,
@@ -239,7 +258,13 @@ class Daemon {
                            [this](control::LogWanted wanted, control::LogDone done) {
                                fleet_->fetch_log(std::move(wanted), std::move(done));
                            });
+        set_handlers();
+        return ok_status();
+    }
+
+    void set_handlers() {
         api_handler_.set([this](http::Request request, http::Responder responder) {
+            if (control::Joining::takes(request)) return responder.send(joining_->handle(request));
             if (!api::LogDownloads::takes(request)) return responder.send(api_->handle(request));
             // std::function wants what it holds to be copyable.
             auto shared = std::make_shared<http::Responder>(std::move(responder));
@@ -249,9 +274,9 @@ class Daemon {
         quick_handler_.set(
             [this](const http::Request& request) { return api_->handle_at_once(request); });
         link_handler_.set([this](http::Request request, http::Responder responder) {
+            if (control::Joining::renews(request)) return responder.send(joining_->renew(request));
             fleet_->handle(std::move(request), std::move(responder));
         });
-        return ok_status();
     }
 
     Status open_issuers() {
@@ -286,18 +311,28 @@ class Daemon {
                 [this, i](std::stop_token stop) { foreign_issuers_->run(i, stop); });
     }
 
+    /// Agents of other machines come here too.
+    std::string link_address() const {
+        return options_.several.address.empty() ? "127.0.0.1" : options_.several.address;
+    }
+    std::string agent_url() const {
+        return "https://" + link_address() + ":" + std::to_string(ports_.agent_link);
+    }
+
     AllInOne make_all_in_one() {
         return AllInOne(
             {.home = home_,
+             .several = options_.several,
              .programs = options_.programs,
              .agents = agents_,
-             .agent_url = "https://127.0.0.1:" + std::to_string(ports_.agent_link),
+             .agent_url = agent_url(),
              .gateway_address = options_.gateway_address,
              .gateway_port = options_.gateway_port,
              .gateway_port_may_differ = !options_.gateway_port_chosen,
              .pooler_port = options_.pooler_port,
              .pooler_port_may_differ = !options_.pooler_port_chosen || options_.pooler_port == 0,
-             .prepared_directories = options_.pool_size},
+             .prepared_directories = options_.pool_size,
+             .is_gateway_stale = is_rearranged_},
             ports_.gateway);
     }
 
@@ -376,6 +411,7 @@ class Daemon {
     std::optional<control::Authorities> authorities_;
     std::vector<AllInOneOptions::Agent> agents_;
     Ports ports_;
+    bool is_rearranged_ = false;
     std::string base_url_;
     std::uint16_t published_port_ = 0;
     Instant ready_deadline_{};
@@ -383,6 +419,7 @@ class Daemon {
     std::unique_ptr<api::SigningKeys> signing_keys_;
     std::unique_ptr<api::ForeignIssuers> foreign_issuers_;
     std::optional<control::Operations> operations_;
+    std::optional<control::Joining> joining_;
     std::optional<api::Api> api_;
     std::optional<control::AuthorityCertificates> certificates_;
     std::optional<control::Reconciler> reconciler_;
@@ -407,6 +444,23 @@ void add_port_options(CLI::App& app, Options& options) {
         ->each([&options](const std::string&) { options.pooler_port_chosen = true; });
 }
 
+/// Of this machine, and what makes it one of several.
+void add_machine_options(CLI::App& app, Options& options) {
+    app.add_option("--zone,--agent-zones", options.agent_zones,
+                   "availability zone of this machine; several: that many agents run here, each a "
+                   "host of its own, for servers with a standby (1,2)")
+        ->delimiter(',')
+        ->expected(1, kAgentsMax);
+    app.add_option("--address", options.several.address,
+                   "where other machines of this Howdah reach this one; needs --etcd")
+        ->check(CLI::ValidIPV4);
+    app.add_option("--gateway-source", options.several.gateway_source,
+                   "a second address of this machine, for its gateway alone: PostgreSQL on other "
+                   "machines lets in what comes from there (absent: --address)")
+        ->check(CLI::ValidIPV4);
+    add_etcd_options(app, options.several.etcd);
+}
+
 /// glibc would keep up to eight arenas a core, each with memory that its threads have freed.
 constexpr int kArenasMax = 2;
 
@@ -426,14 +480,10 @@ int run(int argc, char** argv) {
     app.add_option("--gateway-address", options.gateway_address, "address of the gateway")
         ->capture_default_str();
     add_port_options(app, options);
+    add_machine_options(app, options);
     app.add_option("--programs", options.programs, "folder of the other programs");
     app.add_option("--location", options.location, "name of the Azure location")
         ->capture_default_str();
-    app.add_option("--zone,--agent-zones", options.agent_zones,
-                   "availability zone of this machine; several: that many agents run here, each a "
-                   "host of its own, for servers with a standby (1,2)")
-        ->delimiter(',')
-        ->expected(1, kAgentsMax);
     app.add_option("--dns-suffix", options.dns_suffix, "servers are <name>.<suffix>")
         ->capture_default_str();
     app.add_option("--pool-size", options.pool_size, "prepared data directories")
@@ -455,6 +505,10 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& problem) {
         const int code = app.exit(problem);
         return code == 0 ? 0 : kExitUsage;
+    }
+    if (options.several.address.empty() != options.several.etcd.endpoints.empty()) {
+        fputs("howdahd: --address and --etcd go together: give both or none\n", stderr);
+        return kExitUsage;
     }
     options.api_port_chosen = api_port->count() > 0;
     std::error_code problem;

@@ -19,6 +19,7 @@ inline constexpr std::string_view kResourcesVersion = "2021-04-01";
 inline constexpr std::string_view kRolesVersion = "2022-04-01";
 inline constexpr std::string_view kLocksVersion = "2016-09-01";
 inline constexpr std::string_view kActivityVersion = "2015-04-01";
+inline constexpr std::string_view kPlatformVersion = "2026-11-01";
 /// Microsoft Graph, below /v1.0, looks at no version.
 inline constexpr std::string_view kGraphVersion = "1.0";
 inline constexpr std::size_t kPagesMax = 1000;

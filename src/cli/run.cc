@@ -125,6 +125,7 @@ int run(const std::vector<std::string>& arguments, World& world) {
     add_role(commands);
     add_lock(commands);
     add_activity_log(commands);
+    add_host(commands);
     add_version(commands);
     add_completion(commands);
 

@@ -96,6 +96,7 @@ void add_directory(Commands& commands);
 void add_role(Commands& commands);
 void add_lock(Commands& commands);
 void add_activity_log(Commands& commands);
+void add_host(Commands& commands);
 void add_completion(Commands& commands);
 
 }  // namespace howdah::cli

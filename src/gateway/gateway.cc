@@ -90,6 +90,9 @@ Status Gateway::begin() {
                      fmt::format("{} files with routes: 1 to {} are possible",
                                  options_.routes_paths.size(), kRoutesFilesMax),
                      "routes"};
+    if (!options_.source.empty()) {
+        HD_TRY(shared_.source, Address::parse(options_.source, 0));
+    }
     const int cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     int threads = options_.threads > 0 ? options_.threads : std::min(kThreadsDefault, cores);
     threads = std::min(threads, kThreadsMax);

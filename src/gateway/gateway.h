@@ -29,7 +29,10 @@ struct GatewayOptions {
     std::string status_path;            ///< empty: no status file
     std::string admin_path;             ///< empty: no admin socket
     std::string lock_path;              ///< empty: no lock
-    int threads = 0;                    ///< 0: the machine's cores, at most two
+    /// Of connections to PostgreSQL on other machines, whose pg_hba.conf lets it in; empty: the
+    /// system chooses.
+    std::string source;
+    int threads = 0;  ///< 0: the machine's cores, at most two
     Duration drain_timeout = std::chrono::seconds(5);
     Limits limits;
     /// How this program was started, for an upgrade: [0] is its absolute path. Without --resume-fd.

@@ -310,6 +310,10 @@ void Worker::connect_backend(Session& session, const Route& route) {
         setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
         if (bind(fd, source.raw(), source.length()) != 0)
             return backend_failed(session, strerror(errno));
+    } else if (shared_.source && shared_.source->family() == address.family()) {
+        setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+        if (bind(fd, shared_.source->raw(), shared_.source->length()) != 0)
+            return backend_failed(session, strerror(errno));
     }
     move(session, Phase::connecting);
     if (connect(fd, address.raw(), address.length()) != 0 && errno != EINPROGRESS)

@@ -46,6 +46,7 @@ struct Shared {
     const Clock& clock;
     Limits limits;
     Journal& journal;
+    std::optional<Address> source;  ///< of connections to other machines; none: the system chooses
     /// The parent of a process of this machine; 0 if there is none.
     std::function<std::int64_t(std::int64_t)> parent_of;
     /// False only if this machine certainly has no such process.

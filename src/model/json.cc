@@ -397,6 +397,7 @@ void fields(V& visit, Engine& record) {
     HD_F(parameters);
     HD_F(extensions);
     HD_F(collations);
+    HD_F(collation_version);
 }
 template <typename V>
 void fields(V& visit, Capability& record) {
@@ -489,6 +490,54 @@ template <typename V>
 void fields(V& visit, RouteTable& record) {
     HD_F(revision);
     HD_F(routes);
+}
+template <typename V>
+void fields(V& visit, AgentNotice& record) {
+    HD_F(host);
+    HD_F(address);
+    HD_F(gateway_source);
+    HD_F(routes);
+}
+template <typename V>
+void fields(V& visit, AgentNotices& record) {
+    HD_F(notices);
+}
+template <typename V>
+void fields(V& visit, HostInvitation& record) {
+    HD_F(name);
+    HD_F(zone);
+    HD_F(expires_at);
+}
+template <typename V>
+void fields(V& visit, JoinTicket& record) {
+    HD_F(api_url);
+    HD_F(ca);
+    HD_F(token);
+}
+template <typename V>
+void fields(V& visit, JoinRequest& record) {
+    HD_F(token);
+}
+template <typename V>
+void fields(V& visit, JoinedHost& record) {
+    HD_F(host);
+    HD_F(name);
+    HD_F(zone);
+    HD_F(agent_url);
+    HD_F(ca);
+    HD_F(certificate);
+    HD_F(key);
+    HD_F(etcd_endpoints);
+    HD_F(etcd_ca);
+    HD_F(etcd_certificate);
+    HD_F(etcd_key);
+    HD_F(address);
+    HD_F(gateway_source);
+}
+template <typename V>
+void fields(V& visit, AgentCertificate& record) {
+    HD_F(certificate);
+    HD_F(key);
 }
 template <typename V>
 void fields(V& visit, GatewayPort& record) {
@@ -920,6 +969,13 @@ HD_RECORD(PollResponse)
 HD_RECORD(LogReply)
 HD_RECORD(Route)
 HD_RECORD(RouteTable)
+HD_RECORD(AgentNotice)
+HD_RECORD(AgentNotices)
+HD_RECORD(HostInvitation)
+HD_RECORD(JoinTicket)
+HD_RECORD(JoinRequest)
+HD_RECORD(JoinedHost)
+HD_RECORD(AgentCertificate)
 HD_RECORD(GatewayStatus)
 HD_RECORD(GatewayStats)
 HD_RECORD(HaRecord)

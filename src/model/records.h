@@ -450,6 +450,9 @@ struct Engine {
     std::vector<ParameterInfo> parameters;
     std::vector<std::string> extensions;  ///< what can be created, with what allow-listing allows
     std::vector<std::string> collations;  ///< database locales this machine has
+    /// Of what sorts text here: "glibc 2.36, ICU 72". Indexes that were built by another one are
+    /// wrong. Empty: an older agent's.
+    std::string collation_version;
 };
 
 /// Something a machine can or cannot do, said once and shown.
@@ -601,6 +604,62 @@ struct Route {
 struct RouteTable {
     std::int64_t revision = 0;  ///< grows with every change
     std::vector<Route> routes;
+};
+
+// ---------------------------------------------------------------------------------------------
+// Between the agents of several machines, in etcd: each says what the others need to know of it
+
+struct AgentNotice {
+    std::string host;            ///< id
+    std::string address;         ///< IPv4, where other machines reach its servers
+    std::string gateway_source;  ///< IPv4, where the gateway of its machine comes from
+    std::vector<Route> routes;
+};
+/// What an agent has heard last; a file of its own.
+struct AgentNotices {
+    std::vector<AgentNotice> notices;
+};
+
+// ---------------------------------------------------------------------------------------------
+// A machine that becomes one of this Howdah's
+
+/// In the store, until somebody comes with its ticket or its time is over.
+struct HostInvitation {
+    std::string name;
+    std::string zone;
+    std::string expires_at;
+};
+/// What whoever sets the machine up is given, as one word: base64url of its JSON. Secret.
+struct JoinTicket {
+    std::string api_url;
+    std::string ca;     ///< PEM: of the control plane
+    std::string token;  ///< good once
+};
+/// What the machine asks with it.
+struct JoinRequest {
+    std::string token;
+};
+/// The answer to that; what remains of it on the machine has no keys.
+struct JoinedHost {
+    std::string host;  ///< id
+    std::string name;
+    std::string zone;
+    std::string agent_url;
+    std::string ca;           ///< PEM: of the control plane
+    std::string certificate;  ///< PEM: of the agent
+    std::string key;          ///< PEM
+    std::vector<std::string> etcd_endpoints;
+    std::string etcd_ca;           ///< PEM; empty: the system's authorities
+    std::string etcd_certificate;  ///< PEM; empty: none is shown
+    std::string etcd_key;          ///< PEM
+    // What the machine adds.
+    std::string address;
+    std::string gateway_source;
+};
+/// A new certificate for an agent whose old one is about to end.
+struct AgentCertificate {
+    std::string certificate;
+    std::string key;
 };
 
 // ---------------------------------------------------------------------------------------------

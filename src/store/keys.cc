@@ -47,6 +47,7 @@ std::string action(std::string_view host, std::string_view action_id) {
 }
 std::string host(std::string_view host) { return with_name("/host", host); }
 std::string silent(std::string_view host) { return with_name("/silent", host); }
+std::string invitation(std::string_view id) { return with_name("/invitation", id); }
 std::string old_report(std::string_view server_key) { return with_id("/report", server_key); }
 std::string reports_of(std::string_view server_key) { return old_report(server_key) + "|"; }
 std::string report(std::string_view server_key, std::string_view host) {

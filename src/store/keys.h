@@ -46,6 +46,7 @@
 ///   /secret/tls/{server id}                         sealed model::TlsMaterial of a server
 ///   /ended/{end time}/{operation uuid}              ""  operations that have ended, oldest first
 ///   /silent/{host}                                  since when a host has not been heard of
+///   /invitation/{uuid}                              model::HostInvitation   written by control
 ///   /gone/{incarnation}                             when this life of a server was deleted
 ///
 /// A group's own operations are pending under the group's id.
@@ -86,6 +87,7 @@ std::string issuer_keys(std::string_view id);
 std::string server_tls(std::string_view server_key);
 std::string ended(std::string_view end_time, std::string_view operation_id);
 std::string silent(std::string_view host);
+std::string invitation(std::string_view id);
 std::string gone(std::string_view incarnation);
 std::string role(std::string_view role_id);
 std::string assignment(std::string_view principal_id, std::string_view assignment_id);

@@ -230,6 +230,22 @@ TEST(pg_hba_conf, wants_tls_unless_the_customer_turned_it_off) {
     EXPECT_THAT(pg_hba_conf(input(instance)), HasSubstr("hostssl all"));
 }
 
+TEST(pg_hba_conf, lets_in_the_gateways_and_standbys_of_all_machines_and_nobody_else) {
+    const model::InstanceSpec instance = spec();
+    RenderInput of_several = input(instance);
+    of_several.listen_address = "10.0.0.1";
+    of_several.gateway_sources = {"127.0.0.2", "10.0.0.12"};
+    of_several.member_addresses = {"10.0.0.1", "10.0.0.2"};
+    const std::string text = pg_hba_conf(of_several);
+    for (const char* each : {"all        127.0.0.2/32  scram", "all        10.0.0.12/32  scram",
+                             "\"howdah_replica\" 10.0.0.1/32", "\"howdah_replica\" 10.0.0.2/32"})
+        EXPECT_THAT(text, HasSubstr(each));
+    EXPECT_THAT(text, Not(HasSubstr("all        10.0.0.2/32")));
+    EXPECT_THAT(postgresql_conf(of_several),
+                HasSubstr("listen_addresses = '127.0.0.1,10.0.0.1'\n"));
+    EXPECT_EQ(value_of(postgresql_conf(input(instance)), "listen_addresses"), "127.0.0.1");
+}
+
 model::InstanceSpec with_token_administrators() {
     auto instance = spec();
     instance.incarnation = "11111111-2222-3333-4444-555555555555";

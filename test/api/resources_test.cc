@@ -148,8 +148,9 @@ TEST(providers, are_registered) {
     std::set<std::string> names;
     const Reply all = manage(world, "GET", "{S}/providers");
     for (const Body& each : all.body["value"]) names.insert(each["namespace"]);
-    EXPECT_EQ(names, (std::set<std::string>{"Microsoft.Authorization", "Microsoft.DBforPostgreSQL",
-                                            "Microsoft.Insights", "Microsoft.Resources"}));
+    EXPECT_EQ(names, (std::set<std::string>{"Howdah.Platform", "Microsoft.Authorization",
+                                            "Microsoft.DBforPostgreSQL", "Microsoft.Insights",
+                                            "Microsoft.Resources"}));
     const Reply locks = manage(world, "GET", "{S}/providers/Microsoft.Authorization");
     EXPECT_EQ(locks.body["resourceTypes"].back()["apiVersions"][0], "2022-04-01") << "no preview";
     EXPECT_EQ(manage(world, "GET", "{S}/providers/Microsoft.Nope").code(),

@@ -19,7 +19,7 @@ constexpr const char* kServerName = "orders.postgres.database.howdah.local";
 class authorities : public testing::Test {
   protected:
     http::Certificate of_howdahd() const {
-        return authorities_.control_plane.issue(howdahd_certificate(kAddress), now_).value();
+        return authorities_.control_plane.issue(howdahd_certificate({kAddress}), now_).value();
     }
     http::Certificate of_agent() const {
         return authorities_.control_plane.issue(agent_certificate("host-a"), now_).value();
@@ -92,7 +92,7 @@ TEST_F(authorities, an_agent_takes_orders_from_howdahd_alone) {
     EXPECT_FALSE(is_trusted(of_old_server(), of_agents_link()));
     EXPECT_FALSE(is_trusted(of_agent(), of_agents_link()));
     // The right name from the wrong authority.
-    http::CertificateRequest forged = howdahd_certificate(kAddress);
+    http::CertificateRequest forged = howdahd_certificate({kAddress});
     EXPECT_FALSE(is_trusted(authorities_.servers.issue(forged, now_).value(), of_agents_link()));
     forged.ip_addresses.clear();
     EXPECT_FALSE(is_trusted(authorities_.servers.issue(forged, now_).value(), of_agents_link()));

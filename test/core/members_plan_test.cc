@@ -74,6 +74,28 @@ TEST(members_placement, the_standby_is_at_the_distance_that_was_asked_for) {
     spec.standby_availability_zone = "2";
     EXPECT_EQ(choose_standby_host(spec, hosts, "a"), nullptr);
     EXPECT_EQ(choose_standby_host(spec, hosts, "unknown"), nullptr);
+    EXPECT_THAT(why_no_standby(spec, hosts, "unknown"), HasSubstr("not known"));
+}
+
+TEST(members_placement, a_host_that_sorts_text_in_another_way_is_no_place_and_it_is_said_why) {
+    MembersWorld world;
+    world.create("ZoneRedundant");
+    const model::ServerSpec& spec = *world.view.spec;
+    auto hosts = world.view.hosts;
+    const auto sorts = [&](const std::string& id, const std::string& version) {
+        for (HostView& each : hosts)
+            if (each.report.host == id) each.report.engines[0].collation_version = version;
+    };
+    sorts("a", "glibc 2.36, ICU 72");
+    EXPECT_EQ(choose_standby_host(spec, hosts, "a")->report.host, "b")
+        << "not known: an older agent";
+    sorts("b", "glibc 2.36, ICU 72");
+    EXPECT_EQ(choose_standby_host(spec, hosts, "a")->report.host, "b");
+    sorts("b", "glibc 2.31, ICU 72");
+    EXPECT_EQ(choose_standby_host(spec, hosts, "a"), nullptr);
+    const std::string why = why_no_standby(spec, hosts, "a");
+    EXPECT_THAT(why, HasSubstr("sorts text by glibc 2.31, ICU 72"));
+    EXPECT_THAT(why, HasSubstr("is in zone 1"));
 }
 
 TEST(members_placement, the_most_free_disk_wins_and_none_is_no_place) {

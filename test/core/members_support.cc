@@ -290,7 +290,7 @@ void MembersWorld::notice() {
     }
 }
 
-bool MembersWorld::take_over(const std::string& id) {
+bool MembersWorld::take_over(std::string id) {
     if (!has_record || !sync.contains(id) || !hosts.at(id).is_alive) return false;
     primary = id;
     ++term;

@@ -48,7 +48,7 @@ class MembersWorld {
     void members_step();
     void kill(const std::string& host);
     void revive(const std::string& host);
-    bool take_over(const std::string& host);  ///< if it may
+    bool take_over(std::string host);  ///< if it may; a copy: it may be one of `sync`
     /// Everything that wants to happen, until nothing does any more.
     bool settle();
     void one_random_step();

@@ -149,7 +149,7 @@ Status PostgresServer::configure() {
                                    .guard_path = guard,
                                    .libraries = libraries,
                                    .agent_user = user_name(::geteuid()),
-                                   .gateway_source = "127.0.0.1"};
+                                   .gateway_sources = {"127.0.0.1"}};
     const auto write = [this](const std::string& name, const std::string& text) {
         return os::write_file_atomic(folder("config/" + name), text, 0600);
     };

@@ -302,7 +302,8 @@ TEST_F(EtcdFaults, a_watch_leaves_out_nothing_and_repeats_nothing_whoever_dies_o
     std::vector<int> seen;
     Revision last = 0;
     const auto look = [&] {
-        for (const Event& each : watch->next(milliseconds(200)).value()) {
+        const std::vector<Event> events = watch->next(milliseconds(200)).value();
+        for (const Event& each : events) {
             EXPECT_GT(each.revision, last);
             last = each.revision;
             seen.push_back(std::stoi(each.entry->value));

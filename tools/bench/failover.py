@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What a client of a highly available server notices of a failover: the longest time without a
 commit, one client over TLS through the gateway that connects anew at once; and whether any
-acknowledged commit was lost. Two hosts of one machine. With --peers, others have the same faults
+acknowledged commit was lost. Two hosts of one machine, and for faults of networks three machines,
+which are network namespaces. With --peers, others have the same faults
 on the same machine."""
 
 import os
@@ -15,13 +16,16 @@ from busy_machine import all_cores_busy
 from failover_faults import FAULTS
 from failover_rounds import Side, median_of, median_text
 from loop_disks import NoDisks
-from own_cluster import OwnCluster
+from machines import why_not
+from own_cluster import OwnCluster, SpreadCluster
 from peers.auto_failover import AutoFailover
 from peers.floor import Floor
 from peers.patroni import Patroni
 
 OURS = "Howdah"
 NO_COMMIT = "longest time without a commit"
+# What a fault needs, and where it happens.
+CLUSTERS = {"": OwnCluster, "disks": lambda: OwnCluster(has_disks=True), "machines": SpreadCluster}
 
 
 def extend(parser):
@@ -56,9 +60,13 @@ def chosen(arguments):
 def measure_ours(arguments, faults):
     """{fault: rounds}, commits, lost, rounds that it did not get well from."""
     found, commits, lost, ill = {}, 0, 0, 0
-    for has_disks in (False, True):
-        mine = [fault for fault in faults if fault.needs_disks == has_disks]
-        with Side(OURS, lambda disks=has_disks: OwnCluster(disks)) as side:
+    for needs, make in CLUSTERS.items():
+        mine = [fault for fault in faults if fault.needs == needs]
+        reason = why_not() if mine and needs == "machines" else ""
+        if reason:
+            say(f"SKIPPED: no machines can be made here, so no network is cut: {reason}")
+            continue
+        with Side(OURS, make) as side:
             try:
                 for fault in mine:
                     found[fault] = side.measure(fault, our_rounds(arguments, fault))

@@ -106,7 +106,8 @@ void add_own(const RenderInput& input, Lines& lines) {
     lines.add("ident_file", input.config_folder + "/pg_ident.conf");
     lines.add("external_pid_file", "");
     lines.add("cluster_name", input.spec.server_name);
-    lines.add("listen_addresses", "127.0.0.1");
+    lines.add("listen_addresses",
+              input.listen_address.empty() ? "127.0.0.1" : "127.0.0.1," + input.listen_address);
     lines.add("port", std::to_string(input.backend_port));
     // A list: the quotes keep a comma in the folder's name.
     lines.add("unix_socket_directories", pg::quote_identifier(input.socket_folder));
@@ -188,11 +189,12 @@ std::string token_rules(const RenderInput& input) {
     for (const model::TokenAdministrator& each : input.spec.token_administrators) {
         // The API lets no other names pass; the file has no way to write them.
         if (!core::is_token_role(each.role)) continue;
-        if (has_tokens) {
+        for (const std::string& source : input.gateway_sources) {
+            if (!has_tokens) break;
             text += fmt::format(
                 "hostssl all                  \"{}\" {}/32  ldap ldapscheme=ldaps "
                 "ldapserver=127.0.0.1 ldapport={} ldapprefix=\"{}\" ldapsuffix=\"{}\"\n",
-                each.role, input.gateway_source, input.token_port, kLoginPrefix,
+                each.role, source, input.token_port, kLoginPrefix,
                 login_suffix(input.spec.incarnation));
         }
         text += fmt::format("host    all                  \"{}\" all  reject\n", each.role);
@@ -218,9 +220,11 @@ std::string pooler_rule(const RenderInput& input, std::string_view role) {
 std::string password_rules(const RenderInput& input) {
     if (!input.spec.password_logins) return "";
     const bool tls_only = customer_value(input, core::kRequireSecureTransport, "on") != "off";
-    return fmt::format("{:<7} all                  all        {}/32  scram-sha-256\n",
-                       tls_only ? "hostssl" : "host", input.gateway_source) +
-           pooler_rule(input, "all");
+    std::string text;
+    for (const std::string& source : input.gateway_sources)
+        text += fmt::format("{:<7} all                  all        {}/32  scram-sha-256\n",
+                            tls_only ? "hostssl" : "host", source);
+    return text + pooler_rule(input, "all");
 }
 
 }  // namespace

@@ -50,8 +50,10 @@ struct RenderInput {
     /// Name of the operating-system user the agent runs as ("root"); it alone may become
     /// kSuperuser.
     std::string agent_user;
-    /// The one IPv4 address that clients' connections come from.
-    std::string gateway_source = std::string(model::kGatewaySource);
+    /// Beside loopback, where PostgreSQL listens: IPv4; empty: nowhere.
+    std::string listen_address = {};
+    /// The only IPv4 addresses that clients' connections come from: of gateways.
+    std::vector<std::string> gateway_sources = {std::string(model::kGatewaySource)};
     int token_port = 0;  ///< where tokens are checked (TokenLogins); 0: nowhere
     /// IPv4 addresses that standbys stream from. Empty: the server is not highly available; else
     /// kHaConf, which somebody else writes, is part of the configuration and wins.

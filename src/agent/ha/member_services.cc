@@ -17,9 +17,13 @@ constexpr int kPasswordTries = 3;
 Status MemberServices::begin() {
     const std::lock_guard lock(mutex_);
     if (records_) return ok_status();
-    const std::string path = options_.layout.ha_records();
-    HD_CHECK(os::make_folders(path.substr(0, path.rfind('/')), 0700));
-    HD_TRY(records_, store::open_ha_records(path));
+    if (options_.etcd) {
+        HD_TRY(records_, store::open_ha_records(*options_.etcd, clock_));
+    } else {
+        const std::string path = options_.layout.ha_records();
+        HD_CHECK(os::make_folders(path.substr(0, path.rfind('/')), 0700));
+        HD_TRY(records_, store::open_ha_records(path));
+    }
     lease_.emplace(*records_, options_.node, clock_, [this] { return !disks_.hangs(); });
     lease_thread_ = std::jthread([this](std::stop_token stop) { lease_->run(std::move(stop)); });
     if (options_.fence_program.empty()) return ok_status();

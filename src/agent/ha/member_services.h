@@ -27,6 +27,8 @@ class MemberServices {
         std::string node;  ///< names the lease
         /// howdah-fence; empty: there is none (tests that kill agents in their own process).
         std::string fence_program;
+        /// Where the records are; none: in a file of this machine.
+        std::optional<store::EtcdOptions> etcd = {};
     };
 
     /// `clock` and `ids` are borrowed.

@@ -53,7 +53,8 @@ std::vector<Provider> find_providers() {
     std::vector<Provider> all = {{model::kPostgresNamespace, &kPostgresVersions, {}},
                                  {"Microsoft.Resources", &kResourceManagerVersions, {}},
                                  {"Microsoft.Authorization", &kAuthorizationVersions, {}},
-                                 {"Microsoft.Insights", &kInsightsVersions, {}}};
+                                 {"Microsoft.Insights", &kInsightsVersions, {}},
+                                 {"Howdah.Platform", &kPlatformVersions, {}}};
     for (const Route& route : all_routes()) {
         if (route.handler == nullptr || route.versions->supported.empty()) continue;
         const std::vector<std::string> pattern = split(route.pattern.substr(1), '/');

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "apps/etcd_arguments.h"
 #include "base/log.h"
 #include "model/json.h"
 #include "os/file.h"
@@ -86,6 +87,13 @@ os::Daemon AllInOne::gateway_daemon() const {
         arguments.emplace_back("--routes");
         arguments.push_back(home.routes(i));
     }
+    if (!options_.several.address.empty()) {
+        const SeveralMachines& several = options_.several;
+        arguments.insert(
+            arguments.end(),
+            {"--routes", home.routes_of_others(), "--source",
+             several.gateway_source.empty() ? several.address : several.gateway_source});
+    }
     if (options_.gateway_port_may_differ) arguments.emplace_back("--port-fallback");
     return {.arguments = std::move(arguments),
             .environment = daemon_environment(),
@@ -96,31 +104,40 @@ os::Daemon AllInOne::agent_daemon(int number) const {
     const Home& home = options_.home;
     const AllInOneOptions::Agent& agent = options_.agents[static_cast<std::size_t>(number - 1)];
     const std::string tls = home.agent(number) + "/tls";
-    return {.arguments = {options_.programs + "/howdah-agent",
-                          "--home",
-                          home.root,
-                          "--url",
-                          options_.agent_url,
-                          "--ca",
-                          tls + "/ca.pem",
-                          "--certificate",
-                          tls + "/agent.pem",
-                          "--key",
-                          tls + "/agent.key",
-                          "--host-id",
-                          agent.host_id,
-                          "--number",
-                          std::to_string(number),
-                          "--zone",
-                          agent.zone,
-                          "--gateway-address",
-                          options_.gateway_address,
-                          "--gateway-port",
-                          std::to_string(gateway_port_),
-                          "--guard-folder",
-                          options_.programs,
-                          "--pool-size",
-                          std::to_string(options_.prepared_directories)},
+    std::vector<std::string> arguments = {options_.programs + "/howdah-agent",
+                                          "--home",
+                                          home.root,
+                                          "--url",
+                                          options_.agent_url,
+                                          "--ca",
+                                          tls + "/ca.pem",
+                                          "--certificate",
+                                          tls + "/agent.pem",
+                                          "--key",
+                                          tls + "/agent.key",
+                                          "--host-id",
+                                          agent.host_id,
+                                          "--number",
+                                          std::to_string(number),
+                                          "--zone",
+                                          agent.zone,
+                                          "--gateway-address",
+                                          options_.gateway_address,
+                                          "--gateway-port",
+                                          std::to_string(gateway_port_),
+                                          "--guard-folder",
+                                          options_.programs,
+                                          "--pool-size",
+                                          std::to_string(options_.prepared_directories)};
+    if (!agent.name.empty()) arguments.insert(arguments.end(), {"--host-name", agent.name});
+    const SeveralMachines& several = options_.several;
+    if (!several.address.empty()) {
+        arguments.insert(arguments.end(), {"--address", several.address});
+        if (!several.gateway_source.empty())
+            arguments.insert(arguments.end(), {"--gateway-source", several.gateway_source});
+        append_etcd_options(arguments, several.etcd);
+    }
+    return {.arguments = std::move(arguments),
             .environment = daemon_environment(),
             .log_path = home.log() + "/howdah-agent" + Home::suffix(number) + ".log"};
 }
@@ -149,6 +166,7 @@ bool AllInOne::wants_pooler(Instant now) {
 
 Instant AllInOne::step(Instant now) {
     Instant next = gateway_.step(now);
+    if (std::exchange(options_.is_gateway_stale, false)) gateway_.restart();
     next = std::min(next, wants_pooler(now) ? pooler_.step(now) : pooler_look_);
     if (agents_.empty()) {
         read_gateway_status();
@@ -166,6 +184,10 @@ Instant AllInOne::step(Instant now) {
         if (std::exchange(options_.agents[i].is_stale, false)) agents_[i].restart();
     }
     return next;
+}
+
+void AllInOne::restart_agents() {
+    for (os::Supervisor& each : agents_) each.restart();
 }
 
 std::vector<int> AllInOne::watch_fds() const {

@@ -7,15 +7,25 @@
 #include "apps/howdahd/home.h"
 #include "base/clock.h"
 #include "os/supervisor.h"
+#include "store/etcd/etcd_options.h"
 
 namespace howdah::howdahd {
 
+/// What a machine needs to be one of several.
+struct SeveralMachines {
+    std::string address;         ///< where the others reach this one; empty: there are no others
+    std::string gateway_source;  ///< where this gateway's connections come from; empty: the address
+    store::EtcdOptions etcd;
+};
+
 struct AllInOneOptions {
     Home home;
+    SeveralMachines several;
     std::string programs;  ///< folder of howdah-agent, howdah-gateway and howdah_guard-*.so
     struct Agent {
         std::string host_id;
         std::string zone;
+        std::string name = {};  ///< for people; empty: the system's
         /// One that already runs was given another URL or certificate, or is of a time when it
         /// checked less: it is restarted once.
         bool is_stale = false;
@@ -28,10 +38,11 @@ struct AllInOneOptions {
     std::uint16_t pooler_port = 6432;      ///< 0: any free one
     bool pooler_port_may_differ = true;
     int prepared_directories = 2;
+    bool is_gateway_stale = false;  ///< as that of an agent
 };
 
-/// Keeps agents, a gateway and a pooler running beside howdahd on the same machine. They outlive
-/// howdahd and are adopted by the next one. Not thread-safe: the main loop owns it.
+/// Keeps agents, a gateway and a pooler running on the machine of a howdahd or a howdah-host. They
+/// outlive it and are adopted by the next one. Not thread-safe: the main loop owns it.
 class AllInOne {
   public:
     /// `known_gateway_port` is the port the gateway listened on before; it is asked for again.
@@ -41,6 +52,8 @@ class AllInOne {
     Instant step(Instant now);
     /// Each is readable when one of them has ended.
     std::vector<int> watch_fds() const;
+    /// Agents have new certificates: they begin anew, and PostgreSQL goes on.
+    void restart_agents();
     /// The port the gateway listens on; 0 until it has said so.
     std::uint16_t gateway_port() const { return gateway_port_; }
 

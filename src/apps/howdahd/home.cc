@@ -124,6 +124,14 @@ Result<bool> provide_agent_certificate(const Home& home,
     return present.ok();
 }
 
+Result<bool> note_arrangement(const Home& home, const std::string& arrangement) {
+    const std::string path = home.run() + "/arrangement";
+    const auto before = os::read_file(path, 1 << 16);
+    if (before.value_or("") == arrangement) return false;
+    HD_CHECK(os::write_file_atomic(path, arrangement, 0600));
+    return before.ok() || os::exists(home.run() + "/endpoints.json");
+}
+
 Result<std::string> host_id(const Home& home, int number, IdSource& ids) {
     const std::string path = home.control() + "/host-id" + Home::suffix(number);
     const auto known = os::read_file(path, 64);

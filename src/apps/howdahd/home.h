@@ -21,6 +21,8 @@ struct Home {
     std::string routes(int number) const {
         return gateway() + "/routes" + suffix(number) + ".json";
     }
+    /// Of other machines' agents; agent 1 writes it.
+    std::string routes_of_others() const { return gateway() + "/others.json"; }
     static std::string suffix(int number) {
         return number == 1 ? "" : "-" + std::to_string(number);
     }
@@ -66,6 +68,10 @@ bool has_one_authority(const Home& home);
 Result<bool> provide_agent_certificate(const Home& home,
                                        const http::CertificateAuthority& control_plane,
                                        const std::string& host_id, int number, Timestamp now);
+
+/// Notes what this machine is to the others. True if programs that already run here were started
+/// for something else.
+Result<bool> note_arrangement(const Home& home, const std::string& arrangement);
 
 /// The id of an agent's host; made at its first start.
 Result<std::string> host_id(const Home& home, int number, IdSource& ids);

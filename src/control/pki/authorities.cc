@@ -16,11 +16,14 @@ Result<http::CertificateAuthority> make_server_authority(Timestamp now) {
     return http::CertificateAuthority::create("Howdah servers CA", now, {.names_only = true});
 }
 
-http::CertificateRequest howdahd_certificate(const std::string& address) {
+http::CertificateRequest howdahd_certificate(const std::vector<std::string>& addresses) {
     const std::string name(model::kControlPlaneName);
-    return {.common_name = name,
-            .dns_names = {"localhost", name},
-            .ip_addresses = {"127.0.0.1", "::1", address}};
+    http::CertificateRequest request{.common_name = name,
+                                     .dns_names = {"localhost", name},
+                                     .ip_addresses = {"127.0.0.1", "::1"}};
+    for (const std::string& each : addresses)
+        if (!each.empty()) request.ip_addresses.push_back(each);
+    return request;
 }
 
 http::CertificateRequest agent_certificate(const std::string& host_id) {

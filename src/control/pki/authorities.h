@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -24,8 +25,9 @@ struct Authorities {
 Result<http::CertificateAuthority> make_control_plane_authority(Timestamp now);
 Result<http::CertificateAuthority> make_server_authority(Timestamp now);
 
-/// howdahd's own certificate, for its API at `address` and for its door for agents.
-http::CertificateRequest howdahd_certificate(const std::string& address);
+/// howdahd's own certificate, for its API and its door for agents, which are on loopback and at
+/// these addresses; empty ones are left out.
+http::CertificateRequest howdahd_certificate(const std::vector<std::string>& addresses);
 /// What an agent shows to howdahd. It is good for no server.
 http::CertificateRequest agent_certificate(const std::string& host_id);
 

@@ -25,12 +25,16 @@ bool wants_standby(const model::ServerSpec& spec);
 const HostView* choose_host(const model::ServerSpec& spec, const std::vector<HostView>& hosts);
 
 /// The host that is to have the standby of a server that wants one, or none: never the primary's;
-/// heard of, with the engine and free disk; of another zone (ZoneRedundant) or of the same one
-/// (SameZone), and of the zone that was asked for. The most free disk wins, then the lowest id.
-/// Pure.
+/// heard of, with the engine, free disk, and the same way to sort text; of another zone
+/// (ZoneRedundant) or of the same one (SameZone), and of the zone that was asked for. The most free
+/// disk wins, then the lowest id. Pure.
 const HostView* choose_standby_host(const model::ServerSpec& spec,
                                     const std::vector<HostView>& hosts,
                                     const std::string& primary_host);
+
+/// Why choose_standby_host found none: a sentence about each other host, "; " between them.
+std::string why_no_standby(const model::ServerSpec& spec, const std::vector<HostView>& hosts,
+                           const std::string& primary_host);
 
 /// Whether two members are where the server wants them. A failover changes nothing about that: the
 /// zone that was asked for has either of them. What is not known of hosts is taken to be right.

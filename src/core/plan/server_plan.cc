@@ -536,8 +536,9 @@ bool Planner::find_standby() {
             fail_generation(
                 spec_.generation,
                 failure_of(ErrorCode::unavailable,
-                           fmt::format("no second host can have the standby of '{}'", spec_.name),
-                           "check howdah-agent on the other hosts, and their disks"));
+                           fmt::format("no second host can have the standby of '{}': {}",
+                                       spec_.name, why_no_standby(spec_, hosts, status_.host)),
+                           "add a host, or mend what keeps one of these from it"));
         return false;
     }
     if (moves) return true;

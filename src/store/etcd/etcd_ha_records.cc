@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "store/common/limits.h"
+#include "store/etcd/etcd_bells.h"
 #include "store/etcd/etcd_client.h"
 #include "store/ha/ha_records.h"
 #include "store/ha/limits.h"
@@ -39,7 +40,10 @@ class EtcdHaRecords final : public HaRecords {
           leases_(prefix + "ha/lease/"),
           leases_end_(prefix_end(leases_).value()),
           clock_(clock),
-          wait_max_(wait_max) {}
+          wait_max_(wait_max),
+          bells_(*client_, clock, records_) {}
+
+    std::unique_ptr<Bell> bell() override { return bells_.make(); }
 
     Result<Seen> read(std::string_view server) override;
     Result<std::int64_t> replace(std::string_view server, std::int64_t revision,
@@ -64,6 +68,7 @@ class EtcdHaRecords final : public HaRecords {
     const Clock& clock_;
     const Duration wait_max_;
     std::atomic<bool> is_checked_ = false;
+    EtcdBells bells_;
 };
 
 std::int64_t revision_of(const RangeAnswer& answer) {
