@@ -191,12 +191,13 @@ bool Agent::was_removed_locked(const std::string& incarnation) const {
 }
 
 /// A late repetition must not bring a deleted server back. A host that a standby was taken from may
-/// be given one again, which copies what there is and has nothing of its own.
-bool Agent::may_be_made_locked(const model::Action& ensure) const {
+/// be given one again, which copies what there is and has nothing of its own; once that is younger
+/// than the deletion (`observed`), it may have become the primary, or the only one.
+bool Agent::may_be_made_locked(const model::Action& ensure, model::Generation observed) const {
     const bool is_copy = !ensure.instance->member_hosts.empty() && !ensure.instance->is_founder;
     return std::none_of(removed_.begin(), removed_.end(), [&](const Removed& each) {
         return each.incarnation == ensure.incarnation &&
-               (!is_copy || ensure.generation <= each.generation);
+               (ensure.generation <= each.generation || (!is_copy && observed <= each.generation));
     });
 }
 
@@ -336,8 +337,9 @@ Status Agent::execute(Instance& instance, const model::Action& action) {
         case model::ActionKind::ensure_instance:
             if (!action.instance) break;
             {
+                const model::Generation observed = instance.view().report.observed_generation;
                 const std::lock_guard lock(mutex_);
-                if (!may_be_made_locked(action)) {
+                if (!may_be_made_locked(action, observed)) {
                     return Error{ErrorCode::conflict, "the server has been deleted", "server"};
                 }
             }

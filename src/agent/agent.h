@@ -128,7 +128,7 @@ class Agent {
     void replace_waiting_locked(Member& member, const model::Action& action);
     bool wait_for_quiet(std::stop_token stop, const std::string& major);
     bool was_removed_locked(const std::string& incarnation) const;
-    bool may_be_made_locked(const model::Action& ensure) const;
+    bool may_be_made_locked(const model::Action& ensure, model::Generation observed) const;
     bool has_host_report_locked() const;
     void queue_tend_locked(const std::string& incarnation, Member& member);
     Turn next_turn(std::stop_token stop);

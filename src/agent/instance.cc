@@ -239,9 +239,13 @@ bool Instance::compose_locked() {
     }
     view_.route.term =
         std::max(base_.member_term, report.member.value_or(model::MemberReport{}).term);
+    report.failovers.clear();
     std::string text = model::to_json(report) + model::to_json(view_.route);
-    const bool is_news = text != published_text_;
+    const auto failovers = member_view_ ? member_view_->failovers : nullptr;
+    const bool is_news = text != published_text_ || failovers != published_failovers_;
     published_text_ = std::move(text);
+    published_failovers_ = failovers;
+    if (failovers) report.failovers = *failovers;
     return is_news;
 }
 

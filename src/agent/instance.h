@@ -190,7 +190,9 @@ class Instance {
     std::optional<HaMember::View> member_view_;  ///< guarded by mutex_; none: there never was one
     InstanceView view_;                          ///< guarded by mutex_
     std::string published_text_;  ///< guarded by mutex_; what `changed` was last called for
-    TokenAccess token_access_;    ///< guarded by mutex_
+    /// Guarded by mutex_; likewise. They are not compared, as that would take its time.
+    std::shared_ptr<const std::vector<model::FailoverPart>> published_failovers_;
+    TokenAccess token_access_;  ///< guarded by mutex_
 
     std::mutex limits_mutex_;
     /// Guarded by limits_mutex_; with I/O, whether that is in force or not. None: never set.

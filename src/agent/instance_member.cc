@@ -124,6 +124,7 @@ Result<HaMember::Options> Instance::member_options(bool is_asked_to_start) const
                      .config_owner = config_owner},
         .state_path = paths_.member_state(),
         .fence_path = paths_.member_fence(),
+        .failovers_path = paths_.member_failovers(),
         .is_founder = state_.spec.is_founder,
         .first_term = state_.member_term + 1,
         .is_asked_to_start = is_asked_to_start};
@@ -218,7 +219,8 @@ Status Instance::join_as_founder(const std::string& password) {
     HD_CHECK(quiet(session));
     HD_CHECK(change(session, replication_role_sql(verifier), kRoleMax));
     // Whatever is left is of members before: leave() may have been cut off anywhere.
-    for (const std::string& each : {paths_.member_state(), paths_.member_fence()})
+    for (const std::string& each :
+         {paths_.member_state(), paths_.member_fence(), paths_.member_failovers()})
         HD_CHECK(os::remove_tree(each));
     HD_CHECK(forget_member());
     HD_TRY(const auto owner, file_owner());
@@ -268,8 +270,8 @@ Status Instance::leave() {
     if (!forgotten.ok())
         log::warn("the record of the members cannot be removed; the next one replaces it",
                   {{"server", state_.spec.server_id}, {"reason", forgotten.error().describe()}});
-    for (const std::string& each :
-         {paths_.member_state(), paths_.member_fence(), paths_.replication_password()})
+    for (const std::string& each : {paths_.member_state(), paths_.member_fence(),
+                                    paths_.member_failovers(), paths_.replication_password()})
         HD_CHECK(os::remove_tree(each));
     HD_CHECK(write_configuration());
     find_postmaster();

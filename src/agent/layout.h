@@ -53,6 +53,7 @@ struct InstancePaths {
     std::string tls() const { return config() + "/server.pem"; }
     // Of a member of a highly available server.
     std::string member_state() const { return folder + "/ha.json"; }
+    std::string member_failovers() const { return folder + "/ha-failovers.json"; }
     std::string member_fence() const { return folder + "/fence"; }
     std::string replication_password() const { return folder + "/replica.pass"; }
 };

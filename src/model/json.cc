@@ -299,6 +299,67 @@ void fields(V& visit, MemberReport& record) {
     HD_F(serves);
 }
 template <typename V>
+void fields(V& visit, FailoverStep& record) {
+    HD_F(at_ms);
+    HD_F(kind);
+    HD_F(rule);
+    HD_F(text);
+    HD_F(position);
+}
+template <typename V>
+void fields(V& visit, FailoverPart& record) {
+    HD_F(term);
+    HD_F(host);
+    HD_F(old_primary);
+    HD_F(new_primary);
+    HD_F(is_over);
+    HD_F(was_in_sync_set);
+    HD_F(received);
+    HD_F(switched_at);
+    HD_F(discarded_bytes);
+    HD_F(kept_at);
+    HD_F(steps);
+}
+template <typename V>
+void fields(V& visit, FailoverParts& record) {
+    HD_F(parts);
+}
+template <typename V>
+void fields(V& visit, FailoverRecord& record) {
+    HD_F(term);
+    HD_F(incarnation);
+    HD_F(drill);
+    HD_F(parts);
+}
+template <typename V>
+void fields(V& visit, Drill& record) {
+    HD_F(name);
+    HD_F(incarnation);
+    HD_F(kind);
+    HD_F(window);
+    HD_F(requested_by);
+    HD_F(requester_name);
+    HD_F(operation_id);
+    HD_F(status);
+    HD_F(started_at);
+    HD_F(ended_at);
+    HD_F(failure_code);
+    HD_F(failure_message);
+    HD_F(term_before);
+    HD_F(term);
+    HD_F(writes_out_ms);
+}
+template <typename V>
+void fields(V& visit, DrillSchedule& record) {
+    HD_F(incarnation);
+    HD_F(recurrence);
+    HD_F(kind);
+    HD_F(set_by);
+    HD_F(setter_name);
+    HD_F(set_at);
+    HD_F(handled_until);
+}
+template <typename V>
 void fields(V& visit, InstanceReport& record) {
     HD_F(server_id);
     HD_F(incarnation);
@@ -314,6 +375,7 @@ void fields(V& visit, InstanceReport& record) {
     HD_F(pending_restart);
     HD_F(logs);
     HD_F(member);
+    HD_F(failovers);
 }
 template <typename V>
 void fields(V& visit, ParameterInfo& record) {
@@ -921,5 +983,9 @@ HD_RECORD(HaRecord)
 HD_RECORD(HaAddress)
 HD_RECORD(HaMemberState)
 HD_RECORD(GatewaySession)
+HD_RECORD(FailoverParts)
+HD_RECORD(FailoverRecord)
+HD_RECORD(Drill)
+HD_RECORD(DrillSchedule)
 
 }  // namespace howdah::model

@@ -16,7 +16,8 @@ namespace howdah::model {
 
 inline constexpr int kJsonDepthMax = 32;
 
-/// Defined for every struct of records.h, access.h and ha.h that is kept or sent by itself.
+/// Defined for every struct of records.h, failovers.h, access.h and ha.h that is kept or sent by
+/// itself.
 template <typename Record>
 std::string to_json(const Record& record);
 template <typename Record>

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "model/failovers.h"
+
 /// The nouns of Howdah as they are stored and sent. Plain values. Spec is what a user wants and is
 /// written by `api`; status is what is so and is written by `control`. Times are ISO-8601 UTC
 /// texts.
@@ -422,6 +424,8 @@ struct InstanceReport {
     /// Newest last, bounded; none unless the customer has switched downloads on.
     std::vector<LogFile> logs;
     std::optional<MemberReport> member;  ///< of a highly available server
+    /// The newest ones that this member knows of, oldest first. The fleet keeps them apart.
+    std::vector<FailoverPart> failovers;
 };
 
 /// One row of pg_settings, as the engine shows it in a fresh directory.

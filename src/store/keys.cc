@@ -1,5 +1,7 @@
 #include "store/keys.h"
 
+#include <fmt/core.h>
+
 #include "base/text.h"
 
 namespace howdah::store::keys {
@@ -54,6 +56,19 @@ std::string report(std::string_view server_key, std::string_view host) {
 std::string results_of(std::string_view server_key) { return with_id("/result", server_key) + "/"; }
 std::string result(std::string_view server_key, std::string_view action_id) {
     return results_of(server_key) + std::string(action_id);
+}
+std::string failovers_of(std::string_view server_key) {
+    return with_id("/failover", server_key) + "|";
+}
+std::string failover(std::string_view server_key, std::int64_t term) {
+    return failovers_of(server_key) + fmt::format("{:019}", term);
+}
+std::string drills_of(std::string_view server_key) { return with_id("/drill", server_key) + "|"; }
+std::string drill(std::string_view server_key, std::string_view name) {
+    return drills_of(server_key) + to_lower(name);
+}
+std::string drill_schedule(std::string_view server_key) {
+    return with_id("/drill-schedule", server_key);
 }
 std::string server_name(std::string_view name) { return with_id("/name", name); }
 std::string port(std::int64_t port) { return "/port/" + std::to_string(port); }

@@ -21,6 +21,13 @@
 ///   /host/{host}                                    model::HostReport       written by the fleet
 ///   /report/{server id}|{host}                      model::InstanceReport   written by the fleet
 ///   /result/{server id}/{action id}                 model::ActionResult     written by the fleet
+///   /failover/{server id}|{term}                    model::FailoverRecord   written by the fleet;
+///                                                   its mark of a drill by control
+///   /drill/{server id}|{name}                       model::Drill            begun by api or
+///                                                   control, ended by control
+///   /drill-schedule/{server id}                     model::DrillSchedule    written by api, moved
+///   on
+///                                                   by control
 ///   /name/{server name}                             server id: names are unique across everything
 ///   /port/{number}                                  server id: own ports of servers
 ///   /principal/{client id}                          a service principal
@@ -64,6 +71,12 @@ std::string reports_of(std::string_view server_key);  ///< prefix
 std::string old_report(std::string_view server_key);
 std::string result(std::string_view server_key, std::string_view action_id);
 std::string results_of(std::string_view server_key);  ///< prefix
+/// Terms have as many digits as they need to be in order.
+std::string failover(std::string_view server_key, std::int64_t term);
+std::string failovers_of(std::string_view server_key);  ///< prefix
+std::string drill(std::string_view server_key, std::string_view name);
+std::string drills_of(std::string_view server_key);  ///< prefix
+std::string drill_schedule(std::string_view server_key);
 std::string server_name(std::string_view name);
 std::string port(std::int64_t port);
 std::string principal(std::string_view client_id);

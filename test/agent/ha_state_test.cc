@@ -26,6 +26,21 @@ Record some_record() {
             .wants_standby = false};
 }
 
+TEST(wal_bytes_counted, knows_where_pg_waldump_met_the_end) {
+    const std::string counted =
+        "WAL statistics between 0/1552B70 and 0/16056A0:\nType     N\nTotal   10039\n";
+    const std::string end = "pg_waldump: error: error in WAL record at 0/1605508: invalid record";
+    EXPECT_EQ(wal_bytes_counted(counted, end, 0x1552B70), 0x16056A0 - 0x1552B70);
+    EXPECT_EQ(
+        wal_bytes_counted("", "pg_waldump: error: could not find a valid record after 0/1F5B0A8",
+                          0x1F5B0A8),
+        0);
+    EXPECT_EQ(wal_bytes_counted("Type  N\n", end, 1), std::nullopt) << "before PostgreSQL 15";
+    EXPECT_EQ(wal_bytes_counted(counted, end, 0x20000000), std::nullopt);
+    EXPECT_EQ(wal_bytes_counted("WAL statistics between 0/1 and x:\n", end, 1), std::nullopt);
+    EXPECT_EQ(wal_bytes_counted("", "pg_waldump: error: could not open file", 1), std::nullopt);
+}
+
 TEST(ha_state, a_record_comes_back_as_it_was) {
     const auto back = record_from_text(to_text(some_record()));
     ASSERT_TRUE(back.ok()) << back.error().describe();

@@ -202,7 +202,9 @@ TEST(routing, the_table_has_every_operation_of_the_sdk_once) {
             paths.insert(std::string(route.method) + " " + std::string(route.pattern)).second)
             << route.method << " " << route.pattern;
         EXPECT_TRUE(route.handler != nullptr || !route.missing.empty()) << route.pattern;
-        if (route.versions->of_provider && route.group != "asyncOperations") ++of_provider;
+        const bool is_own = route.group.starts_with("howdah");
+        if (route.versions->of_provider && route.group != "asyncOperations" && !is_own)
+            ++of_provider;
     }
     constexpr std::size_t kOfPreview = 8;
     EXPECT_EQ(of_provider, 66U + kOfPreview);

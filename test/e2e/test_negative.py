@@ -30,8 +30,10 @@ FOR_ANY_ROLE = {"nameAvailability.checkGlobally", "nameAvailability.checkWithLoc
                 "resources.list", "resources.listByResourceGroup", "tags.list",
                 "roleDefinitions.list", "roleDefinitions.get", "permissions.listForScope",
                 "activityLogs.list", "directoryObjects.getByIds"}
+# What a server without a standby has none of.
+NEVER_HAPPENED = {"howdahFailovers.get", "howdahDrills.get", "howdahDrillSchedules.get"}
 KNOWN = {"locationName": "local", "serverName": SERVER, "firewallRuleName": "here",
-         "databaseName": "app", "configurationName": "work_mem",
+         "databaseName": "app", "configurationName": "work_mem", "scheduleName": "default",
          "objectId": "11111111-2222-4333-8444-555555555555"}
 
 
@@ -83,6 +85,9 @@ BODIES = {
     "databases.create": {"properties": {"charset": "UTF8", "collation": "en_US.utf8"}},
     "administratorsMicrosoftEntra.createOrUpdate": {
         "properties": {"principalName": "ada@example.org", "principalType": "User"}},
+    "howdahDrills.failover": {"kind": "Planned"},
+    "howdahDrillSchedules.createOrUpdate": {
+        "properties": {"recurrence": "Weekly", "kind": "Planned"}},
     "configurations.put": {"properties": {"value": "8192", "source": "user-override"}},
     "configurations.update": {"properties": {"value": "8192", "source": "user-override"}},
     "nameAvailability.checkGlobally": {"name": "free", "type": f"{PROVIDER}/flexibleServers"},
@@ -117,6 +122,9 @@ WRONG = {
     "administratorsMicrosoftEntra.createOrUpdate": {
         "properties": NO_OBJECT, "properties.principalName": NO_TEXT,
         "properties.principalType": NO_TEXT, "properties.tenantId": NO_TEXT},
+    "howdahDrills.failover": {"kind": NO_TEXT},
+    "howdahDrillSchedules.createOrUpdate": {
+        "properties": NO_OBJECT, "properties.recurrence": NO_TEXT, "properties.kind": NO_TEXT},
     "databases.create": {"properties": NO_OBJECT, "properties.charset": NO_TEXT,
                          "properties.collation": NO_TEXT},
     "configurations.put": OF_CONFIGURATION,
@@ -235,7 +243,9 @@ class Negative(Matrix):
 
     def assert_answered(self, operation, answer):
         """As by somebody who may: the answer is 200, or says what is not built."""
-        if operation.is_built:
+        if operation.name in NEVER_HAPPENED:
+            self.assert_error(answer, 404, "ResourceNotFound")
+        elif operation.is_built:
             self.assertEqual(answer.status, 200, repr(answer))
         elif operation.is_nothing_yet and answer.status != 200:
             self.assert_error(answer, 404, "ResourceNotFound")

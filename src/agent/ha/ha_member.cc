@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "model/json.h"
 #include "os/file.h"
 
 namespace howdah::agent {
@@ -75,7 +76,27 @@ Status HaMember::load() {
         view_.self = self();
         view_.record = state_.known;
     }
+    load_failovers();
     return save();
+}
+
+/// They are of no use to the rules: what cannot be read is forgotten.
+void HaMember::load_failovers() {
+    const auto text = os::read_file(options_.failovers_path, kStateBytesMax);
+    model::FailoverParts kept;
+    if (text.ok()) {
+        auto read = model::from_json<model::FailoverParts>(*text);
+        if (read.ok())
+            kept = std::move(*read);
+        else
+            log::warn("what was written down of failovers is damaged, and forgotten",
+                      {{"server", options_.server}, {"reason", read.error().describe()}});
+    }
+    failovers_ =
+        core::ha::FailoverTracker(std::move(kept.parts), state_.known, state_.promoting != 0);
+    told_failovers_ = std::make_shared<const std::vector<model::FailoverPart>>(failovers_.parts());
+    const std::lock_guard lock(mutex_);
+    view_.failovers = told_failovers_;
 }
 
 Status HaMember::save() {
@@ -131,6 +152,8 @@ Duration HaMember::look_and_act() {
     if (follow_wish(answers)) return kActionPause;
     const core::ha::View view = make_view(answers);
     const Decision decision = core::ha::decide(view);
+    failovers_.look(sight(view));
+    failovers_.decided(sight(view), *decision.rule);
     if (decision.rule->id != last_rule_) {
         log::info("high availability", {{"server", options_.server},
                                         {"node", lease_.node()},
@@ -143,6 +166,7 @@ Duration HaMember::look_and_act() {
     set_fence();
     publish(view);
     const auto done = started.ok() ? carry_out(decision) : Result<bool>(started.error());
+    keep_failovers();
     trouble_ = done.ok() ? std::nullopt : std::optional(done.error());
     const bool was_start =
         decision.action == Action::start_primary || decision.action == Action::start_standby;
@@ -553,16 +577,54 @@ void HaMember::publish(const core::ha::View& seen) {
               .serves = core::ha::may_serve(seen),
               .run = facts_.run,
               .detail = describe_trouble(),
-              .did_not_start = did_not_start_};
+              .did_not_start = did_not_start_,
+              .failovers = told_failovers_};
     bool is_news = false;
     {
         const std::lock_guard lock(mutex_);
         is_news = next.serves != view_.serves || !(next.run == view_.run) ||
                   next.postgres != view_.postgres || next.record != view_.record ||
-                  next.detail != view_.detail || next.did_not_start != view_.did_not_start;
+                  next.detail != view_.detail || next.did_not_start != view_.did_not_start ||
+                  next.failovers != view_.failovers;
         view_ = next;
     }
     if (is_news && changed_) changed_(next);
+    if (next.serves) failovers_.opened(wall_ms(clock_.now()));
+}
+
+// ---------------------------------------------------------------------------------------------
+// What is told of failovers
+
+std::int64_t HaMember::wall_ms(Instant when) const {
+    const auto ago = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - when);
+    return (clock_.wall() - ago).time_since_epoch().count();
+}
+
+core::ha::FailoverTracker::Sight HaMember::sight(const core::ha::View& view) const {
+    core::ha::FailoverTracker::Sight sight{.now_ms = clock_.wall().time_since_epoch().count(),
+                                           .view = view,
+                                           .answers = facts_.answers,
+                                           .end = facts_.end,
+                                           .last_answer_ms = wall_ms(answered_at_)};
+    if (!state_.timelines.empty()) sight.own_switch = state_.timelines.back();
+    const auto rival = view.record ? rivals_.find(view.record->primary.node) : rivals_.end();
+    if (rival != rivals_.end()) sight.primary_renewed_ms = wall_ms(rival->second.since);
+    return sight;
+}
+
+/// After what there was to do: there is news only when a failover is through, as far as this member
+/// has a part in it. Without a sync, as the control plane gets it too.
+void HaMember::keep_failovers() {
+    if (failovers_.keeps_old_copy() && is_old_removed_ && !postgres_.has_old())
+        failovers_.old_copy_removed();
+    if (!failovers_.has_news()) return;
+    failovers_.forget_news();
+    told_failovers_ = std::make_shared<const std::vector<model::FailoverPart>>(failovers_.parts());
+    const Status kept = os::replace_file(
+        options_.failovers_path, model::to_json(model::FailoverParts{*told_failovers_}), 0600);
+    if (!kept.ok())
+        log::warn("what is known of a failover cannot be written down",
+                  {{"server", options_.server}, {"reason", kept.error().describe()}});
 }
 
 std::string HaMember::describe_trouble() const {
@@ -863,9 +925,11 @@ std::optional<Status> HaMember::begin_wish(Wish& wish) {
                      "", "Wait until the state of high availability is Healthy."};
     if (wish.kind == WishKind::planned_failover) {
         wanted.successor = *wanted.sync_set.begin();
+        failovers_.asked(wall_ms(clock_.now()), /*is_planned=*/true);
         return change_for_wish(wish, std::move(wanted));
     }
     wish.is_begun = true;
+    failovers_.asked(wall_ms(clock_.now()), /*is_planned=*/false);
     const Status stopped = postgres_.stop_now();
     return stopped.ok() ? std::nullopt : std::optional(stopped);
 }
@@ -952,6 +1016,12 @@ Result<bool> HaMember::begin_copy() {
     HD_TRY(const auto from, upstream());
     if (!from) return false;
     HD_CHECK(postgres_.stop_now());
+    // What is behind the switch that ended its own timeline is in no other history.
+    std::optional<Lsn> left_at;
+    const std::size_t own = state_.timelines.size();
+    if (own > 0 && own < state_.known->timelines.size() &&
+        core::ha::history_of(state_.timelines, 0, state_.known->timelines) != History::unknown)
+        left_at = state_.known->timelines[own].at;
     copied_timelines_ = state_.known->timelines;
     state_.directory.clear();
     state_.timelines.clear();
@@ -964,10 +1034,16 @@ Result<bool> HaMember::begin_copy() {
     did_not_start_ = false;
     log::info("copying the primary",
               {{"server", options_.server}, {"node", lease_.node()}, {"primary", from->id.node}});
-    copier_ = std::jthread([this, address = from->address](std::stop_token stop) {
+    copier_ = std::jthread([this, left_at, address = from->address](std::stop_token stop) {
+        std::optional<std::int64_t> bytes;
+        if (left_at) {
+            const std::int64_t timeline = std::max<std::int64_t>(postgres_.newest_timeline(), 1);
+            bytes = postgres_.bytes_since(timeline, *left_at, stop);
+        }
         const Status copied = postgres_.clone(address, std::move(stop));
         const std::lock_guard lock(mutex_);
         copied_ = copied;
+        replaced_bytes_ = bytes;
         wake();
     });
     return true;
@@ -989,9 +1065,11 @@ void HaMember::remove_old_copy() {
 
 void HaMember::finish_copy() {
     std::optional<Status> ended;
+    std::optional<std::int64_t> replaced;
     {
         const std::lock_guard lock(mutex_);
         ended = std::exchange(copied_, std::nullopt);
+        replaced = std::exchange(replaced_bytes_, std::nullopt);
     }
     if (!ended) return;
     is_copying_ = false;
@@ -999,6 +1077,8 @@ void HaMember::finish_copy() {
         copy_failure_ = ended->error();
         return;
     }
+    failovers_.discarded(wall_ms(clock_.now()), replaced,
+                         postgres_.has_old() ? postgres_.old_folder() : "");
     state_.directory = hex_encode(ids_.random_bytes(kDirectoryIdBytes));
     state_.timelines = copied_timelines_;
     const Status saved = save();

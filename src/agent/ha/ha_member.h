@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -16,6 +17,7 @@
 #include "agent/ha/member_state.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "core/ha/failover_tracker.h"
 #include "core/ha/ha.h"
 #include "os/fd.h"
 #include "store/ha/ha_records.h"
@@ -61,6 +63,7 @@ class HaMember {
         MemberPostgres::Options postgres;
         std::string state_path;
         std::string fence_path;
+        std::string failovers_path;  ///< what it tells of failovers
         /// This one makes the record if there is none: its directory is the server's first.
         bool is_founder = false;
         core::ha::Term first_term = 1;  ///< of that record: later than any term before
@@ -77,6 +80,8 @@ class HaMember {
         PostmasterId run;     ///< the postmaster that they may be let in to
         std::string detail;   ///< what takes long or does not work, one sentence; empty: nothing
         bool did_not_start = false;  ///< PostgreSQL, when it was last tried
+        /// What it tells of failovers, oldest first; another object when there is news.
+        std::shared_ptr<const std::vector<model::FailoverPart>> failovers;
 
         bool leads() const { return record && record->primary == self; }
     };
@@ -179,6 +184,10 @@ class HaMember {
     std::optional<Status> continue_failover(const Wish& wish);
     std::optional<Status> change_for_wish(Wish& wish, core::ha::Record wanted);
     std::string describe_trouble() const;
+    void load_failovers();
+    core::ha::FailoverTracker::Sight sight(const core::ha::View& view) const;
+    std::int64_t wall_ms(Instant when) const;
+    void keep_failovers();
     void remove_old_copy();
     void tell_again();
     void look_at_receiver();
@@ -229,6 +238,9 @@ class HaMember {
     std::optional<Instant> promoted_at_;
     core::ha::Timelines copied_timelines_;
     std::optional<Error> copy_failure_;  ///< not told yet
+    core::ha::FailoverTracker failovers_;
+    /// As view() shows it.
+    std::shared_ptr<const std::vector<model::FailoverPart>> told_failovers_;
     bool is_address_known_ = false;
     bool is_starting_ = false;  ///< it was started, and was not up yet
     bool is_asked_to_start_ = false;
@@ -253,7 +265,8 @@ class HaMember {
     std::optional<Wish> wish_;    ///< guarded by mutex_
     std::uint64_t wishes_ = 0;    ///< guarded by mutex_
     std::condition_variable wish_ended_;
-    std::optional<Status> copied_;  ///< guarded by mutex_; of the copy that has ended
+    std::optional<Status> copied_;                ///< guarded by mutex_; of the copy that has ended
+    std::optional<std::int64_t> replaced_bytes_;  ///< guarded by mutex_; see MemberPostgres
     std::jthread prover_;
     std::jthread copier_;
 };

@@ -249,6 +249,8 @@ Status MemberPostgres::clone(const MemberAddress& from, std::stop_token stop) co
     return os::rename_synced(fresh, paths().data());
 }
 
+std::string MemberPostgres::old_folder() const { return paths().folder + std::string(kOldData); }
+
 bool MemberPostgres::has_old() const { return os::exists(paths().folder + std::string(kOldData)); }
 
 Status MemberPostgres::remove_old() const {
@@ -257,6 +259,21 @@ Status MemberPostgres::remove_old() const {
 
 // ---------------------------------------------------------------------------------------------
 // What the directory tells
+
+/// pg_waldump ends with an error where the WAL ends; what it counted until there stands before.
+std::optional<std::int64_t> MemberPostgres::bytes_since(std::int64_t timeline, Lsn from,
+                                                        std::stop_token stop) const {
+    const auto shown = os::run(
+        {.arguments = {options_.programs + "/pg_waldump", "--path=" + paths().data() + "/pg_wal",
+                       fmt::format("--timeline={}", timeline), "--start=" + format_lsn(from),
+                       "--stats"},
+         .environment = {"LC_ALL=C"},
+         .user = options_.postmaster.user,
+         .timeout = kWalDumpMax,
+         .stop = std::move(stop)});
+    if (!shown.ok()) return std::nullopt;
+    return wal_bytes_counted(shown->output, shown->error_output, from);
+}
 
 std::int64_t MemberPostgres::newest_timeline() const {
     std::int64_t newest = 0;

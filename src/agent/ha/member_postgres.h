@@ -39,6 +39,7 @@ class MemberPostgres {
     static constexpr Duration kLookMax = std::chrono::milliseconds(250);
     static constexpr Duration kCloneMax = std::chrono::hours(48);
     static constexpr Duration kCheckpointMax = std::chrono::minutes(30);
+    static constexpr Duration kWalDumpMax = std::chrono::seconds(20);
 
     struct Options {
         Postmaster::Options postmaster;
@@ -93,10 +94,16 @@ class MemberPostgres {
     /// Removes what clone() has kept. May be called beside look().
     Status remove_old() const;
     bool has_old() const;
+    std::string old_folder() const;
 
     /// Replaces the directory by a copy of another member's; the old one is kept as "data.old".
     /// REQUIRES: stopped. May be called beside look(), which must not see a directory meanwhile.
     Status clone(const MemberAddress& from, std::stop_token stop) const;
+
+    /// How much WAL of a timeline the directory has from `from` on; none if that cannot be told.
+    /// REQUIRES: stopped.
+    std::optional<std::int64_t> bytes_since(std::int64_t timeline, core::ha::Lsn from,
+                                            std::stop_token stop) const;
 
     /// The newest timeline that the directory knows of, and where it left the one before; zeros if
     /// there is but one.

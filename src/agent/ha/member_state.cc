@@ -185,6 +185,23 @@ Result<Lsn> parse_lsn(std::string_view text) {
     return high << 32 | low;
 }
 
+std::optional<std::int64_t> wal_bytes_counted(std::string_view output, std::string_view errors,
+                                              Lsn from) {
+    if (errors.find("could not find a valid record after") != std::string_view::npos) return 0;
+    // "WAL statistics between 0/1552B70 and 0/16056A0:"; before PostgreSQL 15 there is no such
+    // line.
+    constexpr std::string_view kBefore = "WAL statistics between ";
+    constexpr std::string_view kAnd = " and ";
+    if (!output.starts_with(kBefore)) return std::nullopt;
+    const std::string_view line = output.substr(0, output.find('\n'));
+    const std::size_t at = line.find(kAnd);
+    if (at == std::string_view::npos || !line.ends_with(':')) return std::nullopt;
+    const std::string_view text = line.substr(at + kAnd.size());
+    const auto end = parse_lsn(text.substr(0, text.size() - 1));
+    if (!end.ok() || *end < from) return std::nullopt;
+    return static_cast<std::int64_t>(*end - from);
+}
+
 Result<HistoryLine> last_history_line(std::string_view content) {
     std::optional<HistoryLine> last;
     for (const std::string& line : split(content, '\n')) {

@@ -78,6 +78,11 @@ std::string password_key(std::string_view server);
 std::string format_lsn(core::ha::Lsn lsn);
 Result<core::ha::Lsn> parse_lsn(std::string_view text);
 
+/// How many bytes of WAL there are from `from` on, by what `pg_waldump --stats` has printed until
+/// it met the end of the WAL (which it calls an error); none if that does not tell.
+std::optional<std::int64_t> wal_bytes_counted(std::string_view output, std::string_view errors,
+                                              core::ha::Lsn from);
+
 /// One line of a timeline history file: where a timeline was left for the next.
 struct HistoryLine {
     std::int64_t timeline = 0;

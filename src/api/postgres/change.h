@@ -37,6 +37,14 @@ void stamp(const Call& call, model::SystemData& data);
 control::OperationDraft draft_for(const Call& call, std::string kind, const model::ServerSpec& spec,
                                   std::string resource_id);
 
+/// Begins a failover (planned, forced) of the server that the path names, as `restart` with a
+/// failover does. `also` adds to the transaction what is to be begun with it; may run several
+/// times. Errors: not_found; why it cannot fail over now.
+Result<model::Operation> begin_failover(
+    Call& call, const std::string& failover,
+    const std::function<void(store::Transaction&, const ServerRecord&, const model::Operation&)>&
+        also = {});
+
 /// Adds Azure-AsyncOperation, Location and Retry-After.
 http::Response with_operation(const Call& call, http::Response response,
                               const model::Operation& operation);

@@ -18,6 +18,19 @@ Answer start_server(Call& call);
 Answer stop_server(Call& call);
 Answer restart_server(Call& call);
 
+// failovers.cc
+Answer list_failovers(Call& call);
+Answer get_failover(Call& call);
+
+// drills.cc
+Answer drill_failover(Call& call);
+Answer list_drills(Call& call);
+Answer get_drill(Call& call);
+Answer list_drill_schedules(Call& call);
+Answer put_drill_schedule(Call& call);
+Answer get_drill_schedule(Call& call);
+Answer delete_drill_schedule(Call& call);
+
 // databases.cc
 Answer put_database(Call& call);
 Answer get_database(Call& call);

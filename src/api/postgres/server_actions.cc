@@ -73,7 +73,12 @@ Status check_failover(const Call& call, const ServerRecord& server) {
     return Error{error_code_from(refusal->code), refusal->message, server.spec.id, refusal->hint};
 }
 
-Answer fail_over(Call& call, const std::string& failover) {
+}  // namespace
+
+Result<model::Operation> begin_failover(
+    Call& call, const std::string& failover,
+    const std::function<void(store::Transaction&, const ServerRecord&, const model::Operation&)>&
+        also) {
     const model::ResourceId id = server_id(call);
     HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(id.key()));
     for (int attempt = 0; attempt < kChangeAttemptsMax; ++attempt) {
@@ -86,8 +91,9 @@ Answer fail_over(Call& call, const std::string& failover) {
         store::Transaction txn;
         txn.expect(store::keys::server(id), server.modified);
         const model::Operation operation = call.context.operations.begin(txn, draft);
+        if (also) also(txn, server, operation);
         const auto revision = call.context.operations.commit(txn);
-        if (revision.ok()) return with_operation(call, http::Response{202, {}, ""}, operation);
+        if (revision.ok()) return operation;
         if (revision.error().code != ErrorCode::conflict) return revision.error();
     }
     return Error{ErrorCode::unavailable,
@@ -96,8 +102,6 @@ Answer fail_over(Call& call, const std::string& failover) {
                              id.name()),
                  "", "send the request again"};
 }
-
-}  // namespace
 
 Answer start_server(Call& call) {
     HD_CHECK(expect_no_body(call));
@@ -117,7 +121,10 @@ Answer stop_server(Call& call) {
 
 Answer restart_server(Call& call) {
     HD_TRY(const std::string failover, read_restart_body(call));
-    if (!failover.empty()) return fail_over(call, failover);
+    if (!failover.empty()) {
+        HD_TRY(const model::Operation operation, begin_failover(call, failover));
+        return with_operation(call, http::Response{202, {}, ""}, operation);
+    }
     return act(call, "RestartServer", [](ServerRecord& server) -> Status {
         if (!server.spec.running)
             return Error{

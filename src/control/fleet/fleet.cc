@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "control/reconcile/records.h"
+#include "core/ha/failover_timeline.h"
 #include "core/plan/members_plan.h"
 #include "core/plan/server_plan.h"
 #include "model/json.h"
@@ -53,6 +54,26 @@ Status check_server_id(const std::string& id) {
                  fmt::format("'{}' is not a server's id in lower case", id.substr(0, 128))};
 }
 
+/// They are kept for long, so that they must be small.
+Status check_failovers(const model::InstanceReport& report) {
+    const auto is_short = [](const std::string& text) {
+        return text.size() <= Fleet::kFailoverTextMax;
+    };
+    const auto is_small = [&](const model::FailoverStep& each) {
+        return is_short(each.kind) && is_short(each.rule) && is_short(each.text) &&
+               is_short(each.position);
+    };
+    bool is_good = report.failovers.size() <= Fleet::kFailoversMax;
+    for (const model::FailoverPart& each : report.failovers)
+        is_good = is_good && each.term > 0 && each.steps.size() <= Fleet::kFailoverStepsMax &&
+                  is_short(each.old_primary) && is_short(each.new_primary) &&
+                  is_short(each.received) && is_short(each.switched_at) &&
+                  each.kept_at.size() <= 4096 &&
+                  std::all_of(each.steps.begin(), each.steps.end(), is_small);
+    if (is_good) return {};
+    return Error{ErrorCode::too_large, "what is told of failovers is too large"};
+}
+
 Result<model::PollRequest> decode(const std::string& peer_name, std::string_view body) {
     auto request = model::from_json<model::PollRequest>(body);
     if (!request.ok()) {
@@ -77,6 +98,7 @@ Result<model::PollRequest> decode(const std::string& peer_name, std::string_view
             return Error{ErrorCode::too_large,
                          fmt::format("a report has at most {} log files", Fleet::kLogsMax)};
         }
+        HD_CHECK(check_failovers(each));
     }
     for (const auto& each : request->results) {
         HD_CHECK(check_server_id(each.server_id));
@@ -270,7 +292,10 @@ Result<bool> Fleet::take_news(const std::string& host, const std::string& server
         store::Transaction transaction;
         transaction.expect(key, spec.modified);
         if (news.report && is_current(news.report->incarnation)) {
-            const std::string text = model::to_json(*news.report);
+            model::InstanceReport facts = *news.report;
+            facts.failovers.clear();
+            const std::string text = model::to_json(facts);
+            HD_CHECK(add_failovers(transaction, server_key, *news.report));
             const std::string report = keys::report(server_key, host);
             HD_TRY(const auto before, store_.get(report));
             if (!before || before->value != text) transaction.put(report, text);
@@ -288,11 +313,46 @@ Result<bool> Fleet::take_news(const std::string& host, const std::string& server
         HD_TRY(const bool orphans_changed, take_orphan(host, server_key, news));
         if (transaction.empty()) return orphans_changed;
         const auto committed = store_.commit(transaction);
-        if (committed.ok()) return true;
+        if (committed.ok()) {
+            HD_CHECK(trim_failovers(server_key));
+            return true;
+        }
         if (committed.error().code != ErrorCode::conflict) return committed.error();
     }
     return Error{ErrorCode::unavailable,
                  fmt::format("server '{}' changes too often to take its report", server_key)};
+}
+
+/// What this host knows of each failover, beside what others know.
+Status Fleet::add_failovers(store::Transaction& transaction, const std::string& server_key,
+                            const model::InstanceReport& report) {
+    for (model::FailoverPart part : report.failovers) {
+        part.host = report.host;
+        const std::string key = keys::failover(server_key, part.term);
+        HD_TRY(auto before, read_record<model::FailoverRecord>(store_, key));
+        model::FailoverRecord record{.term = part.term, .incarnation = report.incarnation};
+        const bool is_same_life = before.record && before.record->incarnation == report.incarnation;
+        if (is_same_life) record = *before.record;
+        core::ha::merge_part(record, std::move(part));
+        std::string text = model::to_json(record);
+        if (is_same_life && text == model::to_json(*before.record)) continue;
+        transaction.expect(key, before.modified);
+        transaction.put(key, std::move(text));
+    }
+    return {};
+}
+
+Status Fleet::trim_failovers(const std::string& server_key) {
+    const std::string prefix = keys::failovers_of(server_key);
+    HD_TRY(const auto kept, store_.list(prefix));
+    if (kept.size() <= kFailoversKeptMax) return {};
+    store::Transaction transaction;
+    // Terms are in order, the oldest first.
+    for (std::size_t i = 0; i < kept.size() - kFailoversKeptMax; ++i)
+        if (transaction.changes().size() < store::kTransactionChangesMax / 2)
+            transaction.remove(kept[i].key);
+    const auto committed = store_.commit(transaction);
+    return committed.ok() ? ok_status() : Status(committed.error());
 }
 
 /// Instances whose server is gone: deleted if it is known that the server was deleted.

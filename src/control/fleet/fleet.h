@@ -38,7 +38,11 @@ class Fleet {
     static constexpr std::size_t kHostsMax = 1000;
     static constexpr std::size_t kReportsMax = 2000;  ///< of one poll; and results as many
     static constexpr std::size_t kActionsPerAnswer = 64;
-    static constexpr std::size_t kLogsMax = 1000;  ///< of one report
+    static constexpr std::size_t kLogsMax = 1000;          ///< of one report
+    static constexpr std::size_t kFailoversMax = 16;       ///< of one report
+    static constexpr std::size_t kFailoverStepsMax = 64;   ///< of one failover
+    static constexpr std::size_t kFailoverTextMax = 300;   ///< bytes of one text in it
+    static constexpr std::size_t kFailoversKeptMax = 100;  ///< of one server, the newest
 
     /// What agents judge access tokens by, at this moment; called from any thread.
     using TrustSource = std::function<model::TokenTrust()>;
@@ -96,6 +100,9 @@ class Fleet {
     Result<bool> take_host_report(const std::string& host, const model::HostReport& report);
     Result<bool> take_news(const std::string& host, const std::string& server_key,
                            const News& news);
+    Status add_failovers(store::Transaction& transaction, const std::string& server_key,
+                         const model::InstanceReport& report);
+    Status trim_failovers(const std::string& server_key);
     Result<bool> take_orphan(const std::string& host, const std::string& server_key,
                              const News& news);
     Result<std::vector<model::Action>> actions_for(const std::string& host,

@@ -26,8 +26,8 @@ std::string id_after(std::string_view key, std::string_view family) {
     return std::string(key.substr(family.size()));
 }
 
-/// "/a/b|host" -> "/a/b", of reports.
-std::string without_host(const std::string& id) { return id.substr(0, id.find('|')); }
+/// "/a/b|host" -> "/a/b", of reports, failovers and drills.
+std::string without_tail(const std::string& id) { return id.substr(0, id.find('|')); }
 
 std::string without_last(const std::string& id) { return id.substr(0, id.rfind('/')); }
 
@@ -49,6 +49,7 @@ Reconciler::Reconciler(store::Store& store, const Clock& clock, IdSource& ids,
       servers_(store, clock, secrets, certificates, hosts_, options_),
       groups_(store, clock),
       operations_(store, clock, ids),
+      drills_(store, clock, ids, operations_),
       queue_(clock) {}
 
 Reconciler::~Reconciler() = default;
@@ -95,7 +96,7 @@ Status Reconciler::list_everything() {
         return for_each(store_, std::string(family) + "/", [&](const store::Entry& each) -> Status {
             std::string id = id_after(each.key, family);
             if (has_tail) id = without_last(id);
-            if (family == "/report") id = without_host(id);
+            id = without_tail(id);
             queue_.add((is_server_id(id) ? "s" : "g") + id);
             return {};
         });
@@ -103,6 +104,9 @@ Status Reconciler::list_everything() {
     HD_CHECK(queue_all("/server", false));
     HD_CHECK(queue_all("/status", false));
     HD_CHECK(queue_all("/report", false));
+    HD_CHECK(queue_all("/failover", false));
+    HD_CHECK(queue_all("/drill", false));
+    HD_CHECK(queue_all("/drill-schedule", false));
     HD_CHECK(queue_all("/group", false));
     HD_CHECK(queue_all("/pending", true));
     HD_CHECK(queue_all("/result", true));
@@ -130,8 +134,10 @@ void Reconciler::take_event(const store::Event& event) {
         return;
     }
     if (!event.entry) return;  // consumed by ourselves
-    if (const std::string id = id_after(event.key, "/report"); !id.empty())
-        queue_.add("s" + without_host(id));
+    for (const char* family : {"/report", "/failover", "/drill", "/drill-schedule"}) {
+        const std::string id = id_after(event.key, family);
+        if (!id.empty()) queue_.add("s" + without_tail(id));
+    }
     if (const std::string id = id_after(event.key, "/group"); !id.empty()) queue_.add("g" + id);
     for (const char* family : {"/pending", "/result"}) {
         const std::string id = without_last(id_after(event.key, family));
@@ -197,7 +203,15 @@ Status Reconciler::sweep_gone() {
 
 Result<StepOutcome> Reconciler::step(const std::string& key) {
     if (key == kSweep) return sweep();
-    return key.front() == 's' ? servers_.run(key.substr(1)) : groups_.run(key.substr(1));
+    return key.front() == 's' ? step_server(key.substr(1)) : groups_.run(key.substr(1));
+}
+
+/// Its drills come after it: they follow operations that the server's own step ends.
+Result<StepOutcome> Reconciler::step_server(const std::string& server_key) {
+    HD_TRY(StepOutcome outcome, servers_.run(server_key));
+    HD_TRY(const auto pause, drills_.run(server_key));
+    if (pause && (!outcome.ask_again || *pause < *outcome.ask_again)) outcome.ask_again = pause;
+    return outcome;
 }
 
 void Reconciler::process(const std::string& key) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "control/operations/operations.h"
+#include "control/reconcile/drill_step.h"
 #include "control/reconcile/group_step.h"
 #include "control/reconcile/host_cache.h"
 #include "control/reconcile/server_step.h"
@@ -54,6 +55,7 @@ class Reconciler {
     Status queue_servers_of_host(const std::string& host);
     void process(const std::string& key);
     Result<StepOutcome> step(const std::string& key);
+    Result<StepOutcome> step_server(const std::string& server_key);
     Result<StepOutcome> sweep();
     Status sweep_gone();
     void after_error(const std::string& key, const Error& error);
@@ -65,6 +67,7 @@ class Reconciler {
     ServerStep servers_;
     GroupStep groups_;
     Operations operations_;
+    DrillStep drills_;
     WorkQueue queue_;
 
     // Used by the thread of watch() alone.
