@@ -166,7 +166,7 @@ Result<std::vector<Event>> EtcdWatch::next(Duration timeout) {
         const bool is_connected = stream_ != nullptr;
         const Instant now = clock_.now();
         const Status done =
-            is_connected ? receive(deadline) : connect(std::min(deadline, now + kAnswerMax));
+            is_connected ? receive(deadline) : connect(std::min(deadline, now + kConnectMax));
         if (!done.ok()) {
             disconnect();
             if (is_stopped()) return std::vector<Event>{};

@@ -23,9 +23,11 @@ namespace howdah::store {
 /// While no member answers, next() waits and returns nothing: reads say why.
 class EtcdWatch final : public Watch {
   public:
-    /// How long a member may say nothing before it is asked whether it lives.
-    static constexpr Duration kQuietMax = std::chrono::seconds(5);
-    static constexpr Duration kAnswerMax = std::chrono::seconds(2);
+    /// How long a member may say nothing before it is asked whether it lives. Failovers wait for
+    /// what watches tell, and the member may be on the very machine that is lost.
+    static constexpr Duration kQuietMax = std::chrono::milliseconds(500);
+    static constexpr Duration kAnswerMax = std::chrono::milliseconds(500);
+    static constexpr Duration kConnectMax = std::chrono::seconds(2);
     static constexpr Duration kRetryPause = std::chrono::milliseconds(100);
 
     /// Of the keys that begin with `root` + `prefix`; they are told without `root`. `after` counts
