@@ -545,15 +545,17 @@ class Home:
     def _remove_users(self):
         if os.geteuid() != 0:
             return
-        owners = set()
+        owners, groups = set(), set()
         for base, folders, _ in os.walk(self.dir):
             for each in [base, *(os.path.join(base, f) for f in folders)]:
                 try:
-                    owners.add(os.lstat(each).st_uid)
+                    facts = os.lstat(each)
                 except OSError:
-                    pass
+                    continue
+                owners.add(facts.st_uid)
+                groups.add(facts.st_gid)  # a PgBouncer's folder is root's, for it to read
         for entry in pwd.getpwall():
-            if (entry.pw_uid in owners and entry.pw_name not in self.users_before
+            if ((entry.pw_uid in owners or entry.pw_gid in groups) and entry.pw_name not in self.users_before
                     and entry.pw_name.startswith("howdah")):
                 subprocess.run(["userdel", entry.pw_name], check=False, capture_output=True)
 
