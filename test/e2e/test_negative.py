@@ -393,7 +393,7 @@ VERSION_OF = {"roleDefinitions": AUTHORIZATION, "roleAssignments": AUTHORIZATION
               "permissions": AUTHORIZATION, "managementLocks": AUTHORIZATION,
               "denyAssignments": AUTHORIZATION, "activityLogs": INSIGHTS,
               "tenantActivityLogs": INSIGHTS, "eventCategories": INSIGHTS, "applications": None,
-              "servicePrincipals": None, "directoryObjects": None,
+              "servicePrincipals": None, "directoryObjects": None, "hosts": "2026-11-01",
               "asyncOperations": howdah_client.API_VERSION}
 TEMPLATE = {"$schema": "https://schema.management.azure.com/schemas/2019-04-01/"
                        "deploymentTemplate.json#", "contentVersion": "1.0.0.0", "resources": []}
@@ -429,6 +429,7 @@ WRONG_OF_OTHERS = {
     "servicePrincipals.addPassword": {"passwordCredential": NO_OBJECT},
     "servicePrincipals.removePassword": {"keyId": (5, True, [], {})},
     "directoryObjects.getByIds": {"ids": LISTS, "types": LISTS},
+    "hosts.invite": {"properties": NO_OBJECT, "properties.availabilityZone": NO_TEXT},
     **{f"deployments.{name}{scope}": OF_DEPLOYMENT
        for name in DEPLOYING for scope in ("", "AtSubscriptionScope")},
 }
@@ -541,6 +542,7 @@ class Others(Matrix):
             "servicePrincipals.addPassword": {"passwordCredential": {}},
             "servicePrincipals.removePassword": {"keyId": str(uuid.uuid4())},
             "directoryObjects.getByIds": {"ids": [cls.principal]},
+            "hosts.invite": {"properties": {"availabilityZone": "1"}},
             "deployments.calculateTemplateHash": TEMPLATE,
             **{f"deployments.{name}{scope}": deployment for name in DEPLOYING
                for scope in ("", "AtSubscriptionScope")},
@@ -571,7 +573,7 @@ class Others(Matrix):
     def is_above(operation):
         """Its scope is above every subscription, or it asks for a role there."""
         return (operation.pattern.startswith("/v1.0/") or operation.name.startswith(
-            "tenantActivityLogs.")) and operation.name not in FOR_ANY_ROLE | FOR_ALL
+            ("tenantActivityLogs.", "hosts."))) and operation.name not in FOR_ANY_ROLE | FOR_ALL
 
     @staticmethod
     def needs_parent(operation):
@@ -706,7 +708,8 @@ class Others(Matrix):
     def test_what_is_not_there_is_not_found(self):
         names = {"deploymentName": "never-made", "roleDefinitionId": str(uuid.uuid4()),
                  "roleAssignmentName": str(uuid.uuid4()), "lockName": "never-made",
-                 "objectId": str(uuid.uuid4()), "operationId": str(uuid.uuid4())}
+                 "objectId": str(uuid.uuid4()), "operationId": str(uuid.uuid4()),
+                 "hostName": "never-joined"}
 
         def check(operation):
             answer = self.ask(operation, **names)
