@@ -877,7 +877,7 @@ TEST_F(WholeAgentTest, a_killed_postmaster_does_not_wait_behind_the_locks_of_oth
         while (!is_up() && clock_.now() < killed + 2 * Postmaster::kLockMax)
             std::this_thread::yield();
         EXPECT_TRUE(is_up());
-        EXPECT_LT(clock_.now() - killed, Postmaster::kLockMax / 2);
+        EXPECT_LT(clock_.now() - killed, Postmaster::kLockMax);
         must(holder->execute("rollback"));
     }
     for (const model::ActionResult& each : agent_->results())
