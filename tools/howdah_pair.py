@@ -27,8 +27,13 @@ class Pair:
         self.home = home
         self.name = name
 
-    def create(self, mode="ZoneRedundant"):
-        self.home.create_server(self.name, sku=SKU, properties={"highAvailability": {"mode": mode}})
+    def create(self, mode="ZoneRedundant", zones=None):
+        """`zones`: of the primary and of the standby."""
+        properties = {"highAvailability": {"mode": mode}}
+        if zones:
+            properties["availabilityZone"] = zones[0]
+            properties["highAvailability"]["standbyAvailabilityZone"] = zones[1]
+        self.home.create_server(self.name, sku=SKU, properties=properties)
         return self
 
     def properties(self):
@@ -38,7 +43,10 @@ class Pair:
         return self.properties()["highAvailability"]
 
     def is_healthy(self):
-        return self.availability()["state"] == "Healthy"
+        """Also by the members' record: howdahd shows what it heard last for two seconds after its
+        own start."""
+        newest = max(self.known_records(), key=lambda each: each["term"], default={})
+        return bool(newest.get("sync_set")) and self.availability()["state"] == "Healthy"
 
     def wait_until_healthy(self, timeout=90):
         wait_until(f"{self.name} is healthy", self.is_healthy, timeout)
@@ -84,13 +92,26 @@ class Pair:
         """All that the agent of a zone keeps, PostgreSQL's data with it."""
         return os.path.join(self.home.dir, "agent" if zone == "1" else f"agent-{zone}")
 
+    def folders(self):
+        """Of the agents of all zones."""
+        return glob.glob(os.path.join(self.home.dir, "agent*"))
+
+    def states(self):
+        """What each member has written down."""
+        found = []
+        for folder in self.folders():
+            for path in glob.glob(os.path.join(folder, "instances", "*", "ha.json")):
+                with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
+                    found.append(json.load(file))
+        return found
+
+    def known_records(self):
+        """The members' record, as each agent has read it last."""
+        return [each["known"] for each in self.states() if "known" in each]
+
     def term(self):
-        """Of the members' record, as the agents have read it last: one more for each failover."""
-        found = [0]
-        for path in glob.glob(os.path.join(self.home.dir, "agent*", "instances", "*", "ha.json")):
-            with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
-                found += terms(json.load(file))
-        return max(found)
+        """The newest that any agent has heard of: one more for each failover."""
+        return max([0, *(term for each in self.states() for term in terms(each))])
 
     def kill_host(self, zone):
         """Agent and PostgreSQL; the agent is started again while howdahd lives."""

@@ -7,7 +7,6 @@ Nothing of it is reachable from elsewhere, so addresses and ports are always the
 
 import contextlib
 import ctypes
-import glob
 import json
 import os
 import shutil
@@ -18,13 +17,13 @@ import threading
 
 import howdah_client
 from howdah_client import wait_until
-from howdah_pair import Pair, terms
+from howdah_pair import Pair
 
 CLONE_NEWNET = 0x40000000
 ETCD = "/usr/bin/etcd"
 _libc = ctypes.CDLL(None, use_errno=True)
 _where = threading.local()
-_here = os.open("/proc/thread-self/ns/net", os.O_RDONLY)  # of the thread that imports this: where all tests begin
+_begin = os.open("/proc/thread-self/ns/net", os.O_RDONLY)  # of the thread that imports this: where all tests begin
 
 
 def why_not():
@@ -50,14 +49,18 @@ def run(*command):
     return done.stdout
 
 
-def _enter(namespace):
-    """None: where the tests began."""
-    file = _here if namespace is None else os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+def here():
+    """The machine that this thread is on; None: where the tests began."""
+    return getattr(_where, "machine", None)
+
+
+def _enter(machine):
+    file = _begin if machine is None else os.open(f"/run/netns/{machine.namespace}", os.O_RDONLY)
     try:
         if _libc.setns(file, CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"setns {namespace}")
+            raise OSError(ctypes.get_errno(), "setns")
     finally:
-        if namespace is not None:
+        if machine is not None:
             os.close(file)
 
 
@@ -75,14 +78,14 @@ class Machine:
 
     @contextlib.contextmanager
     def inside(self):
-        before = getattr(_where, "namespace", None)
-        _enter(self.namespace)
-        _where.namespace = self.namespace
+        before = here()
+        _enter(self)
+        _where.machine = self
         try:
             yield self
         finally:
             _enter(before)
-            _where.namespace = before
+            _where.machine = before
 
     def make(self):
         switch = self.network.switch
@@ -396,10 +399,10 @@ class SpreadPair(Pair):
     def folder(self, zone):
         return os.path.join(self.machines.folder(zone), "agent")
 
-    def term(self):
-        found = [0]
-        for zone in map(str, range(1, len(self.machines.machines) + 1)):
-            for path in glob.glob(os.path.join(self.folder(zone), "instances", "*", "ha.json")):
-                with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as file:
-                    found += terms(json.load(file))
-        return max(found)
+    def folders(self):
+        return [self.folder(str(zone)) for zone in range(1, len(self.machines.machines) + 1)]
+
+    def conninfo(self):
+        """Through the gateway of the machine that this thread is on."""
+        return super().conninfo().replace(f"hostaddr={self.machines.machines[0].address}",
+                                          f"hostaddr={here().address}")

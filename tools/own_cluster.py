@@ -6,7 +6,7 @@ import shutil
 import signal
 
 from howdah_client import Home
-from howdah_pair import SKU, Pair
+from howdah_pair import Pair
 from loop_disks import LoopDisks
 from machines import SeveralMachines, SpreadPair
 
@@ -88,9 +88,7 @@ class SpreadCluster(Asked, SpreadPair):
             machines = stack.enter_context(SeveralMachines())
             stack.enter_context(machines.machines[0].inside())
             super().__init__(machines, "pair")
-            self.home.create_server("pair", sku=SKU, properties={
-                "availabilityZone": "2",
-                "highAvailability": {"mode": "ZoneRedundant", "standbyAvailabilityZone": "3"}})
+            self.create(zones=("2", "3"))
             self.wait_until_healthy()
             self._stack = stack.pop_all()
         return self

@@ -127,7 +127,7 @@ void Neighbours::take(std::string_view key, const std::optional<store::Entry>& e
     const std::string host(key.substr(kPrefix.size()));
     const std::lock_guard lock(mutex_);
     if (!entry) {
-        heard_.erase(host);
+        is_unnoted_ = heard_.erase(host) > 0 || is_unnoted_;
         return;
     }
     auto notice = model::from_json<model::AgentNotice>(entry->value);
@@ -142,6 +142,7 @@ void Neighbours::take(std::string_view key, const std::optional<store::Entry>& e
         return;
     }
     heard_[host] = std::move(*notice);
+    is_unnoted_ = true;
 }
 
 /// Everything there is, and a watch on what comes after it.
@@ -152,28 +153,31 @@ Status Neighbours::hear_from_scratch(std::unique_ptr<store::Watch>& watch) {
     HD_TRY(watch, store_.watch(kPrefix, revision));
     {
         const std::lock_guard lock(mutex_);
-        std::erase_if(heard_, [&](const auto& each) {
+        const std::size_t gone = std::erase_if(heard_, [&](const auto& each) {
             return std::none_of(entries.begin(), entries.end(), [&](const store::Entry& entry) {
                 return entry.key == key_of(each.first);
             });
         });
+        is_unnoted_ = is_unnoted_ || gone > 0;
     }
     for (const store::Entry& each : entries) take(each.key, each);
     return ok_status();
 }
 
-/// Writes what was heard: the gateway's table first, which somebody may wait for.
+/// Writes what was heard, unless it stands there: the gateway's table first, which somebody may
+/// wait for.
 Status Neighbours::note() {
+    if (!is_unnoted_) return ok_status();
     model::AgentNotices all;
     {
         const std::lock_guard lock(mutex_);
         for (const auto& [host, notice] : heard_) all.notices.push_back(notice);
     }
-    const std::string text = model::to_json(all);
-    if (os::read_file(options_.heard_path, kFileBytesMax).value_or("") == text) return ok_status();
     const model::RouteTable table{++revision_, routes_of_others(all.notices)};
     HD_CHECK(os::replace_file(options_.routes_path, model::to_json(table), 0600));
-    return os::replace_file(options_.heard_path, text, 0600);
+    HD_CHECK(os::replace_file(options_.heard_path, model::to_json(all), 0600));
+    is_unnoted_ = false;
+    return ok_status();
 }
 
 void Neighbours::listen(std::stop_token stop, const std::function<void()>& changed) {

@@ -68,7 +68,9 @@ class Neighbours {
     bool is_untold_ = false;   ///< guarded by mutex_
     bool has_routes_ = false;  ///< guarded by mutex_; before, an earlier agent's are left alone
     std::map<std::string, model::AgentNotice> heard_;  ///< guarded by mutex_; by host, others' only
-    std::int64_t revision_ = 0;                        ///< of the table; of listen() alone
+    // Of listen() alone.
+    std::int64_t revision_ = 0;  ///< of the table
+    bool is_unnoted_ = true;     ///< what was heard is not in the files yet
 };
 
 /// The table for the gateway of this machine: what the others route, reached where they are.

@@ -11,11 +11,14 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "base/secret.h"
-#include "control/fleet/joining.h"
 #include "control/operations/operations.h"
 #include "http/server.h"
 #include "store/secret_box.h"
 #include "store/store.h"
+
+namespace howdah::control {
+class Joining;
+}
 
 namespace howdah::api {
 

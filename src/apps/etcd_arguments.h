@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/text.h"
 #include "store/etcd/etcd_options.h"
 
 namespace howdah {
@@ -23,18 +24,13 @@ inline void add_etcd_options(CLI::App& app, store::EtcdOptions& to) {
 inline void append_etcd_options(std::vector<std::string>& arguments,
                                 const store::EtcdOptions& from) {
     if (from.endpoints.empty()) return;
-    arguments.emplace_back("--etcd");
-    std::string urls;
-    for (const std::string& each : from.endpoints) urls += (urls.empty() ? "" : ",") + each;
-    arguments.push_back(urls);
+    arguments.insert(arguments.end(), {"--etcd", join(from.endpoints, ",")});
     const std::pair<const char*, const std::string*> files[] = {
         {"--etcd-ca", &from.ca_file},
         {"--etcd-certificate", &from.certificate_file},
         {"--etcd-key", &from.key_file}};
     for (const auto& [name, path] : files) {
-        if (path->empty()) continue;
-        arguments.emplace_back(name);
-        arguments.push_back(*path);
+        if (!path->empty()) arguments.insert(arguments.end(), {name, *path});
     }
 }
 

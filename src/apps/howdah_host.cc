@@ -2,18 +2,17 @@
 // pooler running. This file is wiring.
 
 #include <fmt/core.h>
-#include <poll.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <filesystem>
 #include <iostream>
-#include <iterator>
 
 #include "apps/howdahd/all_in_one.h"
 #include "apps/howdahd/home.h"
+#include "apps/howdahd/options.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "control/fleet/joining.h"
 #include "http/client.h"
 #include "model/json.h"
 #include "os/file.h"
@@ -29,29 +28,11 @@ constexpr Duration kRenewalLook = std::chrono::hours(6);
 constexpr Duration kJoinMax = std::chrono::seconds(30);
 
 struct Options {
-    std::string home;
-    std::string programs;
+    MachineOptions machine;
     std::string ticket;  ///< a file; "-": standard input; empty: it has joined
     std::string address;
     std::string gateway_source;
-    std::string gateway_address = "127.0.0.1";
-    std::uint16_t gateway_port = 5432;
-    std::uint16_t pooler_port = 6432;
-    bool ports_chosen = false;
-    int pool_size = 2;
 };
-
-std::string own_folder() {
-    std::error_code problem;
-    const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
-    return problem ? "/usr/bin" : path.parent_path().string();
-}
-
-std::string default_home() {
-    if (os::is_root()) return "/var/lib/howdah";
-    const char* home = getenv("HOME");
-    return std::string(home != nullptr ? home : "/tmp") + "/.local/share/howdah";
-}
 
 Result<model::JoinTicket> read_ticket(const std::string& path) {
     std::string text;
@@ -71,18 +52,19 @@ Result<model::JoinTicket> read_ticket(const std::string& path) {
 /// The machine as one that has joined.
 class Host {
   public:
-    explicit Host(Options options) : options_(std::move(options)), home_{options_.home} {}
+    explicit Host(Options options) : options_(std::move(options)), home_{options_.machine.home} {}
 
     Status run(const os::Fd& termination) {
         HD_CHECK(home_.prepare(/*agents=*/1));
         HD_TRY(lock_, os::lock_as_daemon(home_.run() + "/howdah-host.lock"));
         HD_CHECK(os::make_folders(tls(), 0700));
+        ports_ = load_ports(home_);
         if (!options_.ticket.empty()) HD_CHECK(join());
         HD_CHECK(load());
         log::info("howdah-host is up", {{"host", joined_.host}, {"home", home_.root}});
-        const Status status = loop(termination);
+        loop(termination);
         log::info("howdah-host stops; agent, gateway and servers go on");
-        return status;
+        return ok_status();
     }
 
   private:
@@ -95,15 +77,12 @@ class Host {
             return Error{ErrorCode::invalid_state,
                          "this machine has joined already (" + joined_path() + ")", "--ticket",
                          "Start it without --ticket."};
-        if (options_.address.empty())
-            return Error{ErrorCode::invalid_argument,
-                         "it is not said where other machines reach this one", "--address",
-                         "Give an IPv4 address of this machine."};
         HD_TRY(const model::JoinTicket ticket, read_ticket(options_.ticket));
-        http::Client client({.ca_pem = ticket.ca, .server_name = "howdahd"});
+        http::Client client(
+            {.ca_pem = ticket.ca, .server_name = std::string(model::kControlPlaneName)});
         HD_TRY(const http::Response answer,
                client.call({.method = "POST",
-                            .url = ticket.api_url + "/howdah/v1/join",
+                            .url = ticket.api_url + control::Joining::kPath,
                             .body = model::to_json(model::JoinRequest{ticket.token}),
                             .timeout = kJoinMax}));
         if (answer.status != 200) return refusal(answer);
@@ -160,16 +139,12 @@ class Host {
         etcd.key_file = file("/etcd.key", joined_.etcd_certificate);
         return AllInOne({.home = home_,
                          .several = {joined_.address, joined_.gateway_source, etcd},
-                         .programs = options_.programs,
+                         .programs = options_.machine.programs,
                          .agents = {{joined_.host, joined_.zone, joined_.name}},
                          .agent_url = joined_.agent_url,
-                         .gateway_address = options_.gateway_address,
-                         .gateway_port = options_.gateway_port,
-                         .gateway_port_may_differ = !options_.ports_chosen,
-                         .pooler_port = options_.pooler_port,
-                         .pooler_port_may_differ = !options_.ports_chosen,
-                         .prepared_directories = options_.pool_size},
-                        /*known_gateway_port=*/0);
+                         .listening = options_.machine.listening,
+                         .prepared_directories = options_.machine.pool_size},
+                        ports_.gateway);
     }
 
     /// A certificate that is about to end is replaced by the control plane. True if it was.
@@ -180,12 +155,12 @@ class Host {
         HD_TRY(const std::string ca, os::read_file(tls() + "/ca.pem", 1 << 16));
         HD_TRY(const std::string key, os::read_file(tls() + "/agent.key", 1 << 16));
         http::Client client({.ca_pem = ca,
-                             .server_name = "howdahd",
+                             .server_name = std::string(model::kControlPlaneName),
                              .certificate_pem = present,
                              .key_pem = Secret(key)});
         HD_TRY(const http::Response answer,
                client.call({.method = "POST",
-                            .url = joined_.agent_url + "/agent/v1/certificate",
+                            .url = joined_.agent_url + control::Joining::kRenewPath,
                             .timeout = kJoinMax}));
         if (answer.status != 200) return refusal(answer);
         HD_TRY(const auto issued, model::from_json<model::AgentCertificate>(answer.body));
@@ -205,24 +180,30 @@ class Host {
         return next_renewal_;
     }
 
-    Status loop(const os::Fd& termination) {
+    void loop(const os::Fd& termination) {
         AllInOne programs = make_programs();
-        std::uint16_t published = 0;
-        for (;;) {
-            const Instant now = clock_.now();
-            const Instant next = std::min(programs.step(now), look_at_certificate(programs, now));
-            if (const std::uint16_t port = programs.gateway_port(); port != published) {
-                HD_CHECK(publish_endpoints(
-                    home_, {.gateway_address = options_.gateway_address, .gateway_port = port}));
-                published = port;
-            }
-            std::vector<pollfd> fds = {{termination.get(), POLLIN, 0}};
-            for (const int each : programs.watch_fds()) fds.push_back({each, POLLIN, 0});
-            const auto pause = std::chrono::ceil<std::chrono::milliseconds>(next - clock_.now());
-            (void)poll(fds.data(), fds.size(),
-                       static_cast<int>(std::clamp<long long>(pause.count(), 0, 60'000)));
-            if ((fds[0].revents & POLLIN) != 0) return ok_status();
-        }
+        run_until(
+            termination, clock_,
+            [&](Instant now) {
+                const Instant next = programs.step(now);
+                if (programs.gateway_port() != published_port_) publish(programs.gateway_port());
+                return std::min(next, look_at_certificate(programs, now));
+            },
+            [&] { return programs.watch_fds(); });
+    }
+
+    void publish(std::uint16_t gateway_port) {
+        ports_.gateway = gateway_port;
+        Status status = save_ports(home_, ports_);
+        if (status.ok())
+            status = publish_endpoints(
+                home_, {.gateway_address = options_.machine.listening.gateway_address,
+                        .gateway_port = gateway_port});
+        // Tried again in the next round, for instance when the disk has room again.
+        if (status.ok())
+            published_port_ = gateway_port;
+        else
+            log::error("cannot write where things answer", {{"reason", status.error().describe()}});
     }
 
     const Options options_;
@@ -230,42 +211,35 @@ class Host {
     SystemClock clock_;
     std::optional<os::FileLock> lock_;
     model::JoinedHost joined_;
+    Ports ports_;  ///< of the gateway alone
+    std::uint16_t published_port_ = 0;
     Instant next_renewal_{};
 };
 
 int run(int argc, char** argv) {
     Options options;
-    options.home = default_home();
-    options.programs = own_folder();
     CLI::App app{"howdah-host: makes this machine one of a Howdah's, and runs its servers"};
     app.set_version_flag("--version", HOWDAH_VERSION);
     app.set_config("--config", "", "read options from a TOML file");
-    app.add_option("--home", options.home, "folder of all data")->capture_default_str();
-    app.add_option("--ticket", options.ticket,
-                   "join with the ticket of `howdah host add`: a file, or - for standard input");
-    app.add_option("--address", options.address, "where other machines reach this one; to join")
-        ->check(CLI::ValidIPV4);
+    add_machine_options(app, options.machine);
+    auto* ticket = app.add_option(
+        "--ticket", options.ticket,
+        "join with the ticket of `howdah host add`: a file, or - for standard input");
+    auto* address = app.add_option("--address", options.address,
+                                   "with --ticket: where other machines reach this one")
+                        ->check(CLI::ValidIPV4)
+                        ->needs(ticket);
+    ticket->needs(address);
     app.add_option("--gateway-source", options.gateway_source,
-                   "a second address of this machine, for its gateway alone; to join")
-        ->check(CLI::ValidIPV4);
-    app.add_option("--gateway-address", options.gateway_address, "address of the gateway")
-        ->capture_default_str();
-    const auto chosen = [&options](const std::string&) { options.ports_chosen = true; };
-    app.add_option("--gateway-port", options.gateway_port, "port of the gateway; 0: any")
-        ->each(chosen);
-    app.add_option("--pooler-port", options.pooler_port, "port of pooled servers; 0: any")
-        ->each(chosen);
-    app.add_option("--programs", options.programs, "folder of the other programs");
-    app.add_option("--pool-size", options.pool_size, "prepared data directories")
-        ->check(CLI::Range(0, 64));
+                   "with --ticket: a second address of this machine, for its gateway alone")
+        ->check(CLI::ValidIPV4)
+        ->needs(ticket);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& problem) {
         return app.exit(problem) == 0 ? 0 : kExitUsage;
     }
-    std::error_code problem;
-    options.home = std::filesystem::absolute(options.home, problem).lexically_normal().string();
-    while (options.home.size() > 1 && options.home.back() == '/') options.home.pop_back();
+    options.machine.home = normal_home(options.machine.home);
     log::init("howdah-host", log::Level::info);
     const auto termination = os::termination_fd();
     Status status =

@@ -1,12 +1,10 @@
 // howdahd: the control plane. This file is wiring: options, what is opened in which order, threads.
 
 #include <malloc.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <atomic>
-#include <filesystem>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -18,6 +16,7 @@
 #include "apps/howdahd/all_in_one.h"
 #include "apps/howdahd/home.h"
 #include "apps/howdahd/issuers.h"
+#include "apps/howdahd/options.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "control/fleet/fleet.h"
@@ -42,23 +41,16 @@ constexpr Duration kRotationPause = std::chrono::seconds(15);
 constexpr Duration kReadyPoll = std::chrono::milliseconds(20);
 
 struct Options {
-    std::string home;
+    MachineOptions machine;
     bool all_in_one = false;
     std::string address = "127.0.0.1";
     std::uint16_t api_port = 0;
     bool api_port_chosen = false;
-    std::string gateway_address = "127.0.0.1";
-    std::uint16_t gateway_port = 5432;
-    bool gateway_port_chosen = false;
-    std::uint16_t pooler_port = 6432;
-    bool pooler_port_chosen = false;
-    std::string programs;
     std::string location = "local";
     /// One agent for each, with a zone of its own or the same; each is a host.
     std::vector<std::string> agent_zones = {"1"};
     std::string dns_suffix = "postgres.database.howdah.local";
     SeveralMachines several;
-    int pool_size = 2;
     std::int64_t first_port = 20000;
     std::int64_t last_port = 29999;
     bool replace_token_keys = false;
@@ -66,18 +58,6 @@ struct Options {
     std::string trusted_issuers;  ///< a file
     std::string log_level = "info";
 };
-
-std::string default_home() {
-    if (os::is_root()) return "/var/lib/howdah";
-    const char* home = getenv("HOME");
-    return std::string(home != nullptr ? home : "/tmp") + "/.local/share/howdah";
-}
-
-std::string own_folder() {
-    std::error_code problem;
-    const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
-    return problem ? "/usr/bin" : path.parent_path().string();
-}
 
 /// A function that can be set after the server was started, because what it needs (the address) is
 /// known only then.
@@ -121,7 +101,7 @@ Result<std::unique_ptr<http::Server>> start_server(http::ServerOptions options, 
 
 class Daemon {
   public:
-    explicit Daemon(Options options) : options_(std::move(options)), home_{options_.home} {}
+    explicit Daemon(Options options) : options_(std::move(options)), home_{options_.machine.home} {}
 
     Status run(const os::Fd& termination) {
         HD_CHECK(open());
@@ -320,20 +300,15 @@ class Daemon {
     }
 
     AllInOne make_all_in_one() {
-        return AllInOne(
-            {.home = home_,
-             .several = options_.several,
-             .programs = options_.programs,
-             .agents = agents_,
-             .agent_url = agent_url(),
-             .gateway_address = options_.gateway_address,
-             .gateway_port = options_.gateway_port,
-             .gateway_port_may_differ = !options_.gateway_port_chosen,
-             .pooler_port = options_.pooler_port,
-             .pooler_port_may_differ = !options_.pooler_port_chosen || options_.pooler_port == 0,
-             .prepared_directories = options_.pool_size,
-             .is_gateway_stale = is_rearranged_},
-            ports_.gateway);
+        return AllInOne({.home = home_,
+                         .several = options_.several,
+                         .programs = options_.machine.programs,
+                         .agents = agents_,
+                         .agent_url = agent_url(),
+                         .listening = options_.machine.listening,
+                         .prepared_directories = options_.machine.pool_size,
+                         .is_gateway_stale = is_rearranged_},
+                        ports_.gateway);
     }
 
     /// Until SIGTERM or SIGINT: keeps agent and gateway alive, publishes where things answer.
@@ -343,26 +318,22 @@ class Daemon {
             beside.emplace(make_all_in_one());
         else
             HD_CHECK(publish_endpoints(home_, {.api = base_url_}));
-        for (;;) {
-            const Instant now = clock_.now();
-            Instant next = rotate_keys(now);
-            if (beside) {
-                next = std::min(next, beside->step(now));
-                const bool is_due = beside->gateway_port() != published_port_;
-                if (is_due && !is_ready(now)) {
-                    next = std::min(next, now + kReadyPoll);
-                } else if (is_due) {
-                    publish(beside->gateway_port());
-                }
-            }
-            std::vector<pollfd> fds = {{termination.get(), POLLIN, 0}};
-            if (beside)
-                for (const int each : beside->watch_fds()) fds.push_back({each, POLLIN, 0});
-            const auto pause = std::chrono::ceil<std::chrono::milliseconds>(next - clock_.now());
-            (void)poll(fds.data(), fds.size(),
-                       static_cast<int>(std::clamp<long long>(pause.count(), 0, 60'000)));
-            if ((fds[0].revents & POLLIN) != 0) return ok_status();
-        }
+        run_until(
+            termination, clock_,
+            [&](Instant now) {
+                const Instant next = rotate_keys(now);
+                return beside ? std::min(next, step_beside(*beside, now)) : next;
+            },
+            [&] { return beside ? beside->watch_fds() : std::vector<int>(); });
+        return ok_status();
+    }
+
+    Instant step_beside(AllInOne& beside, Instant now) {
+        const Instant next = beside.step(now);
+        if (beside.gateway_port() == published_port_) return next;
+        if (!is_ready(now)) return std::min(next, now + kReadyPoll);
+        publish(beside.gateway_port());
+        return next;
     }
 
     /// Makes and removes keys of tokens when their time has come; returns when to look again.
@@ -388,9 +359,10 @@ class Daemon {
         ports_.gateway = gateway_port;
         Status status = save_ports(home_, ports_);
         if (status.ok()) {
-            status = publish_endpoints(home_, {.api = base_url_,
-                                               .gateway_address = options_.gateway_address,
-                                               .gateway_port = gateway_port});
+            status = publish_endpoints(
+                home_, {.api = base_url_,
+                        .gateway_address = options_.machine.listening.gateway_address,
+                        .gateway_port = gateway_port});
         }
         // Tried again in the next round, for instance when the disk has room again.
         if (status.ok())
@@ -434,18 +406,8 @@ class Daemon {
     std::vector<std::jthread> threads_;
 };
 
-/// Of what clients of the databases connect to.
-void add_port_options(CLI::App& app, Options& options) {
-    app.add_option("--gateway-port", options.gateway_port,
-                   "port of the gateway; 0: chosen once; absent: 5432 or, if taken, another")
-        ->each([&options](const std::string&) { options.gateway_port_chosen = true; });
-    app.add_option("--pooler-port", options.pooler_port,
-                   "port of pooled servers; 0: any; absent: 6432 or, if taken, another")
-        ->each([&options](const std::string&) { options.pooler_port_chosen = true; });
-}
-
 /// Of this machine, and what makes it one of several.
-void add_machine_options(CLI::App& app, Options& options) {
+void add_agent_options(CLI::App& app, Options& options) {
     app.add_option("--zone,--agent-zones", options.agent_zones,
                    "availability zone of this machine; several: that many agents run here, each a "
                    "host of its own, for servers with a standby (1,2)")
@@ -467,27 +429,19 @@ constexpr int kArenasMax = 2;
 int run(int argc, char** argv) {
     mallopt(M_ARENA_MAX, kArenasMax);
     Options options;
-    options.home = default_home();
-    options.programs = own_folder();
     CLI::App app{"howdahd: the control plane of Howdah"};
     app.set_version_flag("--version", HOWDAH_VERSION);
     app.set_config("--config", "", "read options from a TOML file");
-    app.add_option("--home", options.home, "folder of all data")->capture_default_str();
+    add_machine_options(app, options.machine);
     app.add_flag("--all-in-one", options.all_in_one, "run an agent and a gateway beside it");
     app.add_option("--api-address", options.address, "address of the API")->capture_default_str();
     auto* api_port = app.add_option("--api-port", options.api_port,
                                     "port of the API; 0 or absent: chosen once, then kept");
-    app.add_option("--gateway-address", options.gateway_address, "address of the gateway")
-        ->capture_default_str();
-    add_port_options(app, options);
-    add_machine_options(app, options);
-    app.add_option("--programs", options.programs, "folder of the other programs");
+    add_agent_options(app, options);
     app.add_option("--location", options.location, "name of the Azure location")
         ->capture_default_str();
     app.add_option("--dns-suffix", options.dns_suffix, "servers are <name>.<suffix>")
         ->capture_default_str();
-    app.add_option("--pool-size", options.pool_size, "prepared data directories")
-        ->check(CLI::Range(0, 64));
     app.add_option("--own-ports-first", options.first_port, "first own port of servers")
         ->check(CLI::Range(1, 65535));
     app.add_option("--own-ports-last", options.last_port, "last own port of servers")
@@ -511,9 +465,7 @@ int run(int argc, char** argv) {
         return kExitUsage;
     }
     options.api_port_chosen = api_port->count() > 0;
-    std::error_code problem;
-    options.home = std::filesystem::absolute(options.home, problem).lexically_normal().string();
-    while (options.home.size() > 1 && options.home.back() == '/') options.home.pop_back();
+    options.machine.home = normal_home(options.machine.home);
     log::init("howdahd", options.log_level == "debug"  ? log::Level::debug
                          : options.log_level == "info" ? log::Level::info
                          : options.log_level == "warn" ? log::Level::warn

@@ -1,27 +1,14 @@
-"""The life of a server once more, with all of Howdah run by an ordinary user (when the tests run as
-root; else test_server_life has done so already)."""
+"""The life of a server once more, with all of Howdah run by an ordinary user."""
 
 import os
 import unittest
 
-from support import howdah_client
+import ordinary_user
 import test_server_life as life
 
-USER = os.environ.get("HOWDAH_E2E_USER", "nobody")
-
-
-def setUpModule():
-    if os.geteuid() != 0:
-        raise unittest.SkipTest("the tests themselves run as an ordinary user")
-    howdah_client.default_user = USER
-    try:
-        life.setUpModule()
-    finally:
-        howdah_client.default_user = None
-
-
-def tearDownModule():
-    life.tearDownModule()
+ordinary_user.again(life, globals(), (
+    "Authentication", "Changes", "Databases", "Deletion", "Extensions", "Firewall", "Gateway",
+    "Postgres", "Privileges", "Secrets", "Shape", "StopAndStart"))
 
 
 class OrdinaryUser(life.Case):
@@ -40,11 +27,6 @@ class OrdinaryUser(life.Case):
                     text += file.read().lower()
         self.assertIn("cgroup", text)
 
-
-# Classes of this module, so that its setUpModule is theirs.
-for _each in ("Authentication", "Changes", "Databases", "Deletion", "Extensions", "Firewall",
-              "Gateway", "Postgres", "Privileges", "Secrets", "Shape", "StopAndStart"):
-    globals()[_each] = type(_each, (getattr(life, _each),), {"__module__": __name__})
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -6,6 +6,7 @@ import signal
 import unittest
 
 from support import Case, started_home, wait_until
+from failover_case import FailoverCase
 from howdah_pair import Pair
 
 HOME = None
@@ -18,7 +19,7 @@ def setUpModule():
     global HOME, PAIR
     HOME = started_home(arguments=("--agent-zones", "1,2"))
     try:
-        PAIR = Pair(HOME, "told").create()
+        FailoverCase.pair = PAIR = Pair(HOME, "told").create()
     except BaseException:
         tearDownModule()
         raise
@@ -45,27 +46,14 @@ def kinds(timeline):
     return [step["kind"] for step in timeline["steps"]]
 
 
-class Timelines(Case):
-    def setUp(self):
-        HOME.ensure_howdahd()
-        PAIR.wait_until_healthy()
-        self.zones = PAIR.zones()
-        self.term = PAIR.term()
-        self.probe = PAIR.probe().start()
-        self.assertTrue(self.probe.wait_for_more(), self.probe.errors[-3:])
-
-    def tearDown(self):
-        self.probe.stop()
-
+class Timelines(FailoverCase):
     def told(self, timeout=90):
         """The timeline of the failover that this test made, when both members have told all."""
         def complete():
             found = [each for each in timelines() if each["properties"]["term"] > self.term]
             return found and found[-1]["properties"]["complete"]
         wait_until("both members have told all", complete, timeout)
-        self.assertTrue(self.probe.wait_for_more(), self.probe.errors[-3:])
-        self.probe.stop()
-        self.assertEqual(self.probe.lost(), [])
+        self.nothing_is_lost()
         name = str(self.term + 1)
         answer = HOME.get(path(f"howdahFailovers/{name}"))
         self.assertTrue(answer.headers.get("etag"))
@@ -118,8 +106,8 @@ class Timelines(Case):
 
     def test_a_killed_host_is_told_of_and_what_is_told_stays(self):
         HOME.kill("howdahd")  # which would start the agent again at once
-        PAIR.kill_host(self.zones[0])
-        self.assertTrue(self.probe.wait_for_more(), self.probe.errors[-3:])
+        PAIR.kill_host(self.before[0])
+        self.goes_on()
         HOME.start()
         timeline = self.told()
         self.assertEqual(timeline["kind"], "Unplanned")
@@ -143,8 +131,8 @@ class Timelines(Case):
 
     def test_while_howdahd_is_down_the_members_remember(self):
         HOME.kill("howdahd")
-        os.kill(PAIR.postmaster(self.zones[0]), signal.SIGKILL)
-        self.assertTrue(self.probe.wait_for_more(), self.probe.errors[-3:])
+        os.kill(PAIR.postmaster(self.before[0]), signal.SIGKILL)
+        self.goes_on()
         HOME.start()
         timeline = self.told()
         self.assertEqual(timeline["kind"], "Unplanned")

@@ -7,6 +7,7 @@ import signal
 import unittest
 
 from support import Case, run_guide, started_home, wait_until
+from failover_case import FailoverCase
 from howdah_pair import SKU, Pair, signal_all
 
 HOME = None
@@ -17,7 +18,7 @@ def setUpModule():
     global HOME, PAIR
     HOME = started_home(arguments=("--agent-zones", "1,2"))
     try:
-        PAIR = Pair(HOME, "pair").create()
+        FailoverCase.pair = PAIR = Pair(HOME, "pair").create()
     except BaseException:
         tearDownModule()
         raise
@@ -28,28 +29,7 @@ def tearDownModule():
         HOME.stop()
 
 
-class Failover(Case):
-    def setUp(self):
-        HOME.ensure_howdahd()
-        PAIR.wait_until_healthy()
-        self.before = PAIR.zones()
-        self.probe = PAIR.probe().start()
-        self.assertTrue(self.probe.wait_for_more(), self.probe.errors[-3:])
-
-    def tearDown(self):
-        self.probe.stop()
-
-    def nothing_is_lost(self):
-        self.assertTrue(self.probe.wait_for_more(), self.probe.errors[-3:])
-        self.probe.stop()
-        self.assertEqual(self.probe.lost(), [])
-        print(f"longest time without a commit: {self.probe.longest_gap():.3f} s")
-
-    def zones_were_exchanged(self):
-        wait_until("the API has seen the failover",
-                   lambda: PAIR.zones() == (self.before[1], self.before[0]), 30)
-        PAIR.wait_until_healthy()
-
+class Failover(FailoverCase):
     def test_a_planned_failover_exchanges_the_zones(self):
         self.assertEqual(sorted(self.before), ["1", "2"])
         HOME.finish(PAIR.fail_over("PlannedFailover"))
@@ -85,7 +65,7 @@ class Failover(Case):
         stopped = PAIR.postgres(self.before[0])
         signal_all(stopped, signal.SIGSTOP)
         try:
-            self.assertTrue(self.probe.wait_for_more(timeout=30), self.probe.errors[-3:])
+            self.goes_on()
         finally:
             signal_all(stopped, signal.SIGCONT)
         self.nothing_is_lost()

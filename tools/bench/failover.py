@@ -2,10 +2,16 @@
 """What a client of a highly available server notices of a failover: the longest time without a
 commit, one client over TLS through the gateway that connects anew at once; and whether any
 acknowledged commit was lost. Two hosts of one machine, and for faults of networks three machines,
-which are network namespaces. With --peers, others have the same faults
-on the same machine."""
+which are network namespaces.
 
+In this order: --rounds of each fault, nothing beside them, for the medians; the same faults for others,
+if --peers is given; then, with --many, as many rounds as show that no commit is lost, several clusters at
+once; and with --false-failovers, so many minutes at full load in which nothing should happen."""
+
+import contextlib
+import multiprocessing
 import os
+import queue
 import signal
 import sys
 import time
@@ -34,18 +40,18 @@ def extend(parser):
                         help="only these, by commas: %(default)s")
     parser.add_argument("--rounds-of", action="append", default=[], metavar="FAULT=N",
                         type=lambda text: text.split("="), help="other rounds for one fault")
-    parser.add_argument("--many", action="store_true",
-                        help="so many rounds as show that no commit is lost: 100 or 20 of each")
+    parser.add_argument("--many", type=int, nargs="?", const=3, default=0, metavar="CLUSTERS",
+                        help="100 or 20 rounds of each fault, on so many clusters at once "
+                             "(without a number: %(const)s); only losses are counted")
     parser.add_argument("--peers", metavar="VENV",
                         help="Patroni, pg_auto_failover and the floor too; VENV has Patroni")
     parser.add_argument("--peer-rounds", type=int, help="rounds of each peer; as --rounds")
     parser.add_argument("--false-failovers", type=float, metavar="MINUTES",
-                        help="instead of all this: count failovers at full load of the processor")
+                        help="at last, count failovers at full load of the processor")
 
 
 def our_rounds(arguments, fault):
-    of = {key: int(count) for key, count in arguments.rounds_of}
-    return of.get(fault.key, fault.many if arguments.many else arguments.rounds)
+    return {key: int(count) for key, count in arguments.rounds_of}.get(fault.key, arguments.rounds)
 
 
 def chosen(arguments):
@@ -57,23 +63,80 @@ def chosen(arguments):
     return [fault for fault in FAULTS if fault.key in arguments.faults]
 
 
-def measure_ours(arguments, faults):
-    """{fault: rounds}, commits, lost, rounds that it did not get well from."""
-    found, commits, lost, ill = {}, 0, 0, 0
-    for needs, make in CLUSTERS.items():
-        mine = [fault for fault in faults if fault.needs == needs]
-        reason = why_not() if mine and needs == "machines" else ""
+class Count:
+    """What the rounds of one or more clusters came to."""
+
+    def __init__(self):
+        self.found = {}  # {fault: rounds}
+        self.commits = self.lost = self.ill = 0
+
+    def add(self, needs, wanted):
+        """Rounds of [(fault, rounds)], which all need the same cluster."""
+        reason = why_not() if wanted and needs == "machines" else ""
         if reason:
             say(f"SKIPPED: no machines can be made here, so no network is cut: {reason}")
-            continue
-        with Side(OURS, make) as side:
+            return
+        with Side(OURS, CLUSTERS[needs]) as side:
             try:
-                for fault in mine:
-                    found[fault] = side.measure(fault, our_rounds(arguments, fault))
+                for fault, rounds in wanted:
+                    self.found[fault] = side.measure(fault, rounds)
             except NoDisks as error:
                 say(f"SKIPPED: no disks can be made here, so they neither hang nor fill: {error}")
-            commits, lost, ill = commits + side.commits, lost + side.lost, ill + side.ill
-    return {fault: rounds for fault, rounds in found.items() if rounds}, commits, lost, ill
+            self.commits += side.commits
+            self.lost += side.lost
+            self.ill += side.ill
+
+    def rounds(self):
+        return sum(map(len, self.found.values()))
+
+
+def measure_ours(arguments, faults):
+    count = Count()
+    for needs in CLUSTERS:
+        count.add(needs, [(fault, our_rounds(arguments, fault)) for fault in faults
+                          if fault.needs == needs])
+    count.found = {fault: rounds for fault, rounds in count.found.items() if rounds}
+    return count
+
+
+def lane(left, results):
+    """One cluster after the other, in a process of its own; whoever is free takes the longest fault
+    that is left."""
+    count = Count()
+    with contextlib.suppress(queue.Empty):
+        while True:
+            fault = left.get(timeout=1)
+            count.add(fault.needs, [(fault, fault.many)])
+    results.put(count)
+
+
+def measure_many(clusters, faults):
+    left, results = multiprocessing.Queue(), multiprocessing.Queue()
+    for fault in sorted(faults, key=lambda each: -each.many):
+        left.put(fault)
+    lanes = [multiprocessing.Process(target=lane, args=(left, results)) for _ in range(clusters)]
+    try:
+        for each in lanes:
+            each.start()
+        return [results.get() for _ in lanes]
+    finally:
+        for each in lanes:
+            each.terminate()
+            each.join()
+
+
+def rows_of_many(counts):
+    rounds = {fault: of for count in counts for fault, of in count.found.items()}
+    rows = []
+    for fault, of in sorted(rounds.items(), key=lambda item: item[0].what):
+        lost, commits = sum(each.lost for each in of), sum(each.commits for each in of)
+        rows.append(row("failover", f"{fault.what}, {len(of)} rounds: acknowledged commits lost",
+                        "none", float(lost), at_most=0.0, ours=lost, theirs=f"{commits} commits"))
+    ill = sum(count.ill for count in counts)
+    rows.append(row("failover", "of many rounds, those after which it was not well again", "none",
+                    float(ill), at_most=0.0, ours=ill,
+                    theirs=f"{sum(count.rounds() for count in counts)} rounds"))
+    return rows
 
 
 def sides_of_peers(arguments):
@@ -97,18 +160,19 @@ def measure_peers(arguments, faults):
         yield found
 
 
-def rows_of_ours(ours, commits, lost, ill):
+def rows_of_ours(count):
     rows = []
-    for fault, rounds in ours.items():
+    for fault, rounds in count.found.items():
         against = fault.reach or 1.0  # without a reach: of one second
         rows.append(row("failover", f"{fault.what}: {NO_COMMIT}", f"{against} s",
                         median_of(rounds) / against, at_most=1.0 if fault.reach else None,
                         ours=median_text(rounds), theirs=f"{against} s"))
         rows[-1]["seconds"] = [round(each.seconds, 4) for each in rounds]
-    rows.append(row("failover", "acknowledged commits that were lost", "none", float(lost),
-                    at_most=0.0, ours=lost, theirs=f"{commits} commits"))
-    rows.append(row("failover", "rounds after which it was not well again", "none", float(ill),
-                    at_most=0.0, ours=ill, theirs=f"{sum(map(len, ours.values()))} rounds"))
+    rows.append(row("failover", "acknowledged commits that were lost", "none", float(count.lost),
+                    at_most=0.0, ours=count.lost, theirs=f"{count.commits} commits"))
+    rows.append(row("failover", "rounds after which it was not well again", "none",
+                    float(count.ill), at_most=0.0, ours=count.ill,
+                    theirs=f"{count.rounds()} rounds"))
     return rows
 
 
@@ -169,18 +233,20 @@ def main():
     # Whoever ends this has disks thawed and processes ended all the same.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     arguments = arguments_of(__doc__, rounds=5, extend=extend)
-    if arguments.false_failovers:
-        return finish(false_failovers(arguments.false_failovers))
     if arguments.peers and not os.access(os.path.join(arguments.peers, "bin/patroni"), os.X_OK):
         raise SystemExit(f"error: there is no Patroni in {arguments.peers}\n"
                          "  what to do: script/bench failover --peers brings it there")
     faults = chosen(arguments)
-    ours, commits, lost, ill = measure_ours(arguments, faults)
-    rows = rows_of_ours(ours, commits, lost, ill)
+    ours = measure_ours(arguments, faults)
+    rows = rows_of_ours(ours)
     if arguments.peers:
         for peers in measure_peers(arguments, faults):
-            say(wide_table(ours, peers, f"{lost} of {commits}"))
-            rows += rows_of_peer(ours, *peers[-1])
+            say(wide_table(ours.found, peers, f"{ours.lost} of {ours.commits}"))
+            rows += rows_of_peer(ours.found, *peers[-1])
+    if arguments.many:
+        rows += rows_of_many(measure_many(arguments.many, faults))
+    if arguments.false_failovers:
+        rows += false_failovers(arguments.false_failovers)
     return finish(rows)
 
 

@@ -28,13 +28,6 @@ constexpr std::string_view kScheduleName = "default";
 constexpr std::string_view kKinds[] = {"Planned", "Forced"};
 constexpr std::string_view kRecurrences[] = {"Weekly", "Monthly"};
 
-/// "planned" -> "Planned"
-std::string as_word(std::string text) {
-    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
-        text[0] = static_cast<char>(text[0] - 'a' + 'A');
-    return text;
-}
-
 std::string caller_name(const Call& call) {
     return call.caller.is_foreign() ? call.caller.name : std::string();
 }

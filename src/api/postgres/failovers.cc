@@ -24,13 +24,6 @@ std::string time_text(std::int64_t ms) {
     return format_iso8601(Timestamp(std::chrono::milliseconds(ms)));
 }
 
-/// "planned" -> "Planned"
-std::string as_word(std::string text) {
-    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
-        text[0] = static_cast<char>(text[0] - 'a' + 'A');
-    return text;
-}
-
 Json step_json(const TimelineStep& step) {
     Json json = {{"time", time_text(step.step.at_ms)},
                  {"host", step.host},

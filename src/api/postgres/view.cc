@@ -204,6 +204,12 @@ Result<SharedServer> find_server(const Call& call, const model::ResourceId& id) 
         id.key(), [&](const SharedServer& previous) { return read_server(call, id, previous); });
 }
 
+std::string as_word(std::string text) {
+    if (!text.empty() && text[0] >= 'a' && text[0] <= 'z')
+        text[0] = static_cast<char>(text[0] - 'a' + 'A');
+    return text;
+}
+
 std::string state_of(const ServerRecord& server) {
     if (server.spec.deleting) return "Dropping";
     return server.status ? server.status->state : "Provisioning";

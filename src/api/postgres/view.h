@@ -41,6 +41,9 @@ Error group_being_deleted(const model::ResourceGroup& group);
 std::optional<model::ServerStatus> status_of(const model::ServerSpec& spec,
                                              std::optional<model::ServerStatus> status);
 
+/// Our words begin with a capital letter in answers: "planned" -> "Planned".
+std::string as_word(std::string text);
+
 /// Ready, Updating, Dropping...: Azure's word for the state of a server.
 std::string state_of(const ServerRecord& server);
 

@@ -1,6 +1,9 @@
 #include "apps/howdahd/all_in_one.h"
 
+#include <poll.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <utility>
 
@@ -36,11 +39,13 @@ std::vector<std::string> daemon_environment() {
 
 AllInOne::AllInOne(AllInOneOptions options, std::uint16_t known_gateway_port)
     : options_(std::move(options)), gateway_({}), pooler_({}) {
-    const bool free_choice = options_.gateway_port == 0 || options_.gateway_port_may_differ;
+    Listening& wished = options_.listening;
+    const bool free_choice = wished.gateway_port == 0 || wished.gateway_port_may_differ;
     if (free_choice && known_gateway_port != 0) {
-        options_.gateway_port = known_gateway_port;
-        options_.gateway_port_may_differ = true;
+        wished.gateway_port = known_gateway_port;
+        wished.gateway_port_may_differ = true;
     }
+    if (wished.pooler_port == 0) wished.pooler_port_may_differ = true;
     gateway_ = os::Supervisor({.name = "howdah-gateway",
                                .daemon = gateway_daemon(),
                                .lock_path = options_.home.run() + "/gateway.lock"});
@@ -57,14 +62,14 @@ os::Daemon AllInOne::pooler_daemon() const {
                                           "--gateway-program",
                                           options_.programs + "/howdah-gateway",
                                           "--address",
-                                          options_.gateway_address,
+                                          options_.listening.gateway_address,
                                           "--port",
-                                          std::to_string(options_.pooler_port)};
+                                          std::to_string(options_.listening.pooler_port)};
     for (int i = 1; i <= static_cast<int>(options_.agents.size()); ++i) {
         arguments.emplace_back("--routes");
         arguments.push_back(home.routes(i));
     }
-    if (options_.pooler_port_may_differ) arguments.emplace_back("--port-fallback");
+    if (options_.listening.pooler_port_may_differ) arguments.emplace_back("--port-fallback");
     return {.arguments = std::move(arguments),
             .environment = daemon_environment(),
             .log_path = home.log() + "/howdah-pooler.log"};
@@ -74,9 +79,9 @@ os::Daemon AllInOne::gateway_daemon() const {
     const Home& home = options_.home;
     std::vector<std::string> arguments = {options_.programs + "/howdah-gateway",
                                           "--address",
-                                          options_.gateway_address,
+                                          options_.listening.gateway_address,
                                           "--port",
-                                          std::to_string(options_.gateway_port),
+                                          std::to_string(options_.listening.gateway_port),
                                           "--admin",
                                           home.gateway() + "/gateway.sock",
                                           "--status-file",
@@ -89,12 +94,10 @@ os::Daemon AllInOne::gateway_daemon() const {
     }
     if (!options_.several.address.empty()) {
         const SeveralMachines& several = options_.several;
-        arguments.insert(
-            arguments.end(),
-            {"--routes", home.routes_of_others(), "--source",
-             several.gateway_source.empty() ? several.address : several.gateway_source});
+        arguments.insert(arguments.end(),
+                         {"--routes", home.routes_of_others(), "--source", several.source()});
     }
-    if (options_.gateway_port_may_differ) arguments.emplace_back("--port-fallback");
+    if (options_.listening.gateway_port_may_differ) arguments.emplace_back("--port-fallback");
     return {.arguments = std::move(arguments),
             .environment = daemon_environment(),
             .log_path = home.log() + "/howdah-gateway.log"};
@@ -122,7 +125,7 @@ os::Daemon AllInOne::agent_daemon(int number) const {
                                           "--zone",
                                           agent.zone,
                                           "--gateway-address",
-                                          options_.gateway_address,
+                                          options_.listening.gateway_address,
                                           "--gateway-port",
                                           std::to_string(gateway_port_),
                                           "--guard-folder",
@@ -132,9 +135,8 @@ os::Daemon AllInOne::agent_daemon(int number) const {
     if (!agent.name.empty()) arguments.insert(arguments.end(), {"--host-name", agent.name});
     const SeveralMachines& several = options_.several;
     if (!several.address.empty()) {
-        arguments.insert(arguments.end(), {"--address", several.address});
-        if (!several.gateway_source.empty())
-            arguments.insert(arguments.end(), {"--gateway-source", several.gateway_source});
+        arguments.insert(arguments.end(),
+                         {"--address", several.address, "--gateway-source", several.source()});
         append_etcd_options(arguments, several.etcd);
     }
     return {.arguments = std::move(arguments),
@@ -194,6 +196,20 @@ std::vector<int> AllInOne::watch_fds() const {
     std::vector<int> fds = {gateway_.watch_fd(), pooler_.watch_fd()};
     for (const os::Supervisor& each : agents_) fds.push_back(each.watch_fd());
     return fds;
+}
+
+void run_until(const os::Fd& termination, const Clock& clock,
+               const std::function<Instant(Instant now)>& step,
+               const std::function<std::vector<int>()>& watched) {
+    std::vector<pollfd> fds;
+    do {
+        const Instant next = step(clock.now());
+        fds = {{termination.get(), POLLIN, 0}};
+        for (const int each : watched()) fds.push_back({each, POLLIN, 0});
+        const auto pause = std::chrono::ceil<std::chrono::milliseconds>(next - clock.now());
+        (void)poll(fds.data(), fds.size(),
+                   static_cast<int>(std::clamp<long long>(pause.count(), 0, 60'000)));
+    } while ((fds[0].revents & POLLIN) == 0);
 }
 
 }  // namespace howdah::howdahd

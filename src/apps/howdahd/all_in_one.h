@@ -1,11 +1,13 @@
 #pragma once
 
-#include <optional>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "apps/howdahd/home.h"
 #include "base/clock.h"
+#include "os/fd.h"
 #include "os/supervisor.h"
 #include "store/etcd/etcd_options.h"
 
@@ -14,8 +16,20 @@ namespace howdah::howdahd {
 /// What a machine needs to be one of several.
 struct SeveralMachines {
     std::string address;         ///< where the others reach this one; empty: there are no others
-    std::string gateway_source;  ///< where this gateway's connections come from; empty: the address
+    std::string gateway_source;  ///< see source()
     store::EtcdOptions etcd;
+
+    /// Where this gateway's connections to other machines come from.
+    const std::string& source() const { return gateway_source.empty() ? address : gateway_source; }
+};
+
+/// Where clients of the databases connect to.
+struct Listening {
+    std::string gateway_address = "127.0.0.1";
+    std::uint16_t gateway_port = 5432;    ///< 0: any free one
+    bool gateway_port_may_differ = true;  ///< another one when it is taken
+    std::uint16_t pooler_port = 6432;     ///< 0: any free one
+    bool pooler_port_may_differ = true;
 };
 
 struct AllInOneOptions {
@@ -32,11 +46,7 @@ struct AllInOneOptions {
     };
     std::vector<Agent> agents;  ///< each is a host of its own to the control plane
     std::string agent_url;      ///< where they reach the fleet
-    std::string gateway_address = "127.0.0.1";
-    std::uint16_t gateway_port = 0;        ///< 0: any free one
-    bool gateway_port_may_differ = false;  ///< another one when it is taken
-    std::uint16_t pooler_port = 6432;      ///< 0: any free one
-    bool pooler_port_may_differ = true;
+    Listening listening;
     int prepared_directories = 2;
     bool is_gateway_stale = false;  ///< as that of an agent
 };
@@ -73,5 +83,11 @@ class AllInOne {
     /// Made once the gateway's port is known, because agents report it.
     std::vector<os::Supervisor> agents_;
 };
+
+/// Calls `step`, which returns when to be called again at the latest, then and whenever one of
+/// `watched()` is readable. Until `termination` is.
+void run_until(const os::Fd& termination, const Clock& clock,
+               const std::function<Instant(Instant now)>& step,
+               const std::function<std::vector<int>()>& watched);
 
 }  // namespace howdah::howdahd

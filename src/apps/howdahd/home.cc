@@ -3,11 +3,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 
 #include "model/records.h"
 #include "os/file.h"
+#include "os/process.h"
 
 namespace howdah::howdahd {
 namespace {
@@ -64,6 +67,25 @@ std::string credentials_path(const Home& home) {
 }
 
 }  // namespace
+
+std::string default_home() {
+    if (os::is_root()) return "/var/lib/howdah";
+    const char* home = getenv("HOME");
+    return std::string(home != nullptr ? home : "/tmp") + "/.local/share/howdah";
+}
+
+std::string normal_home(const std::string& path) {
+    std::error_code problem;
+    std::string home = std::filesystem::absolute(path, problem).lexically_normal().string();
+    while (home.size() > 1 && home.back() == '/') home.pop_back();
+    return home;
+}
+
+std::string own_folder() {
+    std::error_code problem;
+    const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
+    return problem ? "/usr/bin" : path.parent_path().string();
+}
 
 Status Home::prepare(int agents) const {
     std::vector<std::string> passable = {root};

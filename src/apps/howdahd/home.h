@@ -11,6 +11,13 @@
 
 namespace howdah::howdahd {
 
+/// Where all data is when nobody says otherwise.
+std::string default_home();
+/// Absolute, and without a slash at its end: processes are found by it.
+std::string normal_home(const std::string& path);
+/// The folder of the program that runs.
+std::string own_folder();
+
 /// The folders of one installation, see "Files of a home" in docs/ARCHITECTURE.md.
 struct Home {
     std::string root;

@@ -27,6 +27,7 @@ constexpr Duration kSilenceCheckEvery = std::chrono::seconds(1);
 constexpr int kConflictsMax = 8;
 constexpr std::size_t kResultsPerCommit = 64;
 constexpr std::size_t kIdBytesMax = 256;
+constexpr std::size_t kPathBytesMax = 4096;  // as the kernel's
 constexpr std::size_t kWarnedMax = 1000;
 constexpr std::string_view kOrphan = "orphan";
 
@@ -68,7 +69,7 @@ Status check_failovers(const model::InstanceReport& report) {
         is_good = is_good && each.term > 0 && each.steps.size() <= Fleet::kFailoverStepsMax &&
                   is_short(each.old_primary) && is_short(each.new_primary) &&
                   is_short(each.received) && is_short(each.switched_at) &&
-                  each.kept_at.size() <= 4096 &&
+                  each.kept_at.size() <= kPathBytesMax &&
                   std::all_of(each.steps.begin(), each.steps.end(), is_small);
     if (is_good) return {};
     return Error{ErrorCode::too_large, "what is told of failovers is too large"};
@@ -291,11 +292,12 @@ Result<bool> Fleet::take_news(const std::string& host, const std::string& server
         };
         store::Transaction transaction;
         transaction.expect(key, spec.modified);
+        bool has_failovers = false;
         if (news.report && is_current(news.report->incarnation)) {
             model::InstanceReport facts = *news.report;
             facts.failovers.clear();
             const std::string text = model::to_json(facts);
-            HD_CHECK(add_failovers(transaction, server_key, *news.report));
+            HD_TRY(has_failovers, add_failovers(transaction, server_key, *news.report));
             const std::string report = keys::report(server_key, host);
             HD_TRY(const auto before, store_.get(report));
             if (!before || before->value != text) transaction.put(report, text);
@@ -314,7 +316,7 @@ Result<bool> Fleet::take_news(const std::string& host, const std::string& server
         if (transaction.empty()) return orphans_changed;
         const auto committed = store_.commit(transaction);
         if (committed.ok()) {
-            HD_CHECK(trim_failovers(server_key));
+            if (has_failovers) HD_CHECK(trim_failovers(server_key));
             return true;
         }
         if (committed.error().code != ErrorCode::conflict) return committed.error();
@@ -323,9 +325,10 @@ Result<bool> Fleet::take_news(const std::string& host, const std::string& server
                  fmt::format("server '{}' changes too often to take its report", server_key)};
 }
 
-/// What this host knows of each failover, beside what others know.
-Status Fleet::add_failovers(store::Transaction& transaction, const std::string& server_key,
-                            const model::InstanceReport& report) {
+/// What this host knows of each failover, beside what others know. True if any of it is news.
+Result<bool> Fleet::add_failovers(store::Transaction& transaction, const std::string& server_key,
+                                  const model::InstanceReport& report) {
+    bool has_news = false;
     for (model::FailoverPart part : report.failovers) {
         part.host = report.host;
         const std::string key = keys::failover(server_key, part.term);
@@ -338,8 +341,9 @@ Status Fleet::add_failovers(store::Transaction& transaction, const std::string& 
         if (is_same_life && text == model::to_json(*before.record)) continue;
         transaction.expect(key, before.modified);
         transaction.put(key, std::move(text));
+        has_news = true;
     }
-    return {};
+    return has_news;
 }
 
 Status Fleet::trim_failovers(const std::string& server_key) {

@@ -100,8 +100,8 @@ class Fleet {
     Result<bool> take_host_report(const std::string& host, const model::HostReport& report);
     Result<bool> take_news(const std::string& host, const std::string& server_key,
                            const News& news);
-    Status add_failovers(store::Transaction& transaction, const std::string& server_key,
-                         const model::InstanceReport& report);
+    Result<bool> add_failovers(store::Transaction& transaction, const std::string& server_key,
+                               const model::InstanceReport& report);
     Status trim_failovers(const std::string& server_key);
     Result<bool> take_orphan(const std::string& host, const std::string& server_key,
                              const News& news);

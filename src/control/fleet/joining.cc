@@ -13,8 +13,6 @@
 namespace howdah::control {
 namespace {
 
-constexpr std::string_view kPath = "/howdah/v1/join";
-constexpr std::string_view kRenewPath = "/agent/v1/certificate";
 constexpr std::string_view kSeal = "host-invitation";
 constexpr std::size_t kRequestBytesMax = 4096;
 constexpr std::size_t kPemBytesMax = 1 << 20;

@@ -22,6 +22,8 @@ namespace howdah::control {
 class Joining {
   public:
     static constexpr std::chrono::minutes kValidFor{60};
+    static constexpr const char* kPath = "/howdah/v1/join";             ///< of the API's address
+    static constexpr const char* kRenewPath = "/agent/v1/certificate";  ///< of the fleet's
     static constexpr std::size_t kOpenMax = 100;  ///< invitations that nobody has used
 
     struct Options {
