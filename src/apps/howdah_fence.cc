@@ -25,7 +25,10 @@ Status serve(const Options& options, const os::Fd& termination) {
     HD_TRY(const auto lock, os::lock_as_daemon(options.lock));
     const SystemClock clock;
     Fence fence(options.instances, clock);
-    std::jthread thread([&](std::stop_token stop) { fence.run(std::move(stop)); });
+    std::jthread thread([&](std::stop_token stop) {
+        (void)os::go_first();
+        fence.run(std::move(stop));
+    });
     log::info("howdah-fence is up", {{"instances", options.instances}});
     pollfd fd{termination.get(), POLLIN, 0};
     while (poll(&fd, 1, -1) < 0) {

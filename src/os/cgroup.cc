@@ -25,6 +25,11 @@ namespace howdah::os {
 namespace {
 
 constexpr std::int64_t kPeriodMicroseconds = 100'000;
+/// To the kernel all servers of a machine are one group, as is every service and every login
+/// session: with equal shares databases would be the poorest of a busy machine, too slow to answer
+/// their own agent. So much more than others have, and not so much that gateway and agent, which
+/// are others, get nothing.
+constexpr int kShareOfServers = 8;
 /// How often a group that still dissolves is tried again, and the pause between.
 constexpr int kRemoveTries = 50;
 constexpr useconds_t kRemovePauseMicroseconds = 10'000;
@@ -44,6 +49,15 @@ Status write_control(const std::string& path, std::string_view value) {
     if (write(fd.get(), value.data(), value.size()) != static_cast<ssize_t>(value.size()))
         return control_error(path, errno);
     return {};
+}
+
+/// How much of a busy processor a group gets beside its neighbours, each of which has 1.
+Status write_share(const std::string& group, int version, double share) {
+    const auto scaled = [&](double of_one, double lowest, double highest) {
+        return std::to_string(std::llround(std::clamp(share * of_one, lowest, highest)));
+    };
+    return version == 2 ? write_control(group + "/cpu.weight", scaled(100, 1, 10'000))
+                        : write_control(group + "/cpu.shares", scaled(1024, 2, 262'144));
 }
 
 struct Mount {
@@ -112,6 +126,7 @@ Result<Cgroups> Cgroups::detect(const std::string& parent) {
             write_control(mount.folder + "/cgroup.subtree_control", "+io").ok() &&
             write_control(own, "+io").ok())
             found.mounts_["io"] = mount.folder;
+        HD_CHECK(write_share(mount.folder + "/" + parent, 2, kShareOfServers));
         return found;
     }
     for (const Mount& mount : mounts) {
@@ -130,6 +145,7 @@ Result<Cgroups> Cgroups::detect(const std::string& parent) {
     found.version_ = 1;
     for (const auto& [controller, mount] : found.mounts_)
         HD_CHECK(make_folders(mount + "/" + parent, 0755));
+    HD_CHECK(write_share(found.mounts_.at("cpu") + "/" + parent, 1, kShareOfServers));
     return found;
 }
 
@@ -153,6 +169,7 @@ Status Cgroups::apply(const std::string& name, const Limits& limits) const {
     const auto quota = std::llround(limits.cpus * static_cast<double>(kPeriodMicroseconds));
     std::string disk;
     if (io_support(limits.path).ok()) disk = *disk_of(limits.path);
+    HD_CHECK(write_share(folder("cpu", name), version_, limits.cpus > 0 ? limits.cpus : 1));
     if (version_ == 2) {
         const std::string group = folder("cpu", name);
         HD_CHECK(

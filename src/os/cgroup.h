@@ -12,7 +12,7 @@
 namespace howdah::os {
 
 struct Limits {
-    double cpus = 0;                ///< 0: none
+    double cpus = 0;                ///< 0: none; also the share beside other groups
     std::int64_t memory_bytes = 0;  ///< 0: none
     std::int64_t io_per_second =
         0;             ///< read and write operations each, on the device of `path`; 0: none
@@ -23,7 +23,8 @@ struct Limits {
 /// Thread-safe as far as different groups are concerned.
 class Cgroups {
   public:
-    /// What this machine allows: error `not_supported` says why not and what to do.
+    /// What this machine allows: error `not_supported` says why not and what to do. When the
+    /// processor is short, all groups together go before whatever else runs.
     static Result<Cgroups> detect(const std::string& parent);
     /// Makes or changes the group `name`; a live change, processes keep running.
     Status apply(const std::string& name, const Limits& limits) const;

@@ -7,6 +7,7 @@
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -409,6 +410,15 @@ Result<User> find_user(const std::string& name) {
         return Error{number == 0 ? ErrorCode::not_found : ErrorCode::io,
                      fmt::format("there is no operating-system user '{}'", name)};
     return User{found->pw_uid, found->pw_gid};
+}
+
+Status go_first() {
+    sched_param priority{};
+    priority.sched_priority = 1;
+    if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &priority) == 0) return {};
+    return Error{ErrorCode::not_supported,
+                 fmt::format("this thread cannot go before others: {}", error_text(errno)), "",
+                 "run howdah as root"};
 }
 
 Result<Fd> termination_fd() {

@@ -99,6 +99,11 @@ std::vector<pid_t> children_of(pid_t pid);
 bool is_root();
 Result<User> find_user(const std::string& name);
 
+/// From now on the calling thread goes before all that share the processor by turns (SCHED_RR): for
+/// what does little, but must do it in time. What it starts does not. Without root nothing changes,
+/// and the error says so.
+Status go_first();
+
 /// Blocks SIGTERM and SIGINT in this and later threads and returns a descriptor that becomes
 /// readable when one arrives. Ignores SIGPIPE. REQUIRES: called before threads are made.
 Result<Fd> termination_fd();

@@ -66,6 +66,27 @@ TEST_F(cgroup, the_cpu_limit_holds) {
     EXPECT_TRUE(throttled);
 }
 
+std::int64_t share_of(const std::string& group, int version) {
+    const auto text = read_file(group + (version == 2 ? "/cpu.weight" : "/cpu.shares"));
+    return text.ok() ? std::stoll(*text) : 0;
+}
+
+TEST_F(cgroup, servers_share_by_their_size_and_go_before_others) {
+    ASSERT_TRUE(groups_->apply(name_, {.cpus = 2}).ok());
+    const std::int64_t one = groups_->version() == 2 ? 100 : 1024;
+    bool is_seen = false;
+    for (const std::string& file : groups_->join_files(name_)) {
+        const std::string group = file.substr(0, file.rfind('/'));
+        const std::int64_t share = share_of(group, groups_->version());
+        if (share == 0) continue;  // another controller's
+        is_seen = true;
+        EXPECT_EQ(share, 2 * one);
+        EXPECT_GT(share_of(group.substr(0, group.rfind('/')), groups_->version()), 2 * one);
+    }
+    EXPECT_TRUE(is_seen);
+    ASSERT_TRUE(groups_->apply(name_, {}).ok());
+}
+
 TEST_F(cgroup, adding_a_process_that_runs_already_moves_it) {
     ASSERT_TRUE(groups_->apply(name_, {}).ok());
     const auto pid = start_daemon({.arguments = {"/bin/sleep", "300"}});

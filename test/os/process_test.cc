@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -126,6 +127,22 @@ TEST(process, a_daemon_is_its_own_session_and_can_be_watched_and_signalled) {
     EXPECT_EQ(handle->signal(SIGTERM).error().code, ErrorCode::not_found);
     EXPECT_FALSE(handle->is_alive());
     EXPECT_EQ(ProcessHandle::open(*pid).error().code, ErrorCode::not_found);
+}
+
+TEST(process, a_thread_that_goes_first_starts_others_that_do_not) {
+    if (!is_root()) GTEST_SKIP() << "needs root";
+    std::thread first([] {
+        const Status went = go_first();
+        if (!went.ok()) GTEST_SKIP() << "SKIPPED: " << went.error().describe();
+        EXPECT_EQ(sched_getscheduler(0) & ~SCHED_RESET_ON_FORK, SCHED_RR);
+        std::thread([] { EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER); }).join();
+        const auto child = run({.arguments = {"/bin/sh", "-c", "cat /proc/self/stat"}});
+        ASSERT_TRUE(child.ok());
+        // The 41st field; the name of the second has no blank.
+        EXPECT_EQ(split(trim(child->output), ' ').at(40), "0");
+    });
+    first.join();
+    EXPECT_EQ(sched_getscheduler(0), SCHED_OTHER);
 }
 
 TEST(process, users_are_found_by_name) {

@@ -25,7 +25,11 @@ Status MemberServices::begin() {
         HD_TRY(records_, store::open_ha_records(path));
     }
     lease_.emplace(*records_, options_.node, clock_, [this] { return !disks_.hangs(); });
-    lease_thread_ = std::jthread([this](std::stop_token stop) { lease_->run(std::move(stop)); });
+    lease_thread_ = std::jthread([this](std::stop_token stop) {
+        // A busy machine must not end a healthy primary.
+        (void)os::go_first();
+        lease_->run(std::move(stop));
+    });
     if (options_.fence_program.empty()) return ok_status();
     fence_thread_ = std::jthread([this](std::stop_token stop) { keep_fence(std::move(stop)); });
     return ok_status();
