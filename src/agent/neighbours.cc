@@ -1,5 +1,7 @@
 #include "agent/neighbours.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -19,6 +21,21 @@ std::string key_of(const std::string& host) { return std::string(kPrefix) + host
 bool has_same_place(const model::AgentNotice& one, const model::AgentNotice& other) {
     return one.host == other.host && one.address == other.address &&
            one.gateway_source == other.gateway_source;
+}
+
+/// Of another machine: it goes into pg_hba.conf, where loopback is for nobody.
+bool is_foreign_address(const std::string& text) {
+    in_addr parsed{};
+    if (inet_pton(AF_INET, text.c_str(), &parsed) != 1) return false;
+    const std::uint32_t number = ntohl(parsed.s_addr);
+    const std::uint32_t first = number >> 24;
+    return first != 0 && first != 127 && first < 224;
+}
+
+/// What other machines say is not believed unseen: whoever is root on one of them may write it.
+bool is_sound(const model::AgentNotice& notice) {
+    return !notice.host.empty() && is_foreign_address(notice.address) &&
+           is_foreign_address(notice.gateway_source);
 }
 
 }  // namespace
@@ -51,6 +68,7 @@ void Neighbours::load() {
     }
     const std::lock_guard lock(mutex_);
     for (model::AgentNotice& each : heard->notices) {
+        if (!is_sound(each)) continue;
         std::string host = each.host;
         heard_.emplace(std::move(host), std::move(each));
     }
@@ -131,7 +149,7 @@ void Neighbours::take(std::string_view key, const std::optional<store::Entry>& e
         return;
     }
     auto notice = model::from_json<model::AgentNotice>(entry->value);
-    if (!notice.ok() || notice->host != host) {
+    if (!notice.ok() || notice->host != host || !is_sound(*notice)) {
         log::warn("an agent says something that is not understood", {{"host", host}});
         return;
     }

@@ -105,11 +105,11 @@ bool Postmaster::adopt() {
 
 bool Postmaster::is_running() const { return process_ && process_->is_alive(); }
 
-bool Postmaster::is_ready() const {
-    if (!is_running()) return false;
+std::string Postmaster::state() const {
+    if (!is_running()) return {};
     const auto lines = pid_file_lines(options_.paths.data());
-    return lines.size() > kStatusLine && trim(lines[0]) == std::to_string(id_->pid) &&
-           trim(lines[kStatusLine]) == "ready";
+    if (lines.size() <= kStatusLine || trim(lines[0]) != std::to_string(id_->pid)) return {};
+    return std::string(trim(lines[kStatusLine]));
 }
 
 /// RULES, HA 10: nobody holds the lock, nobody is attached to the shared memory, and the control

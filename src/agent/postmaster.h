@@ -57,7 +57,9 @@ class Postmaster {
     Status reload();
     Status signal(int number) const;
     bool is_running() const;
-    bool is_ready() const;  ///< running, and past its recovery
+    bool is_ready() const { return state() == "ready"; }  ///< running, and past its recovery
+    /// By postmaster.pid: starting, ready, standby or stopping; empty if it does not run.
+    std::string state() const;
     std::optional<PostmasterId> id() const { return id_; }
     /// Readable when the postmaster has ended; -1: none.
     int watch_fd() const { return process_ ? process_->fd().get() : -1; }

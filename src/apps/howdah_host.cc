@@ -37,7 +37,8 @@ struct Options {
 Result<model::JoinTicket> read_ticket(const std::string& path) {
     std::string text;
     if (path == "-") {
-        std::getline(std::cin, text);
+        char next = 0;
+        while (text.size() < kTicketBytesMax && std::cin.get(next) && next != '\n') text += next;
     } else {
         HD_TRY(text, os::read_file(path, kTicketBytesMax));
     }
@@ -58,6 +59,7 @@ class Host {
         HD_CHECK(home_.prepare(/*agents=*/1));
         HD_TRY(lock_, os::lock_as_daemon(home_.run() + "/howdah-host.lock"));
         HD_CHECK(os::make_folders(tls(), 0700));
+        HD_CHECK(install_certificate());
         ports_ = load_ports(home_);
         if (!options_.ticket.empty()) HD_CHECK(join());
         HD_CHECK(load());
@@ -70,6 +72,7 @@ class Host {
   private:
     std::string tls() const { return home_.agent() + "/tls"; }
     std::string joined_path() const { return home_.root + "/joined.json"; }
+    std::string issued_path() const { return tls() + "/agent.new.json"; }
 
     /// The last file that is written is what says that it has joined.
     Status join() {
@@ -112,9 +115,21 @@ class Host {
         return {ErrorCode::unavailable, fmt::format("howdahd answers {}", answer.status)};
     }
 
+    /// Key and certificate are two files of the agent's: in one of their own first, so that an end
+    /// between the two leaves no pair that does not match.
     Status keep_certificate(const model::AgentCertificate& issued) {
+        HD_CHECK(os::write_file_atomic(issued_path(), model::to_json(issued), 0600));
+        return install_certificate();
+    }
+
+    Status install_certificate() {
+        const auto text = os::read_file(issued_path(), 1 << 16);
+        if (!text.ok() && text.error().code == ErrorCode::not_found) return ok_status();
+        HD_CHECK(text);
+        HD_TRY(const auto issued, model::from_json<model::AgentCertificate>(*text));
         HD_CHECK(os::write_file_atomic(tls() + "/agent.key", issued.key, 0600));
-        return os::write_file_atomic(tls() + "/agent.pem", issued.certificate, 0600);
+        HD_CHECK(os::write_file_atomic(tls() + "/agent.pem", issued.certificate, 0600));
+        return os::remove_tree(issued_path());
     }
 
     Status load() {

@@ -163,8 +163,18 @@ TEST_F(NeighboursTest, a_damaged_file_is_heard_anew) {
 }
 
 TEST_F(NeighboursTest, nonsense_is_left_alone) {
-    for (const char* text : {"", "{", "[]", R"({"host":"other","address":"10.0.0.9"})"})
-        ASSERT_TRUE(store_->commit(store::Transaction().put("/agent/x", text)).ok());
+    const std::pair<const char*, const char*> addresses[] = {
+        {"10.0.0.9", ""},          {"", "10.0.0.9"},
+        {"10.0.0.9", "127.0.0.1"}, {"0.0.0.0", "10.0.0.9"},
+        {"10.0.0.9", "224.0.0.1"}, {"10.0.0.9/32 trust\nhost all all 0.0.0.0", "10.0.0.9"}};
+    std::vector<std::string> texts = {"", "{", "[]", R"({"host":"another"})"};
+    for (const auto& [address, source] : addresses)
+        texts.push_back(model::to_json(
+            model::AgentNotice{"x" + std::to_string(texts.size()), address, source, {}}));
+    for (std::size_t i = 0; i < texts.size(); ++i)
+        ASSERT_TRUE(
+            store_->commit(store::Transaction().put("/agent/x" + std::to_string(i), texts[i]))
+                .ok());
     b_.begin();
     a_.begin();
     a_->tell({route("orders")});

@@ -32,7 +32,8 @@ class Views {
         view.lease_holds = coin();
         view.change_in_doubt = one_in(4);
         view.postgres = static_cast<Postgres>(number(5));
-        view.is_hung = one_in(4);
+        view.is_silent = one_in(3);
+        view.is_hung = view.is_silent && coin();
         view.own_term = 3 + number(3);
         view.told = members();
         if (!one_in(4)) view.waits_for = members();
@@ -43,7 +44,10 @@ class Views {
         view.history = static_cast<History>(number(3));
         view.recovery_is_exposed = one_in(4);
         for (const MemberId& each : {kOther, kThird})
-            if (!one_in(4)) view.peers.push_back({each, coin(), coin(), coin(), coin()});
+            if (!one_in(4)) {
+                const bool is_alive = coin();
+                view.peers.push_back({each, is_alive, is_alive && coin(), coin(), coin(), coin()});
+            }
         return view;
     }
 
@@ -83,7 +87,7 @@ void check_promises(const View& v, const Decision& decision) {
             EXPECT_EQ(v.postgres, Postgres::standby);
             break;
         case Action::promote:
-            EXPECT_TRUE(leads && !v.receives);
+            EXPECT_TRUE(leads && !v.receives && !v.is_silent);
             break;
         case Action::start_primary:
             EXPECT_TRUE(leads && v.own_term == v.record->term);

@@ -461,6 +461,83 @@ TEST_F(HaTest, a_hang_in_the_middle_of_a_planned_failover_ends_it_the_hard_way) 
     EXPECT_EQ(missing(b_, writer.stop()), 0);
 }
 
+TEST_F(HaTest, a_postgresql_that_hangs_is_ended_by_an_agent_that_never_heard_it_too) {
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    signal_all(a_, SIGSTOP);
+    end(a_);
+    begin(a_);
+    wait_for([&] { return b_.serves_in == 2; }, "the standby took over");
+    wait_until_safe(b_);
+    EXPECT_EQ(missing(b_, writer.stop()), 0);
+}
+
+TEST_F(HaTest, who_comes_back_alone_goes_on_alone) {
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    for (Node* each : {&a_, &b_}) end(*each);
+    for (Node* each : {&a_, &b_}) kill_postgres(*each);
+    begin(a_);
+    wait_for([&] { return a_.member->view().serves; }, "it serves");
+    EXPECT_EQ(a_.member->view().record->term, 1) << "it handed over to a node that is not there";
+    EXPECT_EQ(missing(a_, writer.stop()), 0);
+    begin(b_);
+    wait_until_safe(a_);
+}
+
+TEST_F(HaTest, nothing_is_handed_over_to_a_standby_without_an_agent) {
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    const pid_t postmaster = a_.postmaster();
+    const auto standby = b_.member->view().self;
+    end(b_);
+    poll(nullptr, 0, 2 * LeaseKeeper::kRivalWait / 1ms);
+    for (const bool is_planned : {true, false}) {
+        const Status refused = a_.member->fail_over(is_planned, 5s);
+        ASSERT_FALSE(refused.ok());
+        EXPECT_EQ(refused.error().code, ErrorCode::invalid_state);
+    }
+    // One that was asked for while that agent lived.
+    const auto seen = records_->read(kServer).value();
+    auto record = record_from_text(seen.record).value();
+    record.successor = standby;
+    ASSERT_TRUE(records_->replace(kServer, seen.revision, to_text(record)).ok());
+    wait_for([&] { return !record_from_text(records_->read(kServer).value().record)->successor; },
+             "it is forgotten");
+    const int before = writer.count();
+    wait_for([&] { return writer.count() > before + 50; }, "commits go on");
+    EXPECT_EQ(a_.postmaster(), postmaster) << "it was restarted";
+    EXPECT_EQ(missing(a_, writer.stop()), 0);
+    begin(b_);
+    wait_until_safe(a_);
+}
+
+/// What is written down of it must be right whenever PostgreSQL answers again.
+TEST_F(HaTest, a_promotion_may_be_silent_for_a_while) {
+    begin(b_);
+    wait_until_safe(a_);
+    Writer writer(a_, b_);
+    wait_for([&] { return writer.count() > 50; }, "commits");
+    kill_postmaster(a_);
+    wait_for([&] { return b_.member->view().record->term == 2; }, "the standby takes over");
+    signal_all(b_, SIGSTOP);
+    poll(nullptr, 0, 800);
+    signal_all(b_, SIGCONT);
+    wait_for([&] { return b_.serves_in == 2; }, "it serves");
+    wait_until_safe(b_);
+    EXPECT_EQ(missing(b_, writer.stop()), 0);
+    const auto state = member_state_from_text(os::read_file(b_.options.state_path).value()).value();
+    EXPECT_TRUE(state.was_primary);
+    EXPECT_EQ(state.promoting, 0);
+    EXPECT_EQ(state.timelines, b_.member->view().record->timelines);
+}
+
 /// Nobody is there to end it but the fence, and nobody may read it when another one is written.
 TEST_F(HaTest, the_primary_of_a_dead_agent_is_ended_before_a_standby_takes_over) {
     begin(b_);

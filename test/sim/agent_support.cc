@@ -171,7 +171,8 @@ bool World::take_record(Node& node, const Store& seen) {
     for (const auto& each : nodes_) {
         const std::int64_t lease = seen.lease(each->name);
         Node::Seen& before = node.leases[each->name];
-        if (before.lease != lease) before = {lease, own_time(node)};
+        const bool was_known = before.lease != -1;
+        if (before.lease != lease) before = {lease, own_time(node), was_known && lease != 0};
     }
     state.known = seen.record;
     state.known_revision = seen.revision;
@@ -243,6 +244,7 @@ Peer World::peer_of(const Node& node, const MemberId& id) const {
     const Time own = own_time(node);
     const auto seen = node.leases.find(id.node);
     peer.is_alive = seen != node.leases.end() && own - seen->second.at < kRivalWait;
+    peer.has_renewed = peer.is_alive && seen->second.has_moved;
     const auto promise = node.promises.find(id);
     peer.has_promised = promise != node.promises.end() && own < promise->second;
     if (node.pg.state != State::primary) return peer;
@@ -279,7 +281,8 @@ View World::view_of(Node& node, bool store_answers) {
     if (!pg.directory.timelines.empty()) view.own_term = pg.directory.timelines.back().term;
     view.told = pg.sync_names;
     view.waits_for = node.waits_for;
-    view.receives = pg.session != 0;
+    view.is_silent = pg.is_frozen;
+    view.receives = pg.session != 0 && !pg.is_frozen;
     view.follows = pg.upstream;
     view.replay_is_paused = pg.replay_is_paused;
     if (view.record)

@@ -200,7 +200,8 @@ View Steps::view_of(const Small& w, int i, const Guess& guess) {
     if (m.follows) view.follows = other.id;
     view.history = core::ha::history_of(m.timelines, m.wal.size(), m.known.timelines);
     if (other.id.incarnation.empty()) return view;
-    Peer peer{.id = other.id, .is_alive = guess.rival_is_alive};
+    Peer peer{
+        .id = other.id, .is_alive = guess.rival_is_alive, .has_renewed = guess.rival_is_alive};
     peer.is_streaming = guess.standby_streams && m.postgres == Postgres::primary && m.heard > 0;
     peer.has_caught_up = m.heard > m.must_reach;
     view.peers.push_back(peer);

@@ -82,6 +82,7 @@ struct Node {
     struct Seen {
         std::int64_t lease = -1;
         Time at = 0;
+        bool has_moved = false;
     };
     std::map<std::string, Seen> leases;
     std::map<MemberId, Time> promises;  ///< of others

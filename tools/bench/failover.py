@@ -103,11 +103,13 @@ def lane(left, results):
     """One cluster after the other, in a process of its own; whoever is free takes the longest fault
     that is left."""
     count = Count()
-    with contextlib.suppress(queue.Empty):
-        while True:
-            fault = left.get(timeout=1)
-            count.add(fault.needs, [(fault, fault.many)])
-    results.put(count)
+    try:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                fault = left.get(timeout=1)
+                count.add(fault.needs, [(fault, fault.many)])
+    finally:
+        results.put(count)
 
 
 def measure_many(clusters, faults):
@@ -118,7 +120,12 @@ def measure_many(clusters, faults):
     try:
         for each in lanes:
             each.start()
-        return [results.get() for _ in lanes]
+        counts = [results.get() for _ in lanes]
+        for each in lanes:
+            each.join()
+            if each.exitcode != 0:
+                raise AssertionError("a lane of the many rounds has failed; its error is above")
+        return counts
     finally:
         for each in lanes:
             each.terminate()
@@ -247,8 +254,10 @@ def main():
         rows += rows_of_many(measure_many(arguments.many, faults))
     if arguments.false_failovers:
         rows += false_failovers(arguments.false_failovers)
-    return finish(rows)
+    finish(rows)
+    # A lost commit is no figure among others.
+    return 1 if any(each["met"] is False and "acknowledged commits" in each["what"] for each in rows) else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

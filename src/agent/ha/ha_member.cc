@@ -258,11 +258,11 @@ void HaMember::note_leases(const HaRecords::Seen& seen) {
     const Instant now = clock_.now();
     for (const auto& [node, counter] : seen.leases) {
         const auto [found, is_new] = rivals_.try_emplace(node, Rival{counter, now});
-        if (!is_new && found->second.counter != counter) found->second = {counter, now};
+        if (!is_new && found->second.counter != counter) found->second = {counter, now, true};
     }
     // Records that were lost do not have it any more.
     for (auto& [node, rival] : rivals_)
-        if (!seen.leases.contains(node) && rival.counter != 0) rival = {0, now};
+        if (!seen.leases.contains(node) && rival.counter != 0) rival = {0, now, false};
 }
 
 /// Where the others find this member's PostgreSQL.
@@ -290,6 +290,8 @@ void HaMember::look_at_postgres() {
         if (facts_.postgres == Postgres::stopped) facts_.postgres = Postgres::absent;
         return;
     }
+    if (facts_.is_stopping) end_slow_stop();
+    if (!facts_.answers && facts_.is_ready && !(role_run_ == facts_.run)) expect_answers();
     const bool is_known_run = role_run_ == facts_.run;
     if (facts_.answers) {
         role_ = facts_.postgres;
@@ -319,6 +321,26 @@ void HaMember::look_at_postgres() {
     }
 }
 
+/// It lets clients in, and has never answered this agent: one that was started anew beside a
+/// PostgreSQL that may hang. What it is stands in the files.
+void HaMember::expect_answers() {
+    role_ = state_.was_primary ? Postgres::primary : Postgres::standby;
+    role_run_ = facts_.run;
+    answered_at_ = clock_.now();
+    if (role_ == Postgres::primary) primary_since_ = answered_at_;
+}
+
+/// Whoever asked for the stop may be an agent that is gone.
+void HaMember::end_slow_stop() {
+    const Instant now = clock_.now();
+    if (!stopping_since_) stopping_since_ = now;
+    if (now - *stopping_since_ < kCleanStopMax) return;
+    const Status stopped = postgres_.stop_now();
+    if (!stopped.ok())
+        log::error("PostgreSQL cannot be ended",
+                   {{"server", options_.server}, {"reason", stopped.error().describe()}});
+}
+
 /// Its primary may have come back at another port.
 void HaMember::look_at_receiver() {
     const bool is_deaf = facts_.answers && facts_.postgres == Postgres::standby && follows_ &&
@@ -331,23 +353,22 @@ void HaMember::look_at_receiver() {
     follows_.reset();
 }
 
-/// An end that was not seen: the files tell whether the directory left its timeline.
+/// An end that was not seen: the files tell whether the directory left its timeline. Until one that
+/// runs has answered, nobody knows what it is; its history file is there before it is primary.
 void HaMember::finish_promotion() {
     const Instant now = clock_.now();
-    if (facts_.postgres == Postgres::standby && facts_.answers) {
-        if (promoted_at_ && now - *promoted_at_ > kPromoteAgain) {
-            (void)postgres_.promote();
-            promoted_at_ = now;
-        }
-        if (promoted_at_) {
-            facts_.postgres = Postgres::starting;
-            return;
-        }
+    const bool is_standby = facts_.postgres == Postgres::standby;
+    if (is_standby && facts_.answers && promoted_at_ && now - *promoted_at_ > kPromoteAgain) {
+        (void)postgres_.promote();
+        promoted_at_ = now;
     }
-    const bool is_over = facts_.postgres == Postgres::primary ||
-                         facts_.postgres == Postgres::standby ||
-                         facts_.postgres == Postgres::stopped;
-    if (!is_over) return;
+    const bool goes_on =
+        is_standby && (promoted_at_ || postgres_.newest_timeline() > state_.promoting_from);
+    const bool is_over = facts_.postgres == Postgres::stopped || (facts_.answers && !goes_on);
+    if (!is_over) {
+        if (facts_.postgres != Postgres::absent) facts_.postgres = Postgres::starting;
+        return;
+    }
     const auto last = postgres_.newest_switch();
     if (!last.ok()) {
         log::error("the history of a timeline cannot be read",
@@ -503,6 +524,7 @@ core::ha::View HaMember::make_view(bool store_answers) {
     view.lease_holds = now < lease_until_;
     view.postgres = facts_.postgres;
     view.is_asked_to_start = is_asked_to_start_;
+    view.is_silent = !facts_.answers;
     view.is_hung = !stopping_since_ && silent_looks_ >= kHangLooks && now - answered_at_ > kHang;
     view.own_term = state_.timelines.empty() ? 0 : state_.timelines.back().term;
     view.receives = facts_.receiver_pid != 0;
@@ -538,16 +560,17 @@ Peer HaMember::peer(const MemberId& id) const {
     Peer peer{.id = id};
     const auto rival = rivals_.find(id.node);
     peer.is_alive = rival != rivals_.end() && now - rival->second.since < LeaseKeeper::kRivalWait;
+    peer.has_renewed = peer.is_alive && rival->second.has_moved;
     const auto link = links_.find(id);
     if (facts_.postgres != Postgres::primary) return peer;
+    // A PostgreSQL that is silent tells nothing of its standbys.
+    const Instant seen = facts_.answers ? now : answered_at_;
     if (link == links_.end()) {
         // One that was there before a restart gets its time to come back.
         peer.is_streaming =
-            state_.known->sync_set.contains(id) && now - primary_since_ < kStandbyPatience;
+            state_.known->sync_set.contains(id) && seen - primary_since_ < kStandbyPatience;
         return peer;
     }
-    // A PostgreSQL that is silent tells nothing of its standbys.
-    const Instant seen = facts_.answers ? now : answered_at_;
     peer.is_streaming = seen - link->second.kept_up < kStandbyPatience;
     const std::lock_guard lock(mutex_);
     peer.has_caught_up =
@@ -923,6 +946,13 @@ std::optional<Status> HaMember::begin_wish(Wish& wish) {
     if (wanted.sync_set.empty())
         return Error{ErrorCode::invalid_state, "no standby has every commit, so none can take over",
                      "", "Wait until the state of high availability is Healthy."};
+    const bool can_go_on = std::any_of(wanted.sync_set.begin(), wanted.sync_set.end(),
+                                       [&](const MemberId& each) { return peer(each).is_alive; });
+    if (!can_go_on)
+        return Error{
+            ErrorCode::invalid_state,
+            "the agent of the standby's host is silent, so the standby would not take over", "",
+            "Wait until that host is heard of again (`howdah host list`)."};
     if (wish.kind == WishKind::planned_failover) {
         wanted.successor = *wanted.sync_set.begin();
         failovers_.asked(wall_ms(clock_.now()), /*is_planned=*/true);
@@ -1023,6 +1053,7 @@ Result<bool> HaMember::begin_copy() {
         core::ha::history_of(state_.timelines, 0, state_.known->timelines) != History::unknown)
         left_at = state_.known->timelines[own].at;
     copied_timelines_ = state_.known->timelines;
+    const bool was_primary = state_.was_primary;
     state_.directory.clear();
     state_.timelines.clear();
     state_.was_primary = false;
@@ -1034,18 +1065,20 @@ Result<bool> HaMember::begin_copy() {
     did_not_start_ = false;
     log::info("copying the primary",
               {{"server", options_.server}, {"node", lease_.node()}, {"primary", from->id.node}});
-    copier_ = std::jthread([this, left_at, address = from->address](std::stop_token stop) {
-        std::optional<std::int64_t> bytes;
-        if (left_at) {
-            const std::int64_t timeline = std::max<std::int64_t>(postgres_.newest_timeline(), 1);
-            bytes = postgres_.bytes_since(timeline, *left_at, stop);
-        }
-        const Status copied = postgres_.clone(address, std::move(stop));
-        const std::lock_guard lock(mutex_);
-        copied_ = copied;
-        replaced_bytes_ = bytes;
-        wake();
-    });
+    copier_ =
+        std::jthread([this, left_at, was_primary, address = from->address](std::stop_token stop) {
+            std::optional<std::int64_t> bytes;
+            if (left_at) {
+                const std::int64_t timeline =
+                    std::max<std::int64_t>(postgres_.newest_timeline(), 1);
+                bytes = postgres_.bytes_since(timeline, *left_at, stop);
+            }
+            const Status copied = postgres_.clone(address, was_primary, std::move(stop));
+            const std::lock_guard lock(mutex_);
+            copied_ = copied;
+            replaced_bytes_ = bytes;
+            wake();
+        });
     return true;
 }
 

@@ -128,7 +128,8 @@ class HaMember {
     };
     struct Rival {
         std::int64_t counter = 0;
-        Instant since{};  ///< when it was seen to move
+        Instant since{};  ///< when it was seen to move, or first read
+        bool has_moved = false;
     };
     struct Link {
         core::ha::Lsn flushed = 0;
@@ -190,6 +191,8 @@ class HaMember {
     void keep_failovers();
     void remove_old_copy();
     void tell_again();
+    void expect_answers();
+    void end_slow_stop();
     void look_at_receiver();
     void note_told(const core::ha::Members& names);
     void note_proof();

@@ -104,7 +104,10 @@ MemberPostgres::Facts MemberPostgres::look() {
     }
     facts.run = *postmaster_.id();
     facts.postgres = Postgres::starting;
-    if (!postmaster_.is_ready()) return facts;
+    const std::string state = postmaster_.state();
+    facts.is_ready = state == "ready";
+    facts.is_stopping = state == "stopping";
+    if (!facts.is_ready) return facts;
     if (session_ && (session_->is_broken() || !(session_run_ == facts.run))) session_.reset();
     if (!session_) {
         auto opened = pg::Connection::open({.host = paths().socket_folder,
@@ -227,7 +230,8 @@ Result<Lsn> MemberPostgres::prove_wait(std::stop_token stop) const {
     return parse_lsn(rows.at(0, 0));
 }
 
-Status MemberPostgres::clone(const MemberAddress& from, std::stop_token stop) const {
+Status MemberPostgres::clone(const MemberAddress& from, bool was_primary,
+                             std::stop_token stop) const {
     const std::string& folder = paths().folder;
     const std::string fresh = folder + std::string(kNewData);
     HD_CHECK(os::remove_tree(fresh));
@@ -244,8 +248,12 @@ Status MemberPostgres::clone(const MemberAddress& from, std::stop_token stop) co
     if (!copied.succeeded())
         return Error{ErrorCode::postgres, "copying the primary failed: " + copied.describe()};
     const std::string old = folder + std::string(kOldData);
-    HD_CHECK(os::remove_tree(old));
-    if (os::exists(paths().data())) HD_CHECK(os::rename_synced(paths().data(), old));
+    if (os::exists(old) && !was_primary) {
+        HD_CHECK(os::remove_tree(paths().data()));
+    } else {
+        HD_CHECK(os::remove_tree(old));
+        if (os::exists(paths().data())) HD_CHECK(os::rename_synced(paths().data(), old));
+    }
     return os::rename_synced(fresh, paths().data());
 }
 

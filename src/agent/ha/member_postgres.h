@@ -60,6 +60,8 @@ class MemberPostgres {
     struct Facts {
         core::ha::Postgres postgres = core::ha::Postgres::absent;
         PostmasterId run;           ///< of the postmaster
+        bool is_ready = false;      ///< by its own files it lets clients in
+        bool is_stopping = false;   ///< by its own files
         bool answers = false;       ///< all below is known
         core::ha::Lsn end = 0;      ///< a primary: inserted; a standby: received or replayed
         core::ha::Lsn flushed = 0;  ///< a primary
@@ -97,8 +99,10 @@ class MemberPostgres {
     std::string old_folder() const;
 
     /// Replaces the directory by a copy of another member's; the old one is kept as "data.old".
-    /// REQUIRES: stopped. May be called beside look(), which must not see a directory meanwhile.
-    Status clone(const MemberAddress& from, std::stop_token stop) const;
+    /// One that is kept already gives way to a former primary's only: what else there is was copied
+    /// itself. REQUIRES: stopped. May be called beside look(), which must not see a directory
+    /// meanwhile.
+    Status clone(const MemberAddress& from, bool was_primary, std::stop_token stop) const;
 
     /// How much WAL of a timeline the directory has from `from` on; none if that cannot be told.
     /// REQUIRES: stopped.

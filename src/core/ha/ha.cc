@@ -33,9 +33,9 @@ bool has_authority(const View& v) {
                        });
 }
 
-/// A running primary whose record was read just now and who may change it.
+/// A running primary that answers, whose record was read just now and who may change it.
 bool may_change(const View& v) {
-    return leads(v) && is_primary(v) && v.store_answers && v.lease_holds;
+    return leads(v) && is_primary(v) && !v.is_silent && v.store_answers && v.lease_holds;
 }
 
 bool is_within(const Members& some, const Members& all) {
@@ -64,14 +64,20 @@ std::optional<MemberId> lost_standby(const View& v) {
     return std::nullopt;
 }
 
+/// Who would take the primary's place now. One that is only read of may be gone for long.
 const Peer* candidate(const View& v) {
     const Peer* best = nullptr;
     for (const MemberId& each : v.record->sync_set) {
         const Peer* peer = find_peer(v, each);
-        if (peer == nullptr || !peer->is_alive) continue;
+        if (peer == nullptr || !peer->has_renewed) continue;
         if (best == nullptr || v.record->successor == each) best = peer;
     }
     return best;
+}
+
+bool may_be_alive(const View& v, const MemberId& id) {
+    const Peer* peer = find_peer(v, id);
+    return peer != nullptr && peer->is_alive;
 }
 
 const Peer* new_standby(const View& v) {
@@ -92,10 +98,7 @@ bool may_grow(const View& v, const Peer& peer) {
     return v.waits_for && v.waits_for->contains(peer.id) && peer.has_caught_up;
 }
 
-bool primary_is_alive(const View& v) {
-    const Peer* primary = find_peer(v, v.record->primary);
-    return primary != nullptr && primary->is_alive;
-}
+bool primary_is_alive(const View& v) { return may_be_alive(v, v.record->primary); }
 
 /// There is a primary to learn from.
 bool can_follow(const View& v) { return !leads(v) && v.store_answers && primary_is_alive(v); }
@@ -135,6 +138,13 @@ constexpr std::array kRules = {
                     candidate(v) != nullptr;
          },
          Action::hand_over, "the primary is down, and a member of the sync_set has every commit"},
+    Rule{"L9", lead,
+         [](const View& v) {
+             return is_stopped(v) && leads(v) && v.store_answers && !v.is_asked_to_start &&
+                    std::any_of(v.record->sync_set.begin(), v.record->sync_set.end(),
+                                [&](const MemberId& each) { return may_be_alive(v, each); });
+         },
+         Action::wait, "whether a member of the sync_set lives is not known yet"},
     Rule{"L3", lead,
          [](const View& v) {
              return is_stopped(v) && leads(v) && v.store_answers && v.own_term != v.record->term;
@@ -147,6 +157,10 @@ constexpr std::array kRules = {
     Rule{"L6", lead,
          [](const View& v) { return is_stopped(v) && leads(v) && v.own_term == v.record->term; },
          Action::start_primary, "nobody else can ever have been promoted"},
+    Rule{"L19", lead, [](const View& v) { return is_standby(v) && leads(v) && v.is_hung; },
+         Action::stop_now, "PostgreSQL does not answer; started anew it can be promoted"},
+    Rule{"L20", lead, [](const View& v) { return is_standby(v) && leads(v) && v.is_silent; },
+         Action::wait, "whether the stream is cut cannot be seen"},
     Rule{"L7", lead, [](const View& v) { return is_standby(v) && leads(v) && v.receives; },
          Action::cut, "the old primary could still be acknowledged through the stream"},
     Rule{"L8", lead, [](const View& v) { return is_standby(v) && leads(v); }, Action::promote,
@@ -170,11 +184,14 @@ constexpr std::array kRules = {
     Rule{"L16", lead,
          [](const View& v) {
              return may_change(v) && v.record->successor &&
-                    !v.record->sync_set.contains(*v.record->successor);
+                    (!v.record->sync_set.contains(*v.record->successor) ||
+                     !may_be_alive(v, *v.record->successor));
          },
          Action::forget_successor, "the successor cannot take over"},
     Rule{"L17", lead,
-         [](const View& v) { return may_change(v) && v.record->successor.has_value(); },
+         [](const View& v) {
+             return may_change(v) && v.record->successor && candidate(v) != nullptr;
+         },
          Action::stop_clean, "a switchover is asked for"},
     Rule{"L18", lead, [](const View& v) { return leads(v); }, Action::wait, "all is well"},
 

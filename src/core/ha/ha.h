@@ -70,7 +70,10 @@ enum class History {
 /// Another member, as far as this one sees it.
 struct Peer {
     MemberId id;
-    bool is_alive = false;       ///< its lease was renewed within the time to live
+    /// Its lease may have been renewed within the time to live: that of one which was only read of
+    /// counts as just renewed.
+    bool is_alive = false;
+    bool has_renewed = false;    ///< alive, and this agent has seen the lease move
     bool is_streaming = false;   ///< from the own PostgreSQL, within the patience for a standby
     bool has_caught_up = false;  ///< flushed the end of WAL as it was once PostgreSQL waited for it
     bool has_promised = false;   ///< not to promote itself beyond this term, and that still runs
@@ -87,7 +90,8 @@ struct View {
     bool lease_holds = false;      ///< the own one, by the time before its renewal was sent
     bool change_in_doubt = false;  ///< an own compare-and-swap without an answer may still happen
     Postgres postgres = Postgres::absent;
-    bool is_hung = false;
+    bool is_silent = false;  ///< it did not answer just now: what it does is what was known last
+    bool is_hung = false;    ///< it has been silent for too long
     /// A user has it started, or started anew, here: that is no reason to leave the primary's
     /// place.
     bool is_asked_to_start = false;
