@@ -105,6 +105,24 @@ class Wishes(Case):
         HOME.do("DELETE", HOME.server_path(grown.name))
         self.assertEqual(len(self.instances()), 2)
 
+    def test_a_standby_that_is_being_built_can_be_called_off(self):
+        server = Pair(HOME, "hasty").create("Disabled")
+        path = HOME.server_path(server.name)
+        before = len(self.instances())
+        begun = HOME.call("PATCH", path, {"properties": {"highAvailability": {
+            "mode": "ZoneRedundant"}}})
+        copies = wait_until("the copy has begun", lambda: [
+            p.pid for p in HOME.processes() if p.name == "pg_basebackup"], 60, 0.002)
+        signal_all(copies, signal.SIGSTOP)
+        self.assertEqual(server.availability()["state"], "CreatingStandby")
+        server.patch("Disabled")
+        self.assertEqual(server.availability(), {"mode": "Disabled", "state": "NotEnabled"})
+        self.assertTrue(HOME.operation(begun)["status"])
+        self.assertEqual(len(self.instances()), before, "something of the standby is left")
+        self.assertFalse([p for p in HOME.processes() if p.pid in copies])
+        self.assertEqual(HOME.psql(server.name, "select 1"), "1")
+        HOME.do("DELETE", path)
+
     @staticmethod
     def instances():
         return glob.glob(os.path.join(HOME.dir, "agent*", "instances", "*"))
