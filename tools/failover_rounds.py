@@ -17,7 +17,7 @@ def say(text):
 
 class Round(typing.NamedTuple):
     seconds: float   # without a commit, BOUND at most
-    commits: int
+    commits: int     # acknowledged, and looked for afterwards
     lost: int
 
 
@@ -52,7 +52,8 @@ def one_round(cluster, fault):
     lost = probe.lost() if is_well else []
     if lost:
         say(f"  LOST: {lost[:20]}")
-    return Round(min(gap, BOUND), len(probe.acknowledged), len(lost)), is_well
+    looked_for = len(probe.acknowledged) if is_well else 0
+    return Round(min(gap, BOUND), looked_for, len(lost)), is_well
 
 
 def happens(cluster, fault, probe, begin):

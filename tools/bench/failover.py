@@ -137,7 +137,8 @@ def rows_of_many(counts):
     rows = []
     for fault, of in sorted(rounds.items(), key=lambda item: item[0].what):
         lost, commits = sum(each.lost for each in of), sum(each.commits for each in of)
-        rows.append(row("failover", f"{fault.what}, {len(of)} rounds: acknowledged commits lost",
+        checked = sum(each.commits > 0 for each in of)  # what was not well could not be asked
+        rows.append(row("failover", f"{fault.what}, {checked} rounds: acknowledged commits lost",
                         "none", float(lost), at_most=0.0, ours=lost, theirs=f"{commits} commits"))
     ill = sum(count.ill for count in counts)
     rows.append(row("failover", "of many rounds, those after which it was not well again", "none",
@@ -245,7 +246,7 @@ def main():
                          "  what to do: script/bench failover --peers brings it there")
     faults = chosen(arguments)
     ours = measure_ours(arguments, faults)
-    rows = rows_of_ours(ours)
+    rows = rows_of_ours(ours) if ours.found else []
     if arguments.peers:
         for peers in measure_peers(arguments, faults):
             say(wide_table(ours.found, peers, f"{ours.lost} of {ours.commits}"))
