@@ -27,9 +27,12 @@ class Pair:
         self.home = home
         self.name = name
 
-    def create(self, mode="ZoneRedundant", zones=None):
-        """`zones`: of the primary and of the standby."""
+    def create(self, mode="ZoneRedundant", zones=None, tier=None):
+        """`zones`: of the primary and of the standby. `tier`: of the storage; the size's own one,
+        with 120 writes a second, holds a busy client up for 0.1 to 0.3 s at a time."""
         properties = {"highAvailability": {"mode": mode}}
+        if tier:
+            properties["storage"] = {"storageSizeGB": 32, "tier": tier}
         if zones:
             properties["availabilityZone"] = zones[0]
             properties["highAvailability"]["standbyAvailabilityZone"] = zones[1]

@@ -15,6 +15,8 @@ class Asked:
     """What failover_faults.py asks of every cluster of ours."""
 
     name = "Howdah"
+    # What the disk gives, or nearly: no other cluster has a limit, and a limit is no outage.
+    TIER = "P30"
 
     def primary(self):
         return self.zones()[0]
@@ -43,7 +45,7 @@ class OwnCluster(Asked, Pair):
                 self.disks.mount(self.folder(zone))
             self.home.start()
             self.home.make_group()
-            self.create()
+            self.create(tier=self.TIER)
             self.wait_until_healthy()
         except BaseException:
             self.close()
@@ -88,7 +90,7 @@ class SpreadCluster(Asked, SpreadPair):
             machines = stack.enter_context(SeveralMachines())
             stack.enter_context(machines.machines[0].inside())
             super().__init__(machines, "pair")
-            self.create(zones=("2", "3"))
+            self.create(zones=("2", "3"), tier=self.TIER)
             self.wait_until_healthy()
             self._stack = stack.pop_all()
         return self

@@ -31,6 +31,8 @@ using store::HaRecords;
 constexpr std::size_t kStateBytesMax = 1 << 20;
 /// A promotion that was asked for and has not begun is asked for again.
 constexpr Duration kPromoteAgain = std::chrono::milliseconds(500);
+/// Nobody tells when a promotion is through, so it is looked for; until it is asked for again.
+constexpr Duration kPromotionLook = std::chrono::milliseconds(5);
 
 }  // namespace
 
@@ -162,10 +164,14 @@ Duration HaMember::look_and_act() {
                                         {"because", std::string(decision.rule->reason)}});
         last_rule_ = decision.rule->id;
     }
-    // Publishing may wait for the gateway; the fence does not.
+    // Publishing may wait for the gateway; neither the fence does nor who is to take the place of a
+    // primary that has ended.
     set_fence();
-    publish(view);
+    const bool is_awaited =
+        decision.action == Action::hand_over && facts_.postgres == Postgres::stopped;
+    if (!is_awaited) publish(view);
     const auto done = started.ok() ? carry_out(decision) : Result<bool>(started.error());
+    if (is_awaited) publish(view);
     keep_failovers();
     trouble_ = done.ok() ? std::nullopt : std::optional(done.error());
     const bool was_start =
@@ -175,7 +181,9 @@ Duration HaMember::look_and_act() {
         note_failed_start(done.error());
     if (done.ok()) {
         if (facts_.answers) retry_pause_ = kRetryPauseMin;
-        return *done ? kActionPause : kTick;
+        if (*done) return kActionPause;
+        const bool is_promoting = promoted_at_ && clock_.now() - *promoted_at_ < kPromoteAgain;
+        return is_promoting ? kPromotionLook : kTick;
     }
     return pause_after(done.error());
 }
@@ -739,8 +747,8 @@ Result<bool> HaMember::carry_out_in_records(const Decision& decision) {
 }
 
 /// Before it goes out it is on disk that it may happen; the answer and its end are one write. What
-/// makes another member primary is no danger to who forgets it: that one has every commit. A full
-/// disk must not be in its way.
+/// makes another member primary is no danger to who forgets it: that one has every commit. So no
+/// disk, full or slow, is in its way.
 Result<bool> HaMember::change(Record wanted, const Members& adds,
                               const std::optional<HaRecords::Lease>& silent) {
     const bool is_for_another = wanted.primary != self();
@@ -749,8 +757,7 @@ Result<bool> HaMember::change(Record wanted, const Members& adds,
     const Members older = state_.doubt_names;
     state_.doubt_base = state_.known_revision;
     state_.doubt_names.insert(adds.begin(), adds.end());
-    const Status written = save();
-    if (!written.ok() && !is_for_another) return written.error();
+    if (!is_for_another) HD_CHECK(save());
     set_fence(adds);
     const auto revision =
         records_.replace(options_.server, state_.known_revision, to_text(wanted), silent);
