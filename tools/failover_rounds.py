@@ -44,6 +44,8 @@ def one_round(cluster, fault):
     try:
         if not probe.wait_for_more(COMMITS):
             raise AssertionError(f"no commits before the fault: {probe.errors[-3:]}")
+        # A standby that fell behind as the client began is another fault, and one too many.
+        cluster.wait_until_healthy()
         begin = time.monotonic()
         is_well = happens(cluster, fault, probe, begin)
     finally:
