@@ -168,23 +168,6 @@ std::string address_key(std::string_view server, std::string_view node) {
 
 std::string password_key(std::string_view server) { return fmt::format("{}/password", server); }
 
-std::string format_lsn(Lsn lsn) { return fmt::format("{:X}/{:X}", lsn >> 32, lsn & 0xffffffff); }
-
-Result<Lsn> parse_lsn(std::string_view text) {
-    const std::size_t slash = text.find('/');
-    const auto half = [](std::string_view part, Lsn& value) {
-        const auto [end, failed] = std::from_chars(part.begin(), part.end(), value, 16);
-        return failed == std::errc() && end == part.end() &&
-               value <= std::numeric_limits<std::uint32_t>::max();
-    };
-    Lsn high = 0, low = 0;
-    if (slash == std::string_view::npos || !half(text.substr(0, slash), high) ||
-        !half(text.substr(slash + 1), low))
-        return Error{ErrorCode::corrupt,
-                     fmt::format("'{}' is no WAL position", text.substr(0, 40))};
-    return high << 32 | low;
-}
-
 std::optional<std::int64_t> wal_bytes_counted(std::string_view output, std::string_view errors,
                                               Lsn from) {
     if (errors.find("could not find a valid record after") != std::string_view::npos) return 0;

@@ -1,0 +1,243 @@
+#include "agent/backup/pgbackrest.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "os/file.h"
+
+namespace howdah::agent {
+namespace {
+
+using core::backup::Backup;
+using core::backup::Expiry;
+using core::backup::Kind;
+using core::backup::Repository;
+using core::backup::Segment;
+using core::backup::WalArchive;
+
+/// Exit codes of pgBackRest (its error.auto).
+constexpr int kLockTaken = 50;
+
+/// Effectively none: what expires is decided here (RULES Backup 6).
+constexpr std::string_view kKeepAll = "9999999";
+constexpr Duration kBackupMax = std::chrono::hours(7 * 24);
+constexpr std::size_t kSegmentDigits = 24;
+constexpr std::string_view kHistory = ".history";
+
+std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+bool is_history(const std::string& name) {
+    return name.size() == 8 + kHistory.size() && name.ends_with(kHistory);
+}
+
+std::uint32_t timeline_of(const std::string& history_name) {
+    const auto number = std::strtoul(history_name.substr(0, 8).c_str(), nullptr, 16);
+    return static_cast<std::uint32_t>(number);
+}
+
+/// PostgreSQL takes no "T" and "Z".
+std::string postgres_time(Timestamp time) {
+    std::string text = format_iso8601(time);
+    text.replace(text.find('T'), 1, " ");
+    text.replace(text.find('Z'), 1, "+00");
+    return text;
+}
+
+}  // namespace
+
+Result<Backup> backup_of(const model::pgbackrest::Backup& told) {
+    if (told.type == "incr")
+        return Error{ErrorCode::corrupt, "an incremental backup, which is never made here"};
+    Backup backup;
+    backup.label = told.label;
+    backup.kind = told.type == "full" ? Kind::full : Kind::differential;
+    backup.prior = told.prior;
+    backup.started = Timestamp(std::chrono::seconds(told.started));
+    backup.stopped = Timestamp(std::chrono::seconds(told.stopped + 1));
+    HD_TRY(backup.first, core::backup::parse_segment(told.wal_first));
+    HD_TRY(const Segment last, core::backup::parse_segment(told.wal_last));
+    backup.last = last.number;
+    backup.bytes = told.bytes;
+    backup.repository_bytes = told.repository_bytes;
+    backup.has_errors = told.has_errors;
+    const auto name = told.annotations.find(std::string(PgBackRest::kNameNote));
+    if (name != told.annotations.end()) backup.on_demand = name->second;
+    return backup;
+}
+
+Status PgBackRest::configure() const {
+    const auto owner = options_.runs_as
+                           ? std::optional(os::Owner{options_.runs_as->uid, options_.runs_as->gid})
+                           : std::nullopt;
+    for (const std::string& each : {options_.folder, options_.repository}) {
+        HD_CHECK(os::make_folders(each, 0700));
+        if (owner) HD_CHECK(os::change_owner(each, *owner));
+    }
+    // Locks by folder: stanzas of two agents of a machine never meet.
+    const std::string text = fmt::format(
+        "# Written by howdah-agent; changes are lost.\n"
+        "[global]\n"
+        "repo1-path={0}\n"
+        "repo1-cipher-type=aes-256-cbc\n"
+        "repo1-cipher-pass={1}\n"
+        "repo1-retention-full={2}\n"
+        "lock-path={3}/lock\n"
+        "spool-path={3}/spool\n"
+        "log-path={3}\n"
+        "log-level-file=off\n"
+        "log-level-console=off\n"
+        "log-level-stderr=error\n"
+        "compress-type=zst\n"
+        "process-max={4}\n"
+        "start-fast=y\n"
+        // Standbys answer for what the primary has pushed (adr/0017).
+        "archive-mode-check=n\n"
+        "[{5}]\n"
+        "pg1-path={6}\n"
+        "pg1-socket-path={7}\n"
+        "pg1-port={8}\n"
+        "pg1-user={9}\n",
+        options_.repository, options_.key.reveal(), kKeepAll, options_.folder, options_.processes,
+        options_.stanza, options_.data, options_.socket_folder, options_.port, options_.user);
+    return owner ? os::write_file_atomic(configuration_path(), text, 0600, *owner)
+                 : os::write_file_atomic(configuration_path(), text, 0600);
+}
+
+Result<std::string> PgBackRest::ask(const std::string& command, std::vector<std::string> arguments,
+                                    Duration timeout, std::stop_token stop) const {
+    std::vector<std::string> all{options_.program, "--config=" + configuration_path(),
+                                 "--stanza=" + options_.stanza, command};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    HD_TRY(os::Finished done, os::run({.arguments = std::move(all),
+                                       .environment = {"LC_ALL=C"},
+                                       .user = options_.runs_as,
+                                       .timeout = timeout,
+                                       .output_bytes_max = kListBytesMax,
+                                       .stop = std::move(stop)}));
+    if (done.succeeded()) return std::move(done.output);
+    if (done.exit_code == kLockTaken)
+        return Error{ErrorCode::conflict, "another backup or expiry of this server is under way"};
+    return Error{ErrorCode::unavailable,
+                 fmt::format("pgBackRest's {} failed: {}", command, done.describe())};
+}
+
+Status PgBackRest::create_stanza() const {
+    const auto done = ask("stanza-create", {}, kLookMax);
+    return done.ok() ? ok_status() : Status(done.error());
+}
+
+Status PgBackRest::push(const std::string& path) const {
+    const auto done = ask("archive-push", {path}, kPushMax);
+    return done.ok() ? ok_status() : Status(done.error());
+}
+
+Status PgBackRest::back_up(Kind kind, const std::string& name, std::stop_token stop) const {
+    std::vector<std::string> arguments{kind == Kind::full ? "--type=full" : "--type=diff"};
+    if (!name.empty()) arguments.push_back(fmt::format("--annotation={}={}", kNameNote, name));
+    // It would expire by itself what follows from the retention, which is: nothing.
+    arguments.emplace_back("--no-expire-auto");
+    const auto done = ask("backup", std::move(arguments), kBackupMax, std::move(stop));
+    return done.ok() ? ok_status() : Status(done.error());
+}
+
+// ---------------------------------------------------------------------------------------------
+// What there is
+
+Result<std::vector<model::pgbackrest::File>> PgBackRest::files(const std::string& folder) const {
+    HD_TRY(const std::string text,
+           ask("repo-ls", {"--output=json", "--recurse", folder}, kLookMax));
+    return model::pgbackrest::parse_files(text);
+}
+
+Status PgBackRest::add_wal(const std::string& archive, WalArchive& wal) const {
+    const std::string folder = fmt::format("archive/{}/{}", options_.stanza, archive);
+    HD_TRY(const auto all, files(folder));
+    std::string history;
+    std::uint32_t newest = 1;
+    for (const auto& file : all) {
+        const std::string name = last_part(file.path);
+        // Behind the name stand a checksum and how it is compressed; ".backup" is another thing.
+        const bool is_segment = name.size() > kSegmentDigits && name[kSegmentDigits] == '-';
+        const auto segment = core::backup::parse_segment(name.substr(0, kSegmentDigits));
+        if (is_segment && segment.ok()) {
+            wal.add(*segment);
+            newest = std::max(newest, segment->timeline);
+        }
+        if (is_history(name)) {
+            newest = std::max(newest, timeline_of(name));
+            if (history.empty() || timeline_of(name) > timeline_of(last_part(history)))
+                history = file.path;
+        }
+    }
+    std::vector<core::backup::TimelineStart> way{{newest, 1}};
+    if (!history.empty() && timeline_of(last_part(history)) == newest) {
+        HD_TRY(const std::string text, ask("repo-get", {folder + "/" + history}, kLookMax));
+        HD_TRY(way, core::backup::parse_history(text, newest));
+    }
+    wal.set_history(std::move(way));
+    return ok_status();
+}
+
+Result<model::pgbackrest::Info> PgBackRest::look() const {
+    HD_TRY(const std::string text, ask("info", {"--output=json"}, kLookMax));
+    HD_TRY(auto info, model::pgbackrest::parse_info(text, options_.stanza));
+    if (info.trouble.empty()) return info;
+    return Error{ErrorCode::unavailable, "the repository cannot be read: " + info.trouble};
+}
+
+Result<Repository> PgBackRest::list() const {
+    HD_TRY(const auto info, look());
+    Repository found;
+    for (const auto& each : info.backups) {
+        HD_TRY(Backup backup, backup_of(each));
+        found.backups.push_back(std::move(backup));
+    }
+    if (!info.archive.empty()) HD_CHECK(add_wal(info.archive, found.wal));
+    return found;
+}
+
+// ---------------------------------------------------------------------------------------------
+// What goes, and what comes back
+
+/// Backups first: one that is there without its WAL would be shown as one that can be restored.
+Status PgBackRest::expire(const Expiry& what) const {
+    for (const std::string& label : what.labels) {
+        HD_TRY(const auto present, list());
+        const bool is_there = std::any_of(present.backups.begin(), present.backups.end(),
+                                          [&](const Backup& each) { return each.label == label; });
+        if (!is_there) continue;
+        const auto done = ask("expire", {"--set=" + label}, kLookMax);
+        if (!done.ok()) return done.error();
+    }
+    if (!what.wal_before) return ok_status();
+    HD_TRY(const auto info, look());
+    if (info.archive.empty()) return ok_status();
+    const std::string folder = fmt::format("archive/{}/{}", options_.stanza, info.archive);
+    HD_TRY(const auto all, files(folder));
+    for (const auto& file : all) {
+        const std::string name = last_part(file.path);
+        const auto segment = core::backup::parse_segment(name.substr(0, kSegmentDigits));
+        if (!segment.ok() || segment->number >= *what.wal_before) continue;
+        const bool is_kept =
+            std::any_of(what.kept.begin(), what.kept.end(), [&](const WalArchive::Range& each) {
+                return each.first <= segment->number && segment->number <= each.last;
+            });
+        if (is_kept) continue;
+        const auto done = ask("repo-rm", {folder + "/" + file.path}, kLookMax);
+        if (!done.ok()) return done.error();
+    }
+    return ok_status();
+}
+
+Status PgBackRest::restore(const std::string& label, Timestamp target, const std::string& data,
+                           const std::string& restore_command, std::stop_token stop) const {
+    const auto done = ask("restore",
+                          {"--set=" + label, "--type=time", "--target=" + postgres_time(target),
+                           "--target-action=promote", "--pg1-path=" + data,
+                           "--recovery-option=restore_command=" + restore_command},
+                          kBackupMax, std::move(stop));
+    return done.ok() ? ok_status() : Status(done.error());
+}
+
+}  // namespace howdah::agent

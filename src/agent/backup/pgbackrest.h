@@ -1,0 +1,85 @@
+#pragma once
+
+#include <stop_token>
+#include <string>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "core/backup/backups.h"
+#include "model/pgbackrest.h"
+#include "os/process.h"
+
+namespace howdah::agent {
+
+/// pgBackRest (2.45 or newer) for one server in one repository: a folder, encrypted. It runs as the
+/// agent's own user, so that nobody who breaks into a server reaches its backups (adr/0017). What
+/// it makes is bounded in time only by `stop`: a backup may take hours.
+///
+/// Calls of different threads may overlap; pgBackRest itself refuses a second backup or expiry at
+/// a time (`conflict`). All other errors: `unavailable`, with pgBackRest's own words, which do not
+/// hold the key.
+class PgBackRest {
+  public:
+    struct Options {
+        std::string program = "/usr/bin/pgbackrest";
+        /// Of one life of a server: restored and copied servers share a system identifier, but
+        /// never a stanza (RULES Backup 2).
+        std::string stanza;
+        std::string repository;  ///< absolute
+        Secret key;              ///< of AES-256; without line breaks
+        std::string folder;      ///< of its own, below which nobody else writes
+        std::string data;        ///< the server's data directory
+        std::string socket_folder;
+        int port = 0;
+        std::string user;   ///< of PostgreSQL; superuser
+        int processes = 1;  ///< that compress
+        /// Everything runs as this one; none: as the caller.
+        std::optional<os::User> runs_as = std::nullopt;
+    };
+    /// What a backup on demand is called; its annotation.
+    static constexpr std::string_view kNameNote = "howdah-name";
+    static constexpr Duration kLookMax = std::chrono::minutes(2);
+    static constexpr Duration kPushMax = std::chrono::minutes(5);
+    static constexpr std::size_t kListBytesMax = 64U << 20;
+
+    explicit PgBackRest(Options options) : options_(std::move(options)) {}
+
+    /// Writes its configuration. REQUIRES: before any other call.
+    Status configure() const;
+    /// Repeatable.
+    Status create_stanza() const;
+    /// One WAL segment, or history file, by its path. Repeatable. When it returns well, the
+    /// repository has it on disk.
+    Status push(const std::string& path) const;
+    /// Waits until the WAL that it needs is in the repository, which somebody else has to push.
+    /// `name`: empty: by schedule.
+    Status back_up(core::backup::Kind kind, const std::string& name, std::stop_token stop) const;
+    /// All but marks.
+    Result<core::backup::Repository> list() const;
+    /// Repeatable; one that was broken off goes on the next time.
+    Status expire(const core::backup::Expiry& what) const;
+    /// Brings a backup back into `data`, which must be empty or absent, and writes what PostgreSQL
+    /// needs to recover up to `target` with `restore_command` (its %f and %p; runs as PostgreSQL's
+    /// user), and to go on from there. Owners are those of the backup, as root.
+    Status restore(const std::string& label, Timestamp target, const std::string& data,
+                   const std::string& restore_command, std::stop_token stop) const;
+
+    /// For a command that runs as the same user.
+    std::string configuration_path() const { return options_.folder + "/pgbackrest.conf"; }
+
+  private:
+    /// The output; an error if it did not succeed.
+    Result<std::string> ask(const std::string& command, std::vector<std::string> arguments,
+                            Duration timeout, std::stop_token stop = {}) const;
+    Result<model::pgbackrest::Info> look() const;
+    Status add_wal(const std::string& archive, core::backup::WalArchive& wal) const;
+    Result<std::vector<model::pgbackrest::File>> files(const std::string& folder) const;
+
+    const Options options_;
+};
+
+/// Throws away what the rules do not know: incremental backups, which are never made here. Pure.
+Result<core::backup::Backup> backup_of(const model::pgbackrest::Backup& told);
+
+}  // namespace howdah::agent
