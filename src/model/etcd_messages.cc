@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "model/json_text.h"
 
 namespace howdah::model::etcd {
 namespace {
@@ -20,13 +21,7 @@ Error unexpected(std::string_view what) {
 }
 
 Result<Json> parse(std::string_view text) {
-    bool too_deep = false;
-    const auto guard = [&](int depth, Json::parse_event_t, Json&) {
-        too_deep = too_deep || depth > kDepthMax;
-        return !too_deep;
-    };
-    Json parsed = Json::parse(text, guard, /*allow_exceptions=*/false);
-    if (too_deep) return unexpected(fmt::format("it is nested deeper than {}", kDepthMax));
+    HD_TRY(Json parsed, parse_json_text<Json>(text, kDepthMax, "etcd's answer"));
     if (!parsed.is_object()) return unexpected("it is no JSON object");
     return parsed;
 }

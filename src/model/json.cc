@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <type_traits>
 
+#include "model/json_text.h"
+
 namespace howdah::model {
 namespace {
 
@@ -901,21 +903,6 @@ class Reader {
     std::optional<Error>& problem_;
 };
 
-/// Parses with a bound on depth; a depth beyond it is an error, not a deep recursion.
-Result<Json> parse(std::string_view text) {
-    bool too_deep = false;
-    const auto guard = [&](int depth, Json::parse_event_t, Json&) {
-        too_deep = too_deep || depth > kJsonDepthMax;
-        return !too_deep;
-    };
-    Json parsed = Json::parse(text, guard, /*allow_exceptions=*/false);
-    if (too_deep)
-        return Error{ErrorCode::corrupt,
-                     fmt::format("the JSON is nested deeper than {}", kJsonDepthMax)};
-    if (parsed.is_discarded()) return Error{ErrorCode::corrupt, "the text is not JSON"};
-    return parsed;
-}
-
 }  // namespace
 
 template <typename Record>
@@ -928,7 +915,7 @@ std::string to_json(const Record& record) {
 
 template <typename Record>
 Result<Record> from_json(std::string_view text) {
-    HD_TRY(const Json parsed, parse(text));
+    HD_TRY(const Json parsed, parse_json_text<Json>(text, kJsonDepthMax, "the text"));
     Record record{};
     std::optional<Error> problem;
     Reader::decode(parsed, "", record, problem);

@@ -6,13 +6,14 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "model/json_text.h"
+
 namespace howdah::model::pgbackrest {
 namespace {
 
 using Json = nlohmann::json;
 
 constexpr std::size_t kLabelBytesMax = 64;
-constexpr std::size_t kSegmentDigits = 24;
 /// Year 9999; what can be is far below.
 constexpr std::int64_t kSecondsMax = 253'402'300'799;
 constexpr std::int64_t kBytesMax = 1LL << 60;
@@ -26,16 +27,13 @@ Error unexpected(std::string_view what) {
     return {ErrorCode::corrupt, fmt::format("pgBackRest's answer cannot be understood: {}", what)};
 }
 
+/// With a wrong key it quotes in its message what it decrypted, as it is: any bytes at all. What it
+/// is asked for here is ASCII, and what JSON itself needs of control characters are line breaks.
 Result<Json> parse(std::string_view text) {
-    bool too_deep = false;
-    const auto guard = [&](int depth, Json::parse_event_t, Json&) {
-        too_deep = too_deep || depth > kDepthMax;
-        return !too_deep;
-    };
-    Json parsed = Json::parse(text, guard, /*allow_exceptions=*/false);
-    if (too_deep) return unexpected(fmt::format("it is nested deeper than {}", kDepthMax));
-    if (parsed.is_discarded()) return unexpected("it is no JSON");
-    return parsed;
+    std::string plain(text);
+    for (char& c : plain)
+        if (c != '\n' && (c < 0x20 || c > 0x7e)) c = '?';
+    return parse_json_text<Json>(plain, kDepthMax, "pgBackRest's answer");
 }
 
 /// Members of an object by their path; the first that is not what it should be is remembered.
@@ -94,12 +92,6 @@ bool is_label(std::string_view text) {
            text.front() >= '0' && text.front() <= '9';
 }
 
-bool is_segment(std::string_view text) {
-    return text.size() == kSegmentDigits && std::all_of(text.begin(), text.end(), [](char c) {
-               return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
-           });
-}
-
 Result<Backup> parse_backup(const Json& value) {
     std::optional<Error> problem;
     const Reader reader(value, problem);
@@ -131,8 +123,7 @@ Result<Backup> parse_backup(const Json& value) {
     if (!is_label(backup.label) || !is_known) return unexpected("a backup has no label or type");
     if (is_full != backup.prior.empty() || (!is_full && !is_label(backup.prior)))
         return unexpected("a backup's prior is not what its type needs");
-    if (!is_segment(backup.wal_first) || !is_segment(backup.wal_last) ||
-        backup.wal_last < backup.wal_first)
+    if (backup.wal_first.empty() || backup.wal_last < backup.wal_first)
         return unexpected("a backup's WAL is none");
     if (backup.stopped < backup.started) return unexpected("a backup ended before it began");
     return backup;
@@ -142,7 +133,6 @@ Status parse_stanza(const Json& value, Info& info) {
     std::optional<Error> problem;
     const Reader reader(value, problem);
     const std::int64_t code = reader.number({"status", "code"}, 1000);
-    info.exists = code != kNoStanza;
     if (code != kWell && code != kNoStanza && code != kNoBackup) {
         info.trouble = reader.text({"status", "message"});
         const Json* const repositories = reader.find({"repo"});
@@ -154,15 +144,6 @@ Status parse_stanza(const Json& value, Info& info) {
     if (const Json* const archives = reader.find({"archive"});
         archives != nullptr && archives->is_array() && !archives->empty())
         info.archive = Reader(archives->back(), problem).text({"id"});
-    if (const Json* const databases = reader.find({"db"});
-        databases != nullptr && databases->is_array() && !databases->empty()) {
-        const Reader database(databases->back(), problem);
-        const Json* const identifier = database.find({"system-id"});
-        if (identifier == nullptr || !identifier->is_number_unsigned())
-            database.refuse({"system-id"});
-        else
-            info.system_identifier = std::to_string(identifier->get<std::uint64_t>());
-    }
     if (const Json* const backups = reader.find({"backup"})) {
         if (!backups->is_array()) return unexpected("its backups are no list");
         for (const Json& each : *backups) {
@@ -201,7 +182,7 @@ Result<std::vector<File>> parse_files(std::string_view text) {
             if (problem) return *problem;
             continue;
         }
-        File file{path, reader.number({"size"}, kBytesMax), reader.number({"time"}, kSecondsMax)};
+        File file{path, reader.number({"size"}, kBytesMax)};
         if (problem) return *problem;
         files.push_back(std::move(file));
     }

@@ -21,7 +21,7 @@ struct Backup {
     std::string prior;         ///< label of the one that it is built upon; empty: none
     std::int64_t started = 0;  ///< seconds since 1970
     std::int64_t stopped = 0;  ///< likewise, rounded down
-    std::string wal_first;     ///< name of the first segment that it needs; 24 hexadecimal digits
+    std::string wal_first;     ///< name of the first segment that it needs; not checked
     std::string wal_last;
     std::int64_t bytes = 0;             ///< of the database
     std::int64_t repository_bytes = 0;  ///< that this one takes
@@ -31,11 +31,9 @@ struct Backup {
 
 /// What `info --output=json --stanza=NAME` says of that stanza's first repository.
 struct Info {
-    bool exists = false;  ///< the stanza has been created there
     std::string trouble;  ///< why it cannot be read, in pgBackRest's words; empty: it can be
     std::string archive;  ///< its present archive's folder: "15-1"; empty: no WAL yet
-    std::string system_identifier;  ///< of the present database
-    std::vector<Backup> backups;    ///< oldest first; those of which a file is missing are not told
+    std::vector<Backup> backups;  ///< oldest first; those of which a file is missing are not told
 };
 Result<Info> parse_info(std::string_view text, std::string_view stanza);
 
@@ -43,7 +41,6 @@ Result<Info> parse_info(std::string_view text, std::string_view stanza);
 struct File {
     std::string path;  ///< below the folder that was asked for
     std::int64_t bytes = 0;
-    std::int64_t modified = 0;  ///< seconds since 1970
 };
 /// The files, without folders and links, sorted by path.
 Result<std::vector<File>> parse_files(std::string_view text);

@@ -129,14 +129,6 @@ TEST(ha_fence, a_limit_that_never_was_has_passed_and_is_not_none) {
     EXPECT_TRUE(os::remove_tree(folder).ok());
 }
 
-TEST(ha_state, wal_positions_are_read_as_postgresql_writes_them) {
-    EXPECT_EQ(parse_lsn("0/0").value(), 0U);
-    EXPECT_EQ(parse_lsn("16/B374D848").value(), 0x16B374D848U);
-    EXPECT_EQ(format_lsn(0x16B374D848), "16/B374D848");
-    for (const char* text : {"", "/", "1", "1/", "/1", "1/2/3", "g/1", "1/100000000", "-1/1"})
-        EXPECT_FALSE(parse_lsn(text).ok()) << text;
-}
-
 TEST(ha_state, the_last_switch_of_a_history_is_found) {
     const auto last = last_history_line(
         "1\t0/3000148\tno recovery target specified\n\n2\t0/5000000\tno recovery target "

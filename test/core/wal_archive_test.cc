@@ -66,10 +66,6 @@ TEST(wal_archive, what_comes_in_any_order_is_one_range) {
     archive.add({1, 6});
     archive.add({1, 7});
     EXPECT_EQ(archive.ranges().at(1), (std::vector<WalArchive::Range>{{3, 9}}));
-    archive.remove_before(7);
-    EXPECT_EQ(archive.ranges().at(1), (std::vector<WalArchive::Range>{{7, 9}}));
-    archive.remove_before(10);
-    EXPECT_TRUE(archive.ranges().empty());
 }
 
 TEST(wal_archive, a_missing_segment_ends_the_way) {
@@ -107,8 +103,6 @@ TEST(wal_archive, two_promotions_in_one_segment) {
     const auto archive = archive_of({{1, 4}, {3, 5}, {3, 6}}, {{1, 1}, {2, 5}, {3, 5}});
     EXPECT_EQ(archive.reach({1, 4}), 6);
     EXPECT_EQ(archive.reach({2, 5}), 6);
-    EXPECT_EQ(archive.timeline_at(5), 3);
-    EXPECT_EQ(archive.timeline_at(0), std::nullopt);
 }
 
 /// Segment by segment, as a restore asks for them.
@@ -149,9 +143,6 @@ TEST(wal_archive, ranges_say_what_a_walk_over_all_segments_says) {
             segments.insert(segment);
             archive.add(segment);
         }
-        const SegmentNumber cut = random() % 10;
-        archive.remove_before(cut);
-        std::erase_if(segments, [&](const Segment& each) { return each.number < cut; });
         for (std::uint32_t timeline = 1; timeline < 7; ++timeline) {
             for (SegmentNumber number = 0; number < 26; ++number) {
                 const Segment from{timeline, number};

@@ -39,9 +39,7 @@ std::string replaced(std::string text, const std::string& what, const std::strin
 
 TEST(pgbackrest, backups_are_read) {
     const Info info = parse_info(info_of(kDifferential + "," + kFull), "s").value();
-    EXPECT_TRUE(info.exists);
     EXPECT_EQ(info.archive, "15-1");
-    EXPECT_EQ(info.system_identifier, "7711137362776057195");
     ASSERT_EQ(info.backups.size(), 2U);
     const Backup& full = info.backups[0];
     EXPECT_EQ(full.label, "20261122-231144F") << "the oldest first";
@@ -61,13 +59,13 @@ TEST(pgbackrest, backups_are_read) {
 }
 
 TEST(pgbackrest, a_stanza_that_is_not_there_has_nothing) {
-    EXPECT_FALSE(parse_info("[]", "s")->exists);
-    EXPECT_FALSE(parse_info(info_of(""), "other")->exists);
+    EXPECT_TRUE(parse_info("[]", "s")->backups.empty());
+    EXPECT_TRUE(parse_info(info_of(kFull), "other")->backups.empty());
     const Info missing =
         parse_info(R"([{"name":"s","backup":[],"db":[],"status":{"code":1,"message":"missing"}}])",
                    "s")
             .value();
-    EXPECT_FALSE(missing.exists);
+    EXPECT_EQ(missing.trouble, "");
     EXPECT_TRUE(missing.backups.empty());
 }
 
@@ -79,6 +77,14 @@ TEST(pgbackrest, a_repository_that_cannot_be_read_is_no_empty_one) {
                    "s")
             .value();
     EXPECT_EQ(locked.trouble, "[CryptoError] no");
+    // With another key it quotes what it decrypted, byte by byte.
+    const std::string garbage = "X\x1f\xdf\xfc\x04\x7f\b\xc3 \\\" of";
+    const Info quoted =
+        parse_info(R"([{"name":"s","repo":[{"status":{"code":99,"message":"[FormatError] )" +
+                       garbage + R"("}}],"status":{"code":99,"message":"other"}}])",
+                   "s")
+            .value();
+    EXPECT_EQ(quoted.trouble, "[FormatError] X??????? \" of");
     EXPECT_EQ(parse_info(info_of(""), "s")->trouble, "");
 }
 
@@ -91,7 +97,6 @@ TEST(pgbackrest, what_cannot_be_is_corrupt) {
              {R"("prior":"20261122-231144F")", R"("prior":"../../x")"},
              {R"(F_20261122-231222D")", R"(F --force")"},
              {R"("label":"2026)", R"("label":"--delta)"},
-             {R"("start":"000000010000000000000006")", R"("start":"00000001000000000000000g")"},
              {R"("start":"000000010000000000000006")", R"("start":"000000030000000000000006")"},
              {R"("size":23741312)", R"("size":-1)"},
              {R"("size":23741312)", R"("size":1e3)"},
@@ -100,7 +105,6 @@ TEST(pgbackrest, what_cannot_be_is_corrupt) {
              {R"("error":true)", R"("error":"no")"},
              {R"("before the upgrade")", "7"},
              {R"({"code":0,)", R"({)"},
-             {R"("system-id":7711137362776057195)", R"("system-id":"x")"},
              {R"("id":"15-1")", R"("id":15)"},
          }) {
         const auto answer = parse_info(replaced(good, what, with), "s");
@@ -122,7 +126,6 @@ TEST(pgbackrest, files_are_read_without_folders_and_links) {
     EXPECT_EQ(files[0].path, "15-1/a");
     EXPECT_EQ(files[1].path, "15-1/b");
     EXPECT_EQ(files[1].bytes, 12);
-    EXPECT_EQ(files[1].modified, 1795389105);
     for (const char* text : {"", "[]", R"({"a":7})", R"({"a":{}})", R"({"a":{"type":"file"}})",
                              R"({"a":{"type":"file","size":-1,"time":1}})", R"({"a":{"type":7}})"})
         EXPECT_FALSE(parse_files(text).ok()) << text;

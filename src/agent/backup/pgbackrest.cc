@@ -122,14 +122,16 @@ Result<std::string> PgBackRest::ask(const std::string& command, std::vector<std:
                  fmt::format("pgBackRest's {} failed: {}", command, done.describe())};
 }
 
-Status PgBackRest::create_stanza() const {
-    const auto done = ask("stanza-create", {}, kLookMax);
+Status PgBackRest::order(const std::string& command, std::vector<std::string> arguments,
+                         Duration timeout, std::stop_token stop) const {
+    const auto done = ask(command, std::move(arguments), timeout, std::move(stop));
     return done.ok() ? ok_status() : Status(done.error());
 }
 
+Status PgBackRest::create_stanza() const { return order("stanza-create", {}, kLookMax); }
+
 Status PgBackRest::push(const std::string& path) const {
-    const auto done = ask("archive-push", {path}, kPushMax);
-    return done.ok() ? ok_status() : Status(done.error());
+    return order("archive-push", {path}, kPushMax);
 }
 
 Status PgBackRest::back_up(Kind kind, const std::string& name, std::stop_token stop) const {
@@ -137,8 +139,7 @@ Status PgBackRest::back_up(Kind kind, const std::string& name, std::stop_token s
     if (!name.empty()) arguments.push_back(fmt::format("--annotation={}={}", kNameNote, name));
     // It would expire by itself what follows from the retention, which is: nothing.
     arguments.emplace_back("--no-expire-auto");
-    const auto done = ask("backup", std::move(arguments), kBackupMax, std::move(stop));
-    return done.ok() ? ok_status() : Status(done.error());
+    return order("backup", std::move(arguments), kBackupMax, std::move(stop));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -150,8 +151,11 @@ Result<std::vector<model::pgbackrest::File>> PgBackRest::files(const std::string
     return model::pgbackrest::parse_files(text);
 }
 
-Status PgBackRest::add_wal(const std::string& archive, WalArchive& wal) const {
-    const std::string folder = fmt::format("archive/{}/{}", options_.stanza, archive);
+std::string PgBackRest::archive_folder(const model::pgbackrest::Info& info) const {
+    return info.archive.empty() ? "" : fmt::format("archive/{}/{}", options_.stanza, info.archive);
+}
+
+Status PgBackRest::add_wal(const std::string& folder, WalArchive& wal) const {
     HD_TRY(const auto all, files(folder));
     std::string history;
     std::uint32_t newest = 1;
@@ -193,7 +197,8 @@ Result<Repository> PgBackRest::list() const {
         HD_TRY(Backup backup, backup_of(each));
         found.backups.push_back(std::move(backup));
     }
-    if (!info.archive.empty()) HD_CHECK(add_wal(info.archive, found.wal));
+    const std::string folder = archive_folder(info);
+    if (!folder.empty()) HD_CHECK(add_wal(folder, found.wal));
     return found;
 }
 
@@ -202,18 +207,14 @@ Result<Repository> PgBackRest::list() const {
 
 /// Backups first: one that is there without its WAL would be shown as one that can be restored.
 Status PgBackRest::expire(const Expiry& what) const {
+    HD_TRY(const auto present, look());
     for (const std::string& label : what.labels) {
-        HD_TRY(const auto present, list());
         const bool is_there = std::any_of(present.backups.begin(), present.backups.end(),
-                                          [&](const Backup& each) { return each.label == label; });
-        if (!is_there) continue;
-        const auto done = ask("expire", {"--set=" + label}, kLookMax);
-        if (!done.ok()) return done.error();
+                                          [&](const auto& each) { return each.label == label; });
+        if (is_there) HD_CHECK(order("expire", {"--set=" + label}, kLookMax));
     }
-    if (!what.wal_before) return ok_status();
-    HD_TRY(const auto info, look());
-    if (info.archive.empty()) return ok_status();
-    const std::string folder = fmt::format("archive/{}/{}", options_.stanza, info.archive);
+    const std::string folder = archive_folder(present);
+    if (!what.wal_before || folder.empty()) return ok_status();
     HD_TRY(const auto all, files(folder));
     for (const auto& file : all) {
         const std::string name = last_part(file.path);
@@ -224,20 +225,18 @@ Status PgBackRest::expire(const Expiry& what) const {
                 return each.first <= segment->number && segment->number <= each.last;
             });
         if (is_kept) continue;
-        const auto done = ask("repo-rm", {folder + "/" + file.path}, kLookMax);
-        if (!done.ok()) return done.error();
+        HD_CHECK(order("repo-rm", {folder + "/" + file.path}, kLookMax));
     }
     return ok_status();
 }
 
 Status PgBackRest::restore(const std::string& label, Timestamp target, const std::string& data,
                            const std::string& restore_command, std::stop_token stop) const {
-    const auto done = ask("restore",
-                          {"--set=" + label, "--type=time", "--target=" + postgres_time(target),
-                           "--target-action=promote", "--pg1-path=" + data,
-                           "--recovery-option=restore_command=" + restore_command},
-                          kBackupMax, std::move(stop));
-    return done.ok() ? ok_status() : Status(done.error());
+    return order("restore",
+                 {"--set=" + label, "--type=time", "--target=" + postgres_time(target),
+                  "--target-action=promote", "--pg1-path=" + data,
+                  "--recovery-option=restore_command=" + restore_command},
+                 kBackupMax, std::move(stop));
 }
 
 }  // namespace howdah::agent

@@ -72,8 +72,12 @@ class PgBackRest {
     /// The output; an error if it did not succeed.
     Result<std::string> ask(const std::string& command, std::vector<std::string> arguments,
                             Duration timeout, std::stop_token stop = {}) const;
+    Status order(const std::string& command, std::vector<std::string> arguments, Duration timeout,
+                 std::stop_token stop = {}) const;
     Result<model::pgbackrest::Info> look() const;
-    Status add_wal(const std::string& archive, core::backup::WalArchive& wal) const;
+    /// Of the present database: below it are its segments. Empty: no WAL yet.
+    std::string archive_folder(const model::pgbackrest::Info& info) const;
+    Status add_wal(const std::string& folder, core::backup::WalArchive& wal) const;
     Result<std::vector<model::pgbackrest::File>> files(const std::string& folder) const;
 
     const Options options_;

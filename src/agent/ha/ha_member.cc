@@ -17,10 +17,10 @@
 namespace howdah::agent {
 namespace {
 
+using core::Lsn;
 using core::ha::Action;
 using core::ha::Decision;
 using core::ha::History;
-using core::ha::Lsn;
 using core::ha::MemberId;
 using core::ha::Members;
 using core::ha::Peer;
@@ -854,7 +854,7 @@ Result<bool> HaMember::promote() {
               {{"server", options_.server},
                {"node", lease_.node()},
                {"term", state_.promoting},
-               {"received", format_lsn(facts_.end)}});
+               {"received", core::format_lsn(facts_.end)}});
     told_ = state_.known->sync_set;
     HD_CHECK(postgres_.configure(settings()));
     promoted_at_ = clock_.now();

@@ -11,7 +11,9 @@
 namespace howdah::agent {
 namespace {
 
-using core::ha::Lsn;
+using core::format_lsn;
+using core::Lsn;
+using core::parse_lsn;
 using core::ha::Postgres;
 
 /// CASE keeps the functions of one role from being asked in the other.

@@ -2,16 +2,18 @@
 
 #include <fmt/core.h>
 
-#include <charconv>
 #include <limits>
 
 #include "base/text.h"
+#include "core/lsn.h"
 #include "model/json.h"
 
 namespace howdah::agent {
 namespace {
 
-using core::ha::Lsn;
+using core::format_lsn;
+using core::Lsn;
+using core::parse_lsn;
 using core::ha::MemberId;
 using core::ha::Members;
 using core::ha::Record;

@@ -7,7 +7,6 @@
 
 #include "base/result.h"
 #include "core/ha/ha.h"
-#include "core/lsn.h"
 
 /// What an agent writes down about a member of a highly available server, and how members are
 /// named towards PostgreSQL and the store. docs/ha.md says why each of it must be on disk.
@@ -74,9 +73,6 @@ std::string address_key(std::string_view server, std::string_view node);
 
 /// The name of the record of the password that members replicate with.
 std::string password_key(std::string_view server);
-
-using core::format_lsn;
-using core::parse_lsn;
 
 /// How many bytes of WAL there are from `from` on, by what `pg_waldump --stats` has printed until
 /// it met the end of the WAL (which it calls an error); none if that does not tell.

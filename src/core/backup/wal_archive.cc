@@ -54,11 +54,11 @@ Result<std::vector<TimelineStart>> parse_history(std::string_view text, std::uin
     std::vector<TimelineStart> history;
     // Nobody knows where the oldest began; the first segment that PostgreSQL writes has number 1.
     SegmentNumber first = 1;
-    for (const std::string& line : split(std::string(text), '\n')) {
+    for (const std::string& line : split(text, '\n')) {
         const std::string_view trimmed = trim(line);
         if (trimmed.empty() || trimmed.front() == '#') continue;
         // "1\t0/301C410\treason": where the timeline was left.
-        const std::vector<std::string> parts = split(std::string(trimmed), '\t');
+        const std::vector<std::string> parts = split(trimmed, '\t');
         const auto number = parse_integer(parts[0], 1, std::numeric_limits<std::uint32_t>::max());
         const auto left = parse_lsn(parts.size() < 2 ? "" : parts[1]);
         const std::uint32_t before = history.empty() ? 0 : history.back().timeline;
@@ -92,21 +92,6 @@ void WalArchive::add(const Segment& segment) {
     if (next == ranges.end() || next->first > at->last + 1) return;
     at->last = next->last;
     ranges.erase(next);
-}
-
-void WalArchive::remove_before(SegmentNumber number) {
-    for (auto& [timeline, ranges] : ranges_) {
-        std::erase_if(ranges, [&](const Range& each) { return each.last < number; });
-        if (!ranges.empty()) ranges.front().first = std::max(ranges.front().first, number);
-    }
-    std::erase_if(ranges_, [](const auto& each) { return each.second.empty(); });
-}
-
-std::optional<std::uint32_t> WalArchive::timeline_at(SegmentNumber number) const {
-    std::optional<std::uint32_t> found;
-    for (const TimelineStart& each : history_)
-        if (each.first <= number) found = each.timeline;
-    return found;
 }
 
 const WalArchive::Range* WalArchive::range_of(const Segment& segment) const {

@@ -58,8 +58,6 @@ class WalArchive {
 
     /// Repeatable: a segment may be archived twice.
     void add(const Segment& segment);
-    /// Those before `number`, of every timeline, are gone from the repository.
-    void remove_before(SegmentNumber number);
 
     /// The timelines that led to the present one, oldest first, each once, each `first` at least
     /// the one before and more than 0. Those of another branch are not among them, and their
@@ -67,8 +65,6 @@ class WalArchive {
     void set_history(std::vector<TimelineStart> history) { history_ = std::move(history); }
     const std::vector<TimelineStart>& history() const { return history_; }
 
-    /// The timeline whose segment a restore reads at this place; none: before the first one known.
-    std::optional<std::uint32_t> timeline_at(SegmentNumber number) const;
     bool has(const Segment& segment) const;
     /// The last segment that a restore reaches from this one without a gap, on the way to the
     /// present timeline; none: this one is missing, or not on the way.

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "core/lsn.h"
+
 /// Who of a highly available server's members may do what: a table of rules over what one member's
 /// agent knows. Pure; the agent and the simulator (test/sim) run the same table.
 ///
@@ -28,8 +30,8 @@ struct MemberId {
 };
 using Members = std::set<MemberId>;
 
-/// A position in the WAL, as PostgreSQL counts. Positions are compared within one history only.
-using Lsn = std::uint64_t;
+/// Positions are compared within one history only.
+using core::Lsn;
 
 /// Where a promotion left the timeline before. PostgreSQL's own timeline numbers can collide after
 /// a crash, terms cannot.
