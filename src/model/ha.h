@@ -26,6 +26,7 @@ struct HaRecord {
     std::vector<HaMemberId> sync_set;
     std::vector<HaSwitch> timelines;
     std::optional<HaMemberId> successor;
+    std::vector<HaMemberId> given_up;
     bool wants_standby = true;
 };
 

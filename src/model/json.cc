@@ -594,6 +594,7 @@ void fields(V& visit, HaRecord& record) {
     HD_F(sync_set);
     HD_F(timelines);
     HD_F(successor);
+    HD_F(given_up);
     HD_F(wants_standby);
 }
 template <typename V>

@@ -23,6 +23,7 @@ Record some_record() {
             .sync_set = {kSecond},
             .timelines = {{1, 0}, {5, 0x16B374D848}},
             .successor = kSecond,
+            .given_up = {{"c", "3"}},
             .wants_standby = false};
 }
 

@@ -71,6 +71,9 @@ class Views {
         record.timelines = {{1, 0}};
         if (coin()) record.timelines.push_back({4, 100});
         if (one_in(4)) record.successor = coin() ? kOther : kSelf;
+        for (const MemberId& each : {kSelf, kOther, kThird})
+            if (!record.sync_set.contains(each) && record.primary != each && coin())
+                record.given_up.insert(each);
         record.wants_standby = !one_in(5);
         return record;
     }
@@ -102,6 +105,7 @@ void check_promises(const View& v, const Decision& decision) {
         case Action::grow: {
             ASSERT_TRUE(decision.peer && v.waits_for);
             EXPECT_TRUE(v.waits_for->contains(*decision.peer));
+            EXPECT_FALSE(v.record->given_up.contains(*decision.peer));
             EXPECT_TRUE(v.store_answers && v.lease_holds && !v.change_in_doubt);
             for (const Peer& each : v.peers)
                 if (each.id == *decision.peer) {
@@ -120,6 +124,12 @@ void check_promises(const View& v, const Decision& decision) {
         case Action::rewind:
         case Action::clone:
             EXPECT_FALSE(leads || is_in_set) << "its directory may be the only one with a commit";
+            EXPECT_TRUE(v.postgres == Postgres::absent || v.record->given_up.contains(v.self))
+                << "the primary may let it join the sync_set meanwhile";
+            break;
+        case Action::give_up:
+            EXPECT_FALSE(leads || is_in_set);
+            EXPECT_TRUE(v.store_answers);
             break;
         default:
             break;

@@ -333,6 +333,9 @@ void World::carry_out(Node& node, const Decision& decision) {
         case Action::forget_successor:
             next.successor.reset();
             return changed();
+        case Action::give_up:
+            next = core::ha::without(next, id_of(node));
+            return changed();
         default:
             return carry_out_here(node, decision);
     }

@@ -86,6 +86,7 @@ std::string text_of(const Record& record) {
         fmt::format("{}{}{}/", record.term, record.primary.node, record.primary.incarnation);
     for (const MemberId& each : record.sync_set) text += each.node + each.incarnation;
     for (const auto& each : record.timelines) text += fmt::format(",{}@{}", each.term, each.at);
+    for (const MemberId& each : record.given_up) text += "-" + each.node + each.incarnation;
     return text;
 }
 
@@ -274,6 +275,8 @@ bool Steps::carry_out(Small& w, int i, const Decision& decision) {
             return ask(w, i, next, {});
         case Action::touch:
             return ask(w, i, next, m.doubt_names);
+        case Action::give_up:
+            return ask(w, i, core::ha::without(next, m.id), {});
         case Action::rewind:
         case Action::clone:
             return copy(w, i);

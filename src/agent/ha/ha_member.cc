@@ -741,6 +741,8 @@ Result<bool> HaMember::carry_out_in_records(const Decision& decision) {
         case Action::forget_successor:
             next.successor.reset();
             return change(std::move(next), {});
+        case Action::give_up:
+            return change(core::ha::without(std::move(next), self()), {});
         default:
             return Error{ErrorCode::internal, "a rule asks for what nobody can do"};
     }

@@ -58,6 +58,7 @@ model::HaRecord written(const Record& record) {
                         .primary = written(record.primary),
                         .sync_set = written(record.sync_set),
                         .timelines = written(record.timelines),
+                        .given_up = written(record.given_up),
                         .wants_standby = record.wants_standby};
     if (record.successor) all.successor = written(*record.successor);
     return all;
@@ -71,6 +72,7 @@ Result<Record> read(const model::HaRecord& record) {
                .primary = read(record.primary),
                .sync_set = read(record.sync_set),
                .timelines = std::move(timelines),
+               .given_up = read(record.given_up),
                .wants_standby = record.wants_standby};
     if (record.successor) all.successor = read(*record.successor);
     return all;

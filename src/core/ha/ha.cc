@@ -11,9 +11,11 @@ namespace {
 
 bool leads(const View& v) { return v.record && v.record->primary == v.self; }
 bool is_in_set(const View& v) { return v.record && v.record->sync_set.contains(v.self); }
+bool has_given_up(const View& v) { return v.record && v.record->given_up.contains(v.self); }
 bool is_alone(const View& v) { return v.record->sync_set.empty(); }
 bool is_primary(const View& v) { return v.postgres == Postgres::primary; }
 bool is_standby(const View& v) { return v.postgres == Postgres::standby; }
+bool is_absent(const View& v) { return v.postgres == Postgres::absent; }
 bool is_stopped(const View& v) { return v.postgres == Postgres::stopped; }
 
 const Peer* find_peer(const View& v, const MemberId& id) {
@@ -46,11 +48,16 @@ bool waits_for_all(const View& v) {
     return v.waits_for && is_within(v.record->sync_set, *v.waits_for);
 }
 
+/// It streams, and its directory stays.
+bool may_join(const View& v, const Peer& peer) {
+    return v.record->wants_standby && peer.is_streaming && !v.record->given_up.contains(peer.id);
+}
+
 /// The member that PostgreSQL was told to wait for and that is to join the sync_set.
 const Peer* growing(const View& v) {
     for (const MemberId& each : v.told) {
         const Peer* peer = v.record->sync_set.contains(each) ? nullptr : find_peer(v, each);
-        if (peer != nullptr && peer->is_streaming && v.record->wants_standby) return peer;
+        if (peer != nullptr && may_join(v, *peer)) return peer;
     }
     return nullptr;
 }
@@ -81,9 +88,8 @@ bool may_be_alive(const View& v, const MemberId& id) {
 }
 
 const Peer* new_standby(const View& v) {
-    if (!v.record->wants_standby) return nullptr;
     for (const Peer& each : v.peers)
-        if (each.is_streaming && !v.told.contains(each.id)) return &each;
+        if (may_join(v, each) && !v.told.contains(each.id)) return &each;
     return nullptr;
 }
 
@@ -196,17 +202,23 @@ constexpr std::array kRules = {
     Rule{"L18", lead, [](const View& v) { return leads(v); }, Action::wait, "all is well"},
 
     // Follow: another member is the primary.
-    Rule{"W1", follow,
+    Rule{"W5", follow,
          [](const View& v) {
-             return !is_in_set(v) && can_follow(v) &&
-                    (v.postgres == Postgres::absent || v.history == History::unknown);
+             return !is_in_set(v) && can_follow(v) && !is_absent(v) && v.history != History::fits &&
+                    !has_given_up(v);
          },
-         Action::clone, "the directory has no place in the record's history", true},
+         Action::give_up, "the primary must not count on a directory that is to be replaced", true},
     Rule{"W2", follow,
          [](const View& v) {
-             return !is_in_set(v) && can_follow(v) && v.history == History::diverged;
+             return can_follow(v) && has_given_up(v) && v.history == History::diverged;
          },
-         Action::rewind, "the directory has WAL of its own behind a switch", true},
+         Action::rewind, "the directory has WAL of its own behind a switch"},
+    Rule{"W1", follow,
+         [](const View& v) {
+             return !is_in_set(v) && can_follow(v) && (is_absent(v) || has_given_up(v));
+         },
+         Action::clone, "there is no directory, or none with a place in the record's history",
+         true},
     Rule{"W3", follow,
          [](const View& v) { return is_stopped(v) && (is_in_set(v) || can_follow(v)); },
          Action::start_standby, "the primary needs a standby, or a successor"},
@@ -310,6 +322,12 @@ Record next_term(Record record, const MemberId& primary) {
     return record;
 }
 
+Record without(Record record, const MemberId& member) {
+    std::erase_if(record.given_up, [&](const MemberId& each) { return each.node == member.node; });
+    record.given_up.insert(member);
+    return record;
+}
+
 std::string_view to_string(Action action) {
     switch (action) {
         case Action::wait:
@@ -344,6 +362,8 @@ std::string_view to_string(Action action) {
             return "touch";
         case Action::forget_successor:
             return "forget_successor";
+        case Action::give_up:
+            return "give_up";
         case Action::rewind:
             return "rewind";
         case Action::clone:

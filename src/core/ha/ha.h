@@ -53,6 +53,9 @@ struct Record {
     Timelines timelines;
     /// Who is to become primary, in a planned switchover.
     std::optional<MemberId> successor;
+    /// Directories that their agents are about to replace, or have: the newest of each node. They
+    /// are never of the sync_set again.
+    Members given_up;
     bool wants_standby = true;  ///< high availability is switched on
 
     bool is_noted() const { return !timelines.empty() && timelines.back().term == term; }
@@ -130,8 +133,9 @@ enum class Action {
     note_timeline,     ///< compare-and-swap
     touch,             ///< compare-and-swap that changes nothing, so that no older one can happen
     forget_successor,  ///< compare-and-swap
-    rewind,
-    clone,
+    give_up,           ///< compare-and-swap: nobody is to count on the own directory again
+    rewind,            ///< of a directory that was given up
+    clone,             ///< likewise, or without one
 };
 
 enum class Section { fence, lead, follow, succeed };
@@ -172,6 +176,8 @@ Lsn common_end(const Timelines& own, Lsn end, const Timelines& noted);
 
 /// The record of the term in which `primary` takes over: nobody is waited for yet.
 Record next_term(Record record, const MemberId& primary);
+/// The record in which `member` has given its directory up.
+Record without(Record record, const MemberId& member);
 
 std::string_view to_string(Action action);
 std::string_view to_string(Section section);
