@@ -42,7 +42,7 @@ void World::renew(Node& node) {
     const Time sent = own_time(node);
     after(chance_.between(1, node.store_delay), [this, &node, sent, run = node.agent_run] {
         if (store_is_down_) return;
-        ++store_.leases[node.name];
+        store_.leases[node.name] = ++newest_lease_;
         after(chance_.between(1, node.store_delay), [this, &node, sent, run] {
             if (!reaches_store(node) || node.agent_run != run || node.agent_is_dead) return;
             // Counted from before it was sent.

@@ -251,6 +251,9 @@ class World {
     bool store_is_lost_ = false;       ///< it is there, and what it has is not what it had
     std::vector<Store> older_stores_;  ///< after each change
     std::int64_t newest_revision_ = 1;
+    /// Of all members: a store that is put back goes on behind every lease that was seen, as etcd
+    /// does.
+    std::int64_t newest_lease_ = 0;
 
     // What goes wrong next.
     struct Target {

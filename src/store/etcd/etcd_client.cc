@@ -121,6 +121,11 @@ void EtcdClient::give_back(std::unique_ptr<http::Client> client) {
     if (idle_.size() < kIdleMax) idle_.push_back(std::move(client));
 }
 
+void EtcdClient::prefer_another_than(std::size_t member) {
+    std::size_t expected = member;
+    preferred_.compare_exchange_strong(expected, (member + 1) % members());
+}
+
 /// What an answer means; one that is no "OK" is final only if nothing can have happened.
 EtcdClient::Reply EtcdClient::judge(std::size_t member, int status, std::string body) {
     if (status == kHttpOk) {
@@ -163,7 +168,7 @@ Result<std::string> EtcdClient::ask(const std::string& path, const std::string& 
                             .timeout = effect == Effect::once ? left : share,
                             .connect_timeout = share});
         if (reply.is_final) break;
-        preferred_ = (member + 1) % count;
+        prefer_another_than(member);
         // Whatever went wrong after it had gone out, it is not sent again.
         if (effect == Effect::once && reply.result.error().code != ErrorCode::unavailable)
             reply = {Error{ErrorCode::timeout, reply.result.error().message}, true};
@@ -229,15 +234,19 @@ Status EtcdClient::revoke_lease(std::int64_t lease, Instant deadline) {
 }
 
 Result<EtcdClient::Stream> EtcdClient::watch(const std::string& key, const std::string& end,
-                                             std::int64_t first, Instant deadline) {
-    const std::size_t count = options_.endpoints.size();
+                                             std::int64_t first,
+                                             const std::set<std::size_t>& avoided,
+                                             Instant deadline) {
     const std::size_t begin = preferred_;
+    std::vector<std::size_t> order;
+    for (std::size_t i = 0; i < members(); ++i) order.push_back((begin + i) % members());
+    std::stable_partition(order.begin(), order.end(),
+                          [&](std::size_t each) { return !avoided.contains(each); });
     Error last{ErrorCode::unavailable, "no member of etcd was asked in time"};
-    for (std::size_t i = 0; i < count; ++i) {
+    for (const std::size_t member : order) {
         const Duration left = deadline - clock_.now();
         if (left < std::chrono::milliseconds(1)) break;
-        const Duration share = i + 1 < count ? left / 2 : left;
-        const std::size_t member = (begin + i) % count;
+        const Duration share = member != order.back() ? left / 2 : left;
         auto client = std::make_unique<http::Client>(tls_);
         auto answer = client->begin({.method = "POST",
                                      .url = options_.endpoints[member] + "/v3/watch",
@@ -255,7 +264,7 @@ Result<EtcdClient::Stream> EtcdClient::watch(const std::string& key, const std::
             if (answer.error().code == ErrorCode::invalid_argument) return answer.error();
             last = answer.error();
         }
-        preferred_ = (member + 1) % count;
+        prefer_another_than(member);
     }
     last.code = ErrorCode::unavailable;
     return last;
@@ -274,7 +283,7 @@ Status EtcdClient::probe(std::size_t member, Instant deadline) {
                                     .connect_timeout = left});
     give_back(std::move(client));
     if (reply.result.ok()) return ok_status();
-    preferred_ = (member + 1) % options_.endpoints.size();
+    prefer_another_than(member);
     return reply.result.error();
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,11 +46,13 @@ class EtcdClient {
         std::unique_ptr<http::Client> client;  ///< its answer has begun
         std::size_t member = 0;
     };
+    /// Those of `avoided` are asked after all others.
     Result<Stream> watch(const std::string& key, const std::string& end, std::int64_t first,
-                         Instant deadline);
+                         const std::set<std::size_t>& avoided, Instant deadline);
     /// Whether a member answers, and is of a majority: one that hangs or is cut off keeps its
     /// connections open and says nothing. If not, others are asked first from now on.
     Status probe(std::size_t member, Instant deadline);
+    std::size_t members() const { return options_.endpoints.size(); }
     /// Lets etcd forget the history before a revision; once for every `kept / 2` revisions, whoever
     /// of its users asks. A failure does not matter: it is asked again.
     void compact_behind(std::int64_t revision, std::int64_t kept, Instant deadline);
@@ -67,6 +70,8 @@ class EtcdClient {
                             Instant deadline);
     Reply ask_member(http::Client& client, std::size_t member, const http::Call& call);
     Reply judge(std::size_t member, int status, std::string body);
+    /// Unless somebody else has found a better one meanwhile.
+    void prefer_another_than(std::size_t member);
     Status check_history(const model::etcd::TxnAnswer& answer, std::int64_t seen_before);
     std::unique_ptr<http::Client> borrow();
     void give_back(std::unique_ptr<http::Client> client);

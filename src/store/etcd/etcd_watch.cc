@@ -53,7 +53,8 @@ bool EtcdWatch::pause(Duration longest) {
 Status EtcdWatch::connect(Instant deadline) {
     // store_revision(first) is the one after position_, also for position 0.
     const std::int64_t first = position_ + 2;
-    HD_TRY(auto stream, client_.watch(key_, end_, first, deadline));
+    if (lost_.size() >= client_.members()) lost_.clear();
+    HD_TRY(auto stream, client_.watch(key_, end_, first, lost_, deadline));
     const std::lock_guard lock(mutex_);
     stream_ = std::move(stream.client);
     if (stopped_) stream_->cancel();
@@ -124,7 +125,11 @@ Status EtcdWatch::receive(Instant deadline) {
     HD_TRY(const std::string text, stream_->more(std::max(wait, Duration::zero())));
     if (text.empty()) {
         if (clock_.now() < heard_ + kQuietMax) return ok_status();
+        // A watch begins also on a member that is cut off. While the others elect a leader they
+        // fail as well, so what all requests prefer would soon be that member again.
+        lost_.insert(member_);
         HD_CHECK(client_.probe(member_, clock_.now() + kAnswerMax));
+        lost_.clear();
         heard_ = clock_.now();
         return ok_status();
     }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ class EtcdWatch final : public Watch {
     /// what watches tell, and the member may be on the very machine that is lost.
     static constexpr Duration kQuietMax = std::chrono::milliseconds(500);
     static constexpr Duration kAnswerMax = std::chrono::milliseconds(500);
-    static constexpr Duration kConnectMax = std::chrono::seconds(2);
+    static constexpr Duration kConnectMax = std::chrono::seconds(1);
     static constexpr Duration kRetryPause = std::chrono::milliseconds(100);
 
     /// Of the keys that begin with `root` + `prefix`; they are told without `root`. `after` counts
@@ -64,6 +65,7 @@ class EtcdWatch final : public Watch {
     std::vector<Event> partial_;  ///< of a revision that is not complete
     std::string buffer_;          ///< of a line that is not complete
     std::size_t member_ = 0;
+    std::set<std::size_t> lost_;  ///< members that failed since one was seen alive
     Instant heard_{};
     bool has_begun_ = false;
 

@@ -41,8 +41,11 @@ constexpr std::string_view kPut =
     "INSERT INTO record VALUES (?1, ?2, ?3) ON CONFLICT (server) DO UPDATE SET "
     "revision = excluded.revision, record = excluded.record";
 constexpr std::string_view kRemove = "DELETE FROM record WHERE server = ?1";
+// The first is more than any that an agent of this name, or of this path's file before it, can have
+// come to: whoever remembers one never takes another for it.
 constexpr std::string_view kRenew =
-    "INSERT INTO lease VALUES (?1, 1) ON CONFLICT (agent) DO UPDATE SET counter = counter + 1";
+    "INSERT INTO lease VALUES (?1, CAST(strftime('%s', 'now') AS INTEGER) * 1000) "
+    "ON CONFLICT (agent) DO UPDATE SET counter = counter + 1";
 constexpr std::string_view kForget = "DELETE FROM lease WHERE agent = ?1";
 
 /// SQLite does not tell other processes of a commit: whoever has changed a record writes a byte
