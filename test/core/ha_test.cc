@@ -42,6 +42,7 @@ class Views {
         view.replay_is_paused = one_in(4);
         view.has_promised = coin();
         view.history = static_cast<History>(number(3));
+        view.is_hopeless = one_in(4);
         view.recovery_is_exposed = one_in(4);
         for (const MemberId& each : {kOther, kThird})
             if (!one_in(4)) {
@@ -118,7 +119,8 @@ void check_promises(const View& v, const Decision& decision) {
             EXPECT_TRUE(v.record->sync_set.contains(*decision.peer));
             break;
         case Action::hand_over:
-            EXPECT_TRUE(leads && v.postgres == Postgres::stopped);
+            EXPECT_TRUE(leads &&
+                        (v.postgres == Postgres::stopped || v.postgres == Postgres::absent));
             EXPECT_TRUE(v.record->sync_set.contains(*decision.peer));
             break;
         case Action::rewind:

@@ -263,6 +263,18 @@ Peer World::peer_of(const Node& node, const MemberId& id) const {
     return peer;
 }
 
+bool World::is_hopeless(Node& node, const View& view) const {
+    const bool can_learn = view.store_answers && view.record && view.record->is_noted() &&
+                           view.record->primary != view.self &&
+                           peer_of(node, view.record->primary).is_alive;
+    const bool is_deaf = node.pg.acts() && node.pg.state == State::standby &&
+                         node.pg.session == 0 && !node.is_copying;
+    if (!can_learn || !is_deaf) node.useless_since.reset();
+    if (can_learn && is_deaf && !node.useless_since) node.useless_since = own_time(node);
+    if (is_weak(Weakness::keeps_hoping)) return false;
+    return node.useless_since && own_time(node) - *node.useless_since > kHopelessMax;
+}
+
 View World::view_of(Node& node, bool store_answers) {
     const Instance& pg = node.pg;
     const Noted& state = node.state;
@@ -297,6 +309,7 @@ View World::view_of(Node& node, bool store_answers) {
             view.recovery_is_exposed = true;
         view.peers.push_back(peer);
     }
+    view.is_hopeless = is_hopeless(node, view);
     return view;
 }
 

@@ -191,15 +191,18 @@ struct Strikes {
         return true;
     }
     /// It lasts until a person has put back the newest record that any member has written down,
-    /// with a revision that is newer than all.
+    /// of the newest term, with a revision that is newer than all. A store that went back may give
+    /// a revision twice, and a request that comes late make another record of it.
     static bool lose_store(World& w, Store left, Time lasts) {
         w.store_is_lost_ = true;
         w.store_ = std::move(left);
         w.until(lasts, [&w] {
             const Noted* newest = nullptr;
+            const auto age = [](const Noted& each) {
+                return std::pair(each.known ? each.known->term : 0, each.known_revision);
+            };
             for (const auto& each : w.nodes_)
-                if (newest == nullptr || each->saved.known_revision > newest->known_revision)
-                    newest = &each->saved;
+                if (newest == nullptr || age(each->saved) > age(*newest)) newest = &each->saved;
             w.store_.record = *newest->known;
             w.newest_revision_ += 1'000;
             w.store_.revision = w.newest_revision_;

@@ -106,6 +106,8 @@ bool World::connects(Instance& standby, const Instance& primary) {
                                                  primary.directory.timelines);
     if (history != History::fits && !is_weak(Weakness::follows_diverged)) return false;
     if (standby.end() > primary.end()) return false;
+    // "requested WAL segment has already been removed"
+    if (standby.end() + kWalKept < primary.end()) return false;
     standby.session = next_session_++;
     standby.told_at = 0;
     return true;

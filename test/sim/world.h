@@ -43,6 +43,7 @@ enum class Weakness {
     none,
     forgets_doubt,         ///< that a change is on its way is not written down
     notes_answer_twice,    ///< "nothing is on its way" before the new record
+    keeps_hoping,          ///< a standby whose WAL is gone waits for it for ever
     proves_nothing,        ///< whom PostgreSQL was told to wait for is believed at once
     believes_older_store,  ///< a record older than one that it knows
     has_no_fence,

@@ -35,6 +35,10 @@ inline constexpr Time kFenceLooksEvery = ms(agent::Fence::kLookEvery);
 inline constexpr Time kCallLimit = store::HaRecords::kWaitMaxMs;
 inline constexpr Time kPromise = 1'000;
 inline constexpr Time kStreamRunsDry = 200;
+/// Shorter than the agent's, as its runs are.
+inline constexpr Time kHopelessMax = 6'000;
+/// Commits that a primary still has the WAL of.
+inline constexpr Lsn kWalKept = 400;
 /// Clocks differ by this part at most.
 inline constexpr double kDrift = 0.01;
 
@@ -88,10 +92,11 @@ struct Node {
     std::map<MemberId, Time> promises;  ///< of others
     int seen_run = 0;                   ///< of PostgreSQL; the rest is about it
     Time seen_since = 0;
-    std::optional<Members> waits_for;  ///< that is proved
-    Members proves;                    ///< that is being proved
-    std::optional<Time> proved_at;     ///< when the checkpoint ends; none: none runs
-    Lsn must_reach = 0;                ///< by a member that is to join
+    std::optional<Members> waits_for;   ///< that is proved
+    Members proves;                     ///< that is being proved
+    std::optional<Time> proved_at;      ///< when the checkpoint ends; none: none runs
+    Lsn must_reach = 0;                 ///< by a member that is to join
+    std::optional<Time> useless_since;  ///< a standby that gets nothing of a primary that lives
     std::optional<Time> silent_since;
     int silent_looks = 0;
 
@@ -164,6 +169,7 @@ class World {
     bool take_record(Node& node, const Store& seen);
     void look_at_postgres(Node& node);
     void look_at_proof(Node& node);
+    bool is_hopeless(Node& node, const core::ha::View& view) const;
     core::ha::View view_of(Node& node, bool store_answers);
     core::ha::Postgres postgres_of(const Node& node) const;
     core::ha::Peer peer_of(const Node& node, const MemberId& id) const;

@@ -23,6 +23,7 @@ std::span<const std::pair<Weakness, std::string_view>> weaknesses() {
     static constexpr std::pair<Weakness, std::string_view> kAll[] = {
         {forgets_doubt, "a change on its way is not written down"},
         {notes_answer_twice, "the answer to a change is written down in two steps"},
+        {keeps_hoping, "a standby waits for WAL that its primary does not have any more"},
         {proves_nothing, "PostgreSQL is believed to wait as soon as it is told"},
         {believes_older_store, "a record that is older than one known is believed"},
         {has_no_fence, "nobody ends PostgreSQL when its agent is silent"},

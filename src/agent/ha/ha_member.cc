@@ -34,6 +34,12 @@ constexpr Duration kPromoteAgain = std::chrono::milliseconds(500);
 /// Nobody tells when a promotion is through, so it is looked for; until it is asked for again.
 constexpr Duration kPromotionLook = std::chrono::milliseconds(5);
 
+/// All that the records do not say no to for sure (store/ha/ha_records.h).
+bool may_have_happened(const Error& error) {
+    return error.code == ErrorCode::timeout || error.code == ErrorCode::corrupt ||
+           error.code == ErrorCode::io || error.code == ErrorCode::internal;
+}
+
 }  // namespace
 
 HaMember::HaMember(Options options, HaRecords& records, const LeaseKeeper& lease, IdSource& ids,
@@ -195,7 +201,8 @@ Duration HaMember::pause_after(const Error& failure) {
                                                       {"reason", failure.describe()}});
     // Somebody else was faster: look again at once.
     if (failure.code == ErrorCode::conflict) return kActionPause;
-    const Duration pause = retry_pause_;
+    const bool runs = facts_.postgres == Postgres::primary || facts_.postgres == Postgres::standby;
+    const Duration pause = runs ? std::min(retry_pause_, kRetryPauseRunning) : retry_pause_;
     retry_pause_ = std::min(retry_pause_ * 2, kRetryPauseMax);
     return pause;
 }
@@ -206,6 +213,7 @@ Status HaMember::check_start() {
     is_starting_ = false;
     if (facts_.postgres != Postgres::stopped) {
         did_not_start_ = false;
+        failed_starts_ = 0;
         is_asked_to_start_ = false;
         return ok_status();
     }
@@ -217,6 +225,7 @@ Status HaMember::check_start() {
 /// Whoever asked for it hears of it, and another member may go on.
 void HaMember::note_failed_start(const Error& failure) {
     did_not_start_ = true;
+    ++failed_starts_;
     if (std::exchange(is_asked_to_start_, false)) start_failure_ = failure;
 }
 
@@ -359,6 +368,20 @@ void HaMember::look_at_receiver() {
     if (now - *deaf_since_ < kDeafMax) return;
     deaf_since_.reset();
     follows_.reset();
+}
+
+/// Only of a primary that lives and tells where it is: another one may need no copy.
+bool HaMember::is_hopeless(const core::ha::View& view) {
+    const bool can_learn = view.store_answers && view.record && view.record->primary != self() &&
+                           view.record->is_noted() && peer(view.record->primary).is_alive;
+    const bool is_deaf = facts_.answers && facts_.postgres == Postgres::standby &&
+                         facts_.receiver_pid == 0 && !is_copying_;
+    const Instant now = clock_.now();
+    if (!can_learn || !is_deaf) useless_since_.reset();
+    if (!can_learn) failed_starts_ = 0;
+    if (can_learn && is_deaf && !useless_since_) useless_since_ = now;
+    return failed_starts_ >= kFailedStartsMax ||
+           (useless_since_ && now - *useless_since_ > kHopelessMax);
 }
 
 /// An end that was not seen: the files tell whether the directory left its timeline. Until one that
@@ -541,6 +564,7 @@ core::ha::View HaMember::make_view(bool store_answers) {
     view.history = history();
     if (told_) view.told = *told_;
     view.waits_for = waits_for_;
+    view.is_hopeless = is_hopeless(view);
     for (const MemberId& each : known_members()) view.peers.push_back(peer(each));
     if (view.record && recovered_to_) {
         for (const MemberId& each : view.record->sync_set) {
@@ -763,7 +787,7 @@ Result<bool> HaMember::change(Record wanted, const Members& adds,
     set_fence(adds);
     const auto revision =
         records_.replace(options_.server, state_.known_revision, to_text(wanted), silent);
-    if (!revision.ok() && revision.error().code == ErrorCode::timeout) return revision.error();
+    if (!revision.ok() && may_have_happened(revision.error())) return revision.error();
     if (revision.ok()) {
         state_.known = std::move(wanted);
         state_.known_revision = *revision;
@@ -1067,6 +1091,7 @@ Result<bool> HaMember::begin_copy() {
     state_.timelines.clear();
     state_.was_primary = false;
     state_.promoting = 0;
+    failed_starts_ = 0;
     HD_CHECK(save());
     copier_ = {};
     is_copying_ = true;

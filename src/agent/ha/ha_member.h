@@ -46,6 +46,10 @@ class HaMember {
     static constexpr Duration kReceiverMax = std::chrono::milliseconds(50);
     /// A standby that receives nothing for this long asks anew where its primary is.
     static constexpr Duration kDeafMax = std::chrono::seconds(5);
+    /// A standby that gets nothing of a primary that lives for this long, or fails to start so
+    /// often, is of no use: it is copied anew.
+    static constexpr Duration kHopelessMax = std::chrono::minutes(2);
+    static constexpr int kFailedStartsMax = 20;
     /// What PostgreSQL was told and has not loaded is told again.
     static constexpr Duration kRetellEvery = std::chrono::milliseconds(500);
     /// A clean stop that takes longer is none: the standby has what was acknowledged anyway.
@@ -56,6 +60,9 @@ class HaMember {
     /// After an action failed.
     static constexpr Duration kRetryPauseMin = std::chrono::milliseconds(20);
     static constexpr Duration kRetryPauseMax = std::chrono::seconds(5);
+    /// The same while PostgreSQL runs: the fence of a primary must hear of each renewal of the
+    /// lease, and who is to take over must not be late.
+    static constexpr Duration kRetryPauseRunning = std::chrono::milliseconds(100);
 
     struct Options {
         std::string server;  ///< names the record
@@ -193,6 +200,7 @@ class HaMember {
     void tell_again();
     void expect_answers();
     void end_slow_stop();
+    bool is_hopeless(const core::ha::View& view);
     void look_at_receiver();
     void note_told(const core::ha::Members& names);
     void note_proof();
@@ -233,6 +241,8 @@ class HaMember {
     int silent_looks_ = 0;   ///< since then, in the same run
     std::optional<Instant> cut_since_;
     std::optional<Instant> deaf_since_;      ///< a standby that receives nothing
+    std::optional<Instant> useless_since_;   ///< likewise, of a primary that lives
+    int failed_starts_ = 0;                  ///< since it was last up
     Instant retold_at_{};                    ///< when PostgreSQL was last told again
     std::optional<Instant> stopping_since_;  ///< cleanly
     std::optional<core::ha::MemberId> follows_;

@@ -17,6 +17,7 @@ bool is_primary(const View& v) { return v.postgres == Postgres::primary; }
 bool is_standby(const View& v) { return v.postgres == Postgres::standby; }
 bool is_absent(const View& v) { return v.postgres == Postgres::absent; }
 bool is_stopped(const View& v) { return v.postgres == Postgres::stopped; }
+bool is_down(const View& v) { return is_stopped(v) || is_absent(v); }
 
 const Peer* find_peer(const View& v, const MemberId& id) {
     const auto found = std::find_if(v.peers.begin(), v.peers.end(),
@@ -140,13 +141,13 @@ constexpr std::array kRules = {
          Action::touch, "an own change may still happen, and must not be built upon", true},
     Rule{"L2", lead,
          [](const View& v) {
-             return is_stopped(v) && leads(v) && v.store_answers && !v.is_asked_to_start &&
+             return is_down(v) && leads(v) && v.store_answers && !v.is_asked_to_start &&
                     candidate(v) != nullptr;
          },
          Action::hand_over, "the primary is down, and a member of the sync_set has every commit"},
     Rule{"L9", lead,
          [](const View& v) {
-             return is_stopped(v) && leads(v) && v.store_answers && !v.is_asked_to_start &&
+             return is_down(v) && leads(v) && v.store_answers && !v.is_asked_to_start &&
                     std::any_of(v.record->sync_set.begin(), v.record->sync_set.end(),
                                 [&](const MemberId& each) { return may_be_alive(v, each); });
          },
@@ -204,7 +205,8 @@ constexpr std::array kRules = {
     // Follow: another member is the primary.
     Rule{"W5", follow,
          [](const View& v) {
-             return !is_in_set(v) && can_follow(v) && !is_absent(v) && v.history != History::fits &&
+             const bool is_of_use = v.history == History::fits && !v.is_hopeless;
+             return !is_in_set(v) && can_follow(v) && !is_absent(v) && !is_of_use &&
                     !has_given_up(v);
          },
          Action::give_up, "the primary must not count on a directory that is to be replaced", true},

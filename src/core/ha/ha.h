@@ -111,6 +111,9 @@ struct View {
     bool replay_is_paused = false;
     bool has_promised = false;  ///< the own promise to the record's primary still runs
     History history = History::fits;
+    /// It has tried for long, and neither starts nor gets anything of a primary that lives: the WAL
+    /// that it misses is gone, or its own files are broken.
+    bool is_hopeless = false;
     /// What a crash recovery brought back may not be on every member of the sync_set yet.
     bool recovery_is_exposed = false;
     std::vector<Peer> peers;
