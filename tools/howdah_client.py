@@ -296,13 +296,16 @@ def reserved_ports():
 class Home:
     """One temporary home and everything that runs in it."""
 
-    def __init__(self, user=None, pool_size=2, environment=None, arguments=()):
+    def __init__(self, user=None, pool_size=2, environment=None, arguments=(), backups=False):
+        """`backups`: its servers are backed up, which costs seconds of every processor for each."""
         self.user = user or default_user
         self.pool_size = pool_size
         # Another Howdah of this machine may use the ports that servers have by default.
         self.own_ports, self._own_ports_lock = reserved_ports()
         self.extra_environment = environment or {}
         self.extra_arguments = list(arguments)  # of howdahd
+        if not backups:
+            self.extra_arguments += ["--repository", "none"]
         self.folder = tempfile.mkdtemp(prefix="howdah-e2e-", dir="/tmp")
         self.dir = os.path.join(self.folder, "home")
         self.failpoint_folder = os.path.join(self.folder, "failpoints")

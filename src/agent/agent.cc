@@ -75,7 +75,7 @@ void wait_for_gateway(const std::string& path, const std::string& routes, std::i
 
 Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
              IdSource& ids, int pool_size, int actions_max, TokenLogins* tokens,
-             MemberServices* services, Neighbours* neighbours)
+             MemberServices* services, Neighbours* neighbours, const BackupKeeper* backups)
     : machine_(machine),
       link_(std::move(link)),
       journal_(std::move(journal)),
@@ -86,6 +86,7 @@ Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Cl
       tokens_(tokens),
       services_(services),
       neighbours_(neighbours),
+      backups_(backups),
       epoch_(ids.uuid()),
       pool_(machine.layout(), ids),
       trust_version_(tokens == nullptr ? "" : tokens->trust_version()) {}
@@ -182,7 +183,31 @@ std::optional<model::InstanceReport> Agent::report_of(const std::string& incarna
     const std::lock_guard lock(mutex_);
     const auto found = members_.find(incarnation);
     if (found == members_.end()) return std::nullopt;
-    return found->second.instance->view().report;
+    return report_locked(found->second);
+}
+
+model::InstanceReport Agent::report_locked(const Member& member) const {
+    model::InstanceReport report = member.instance->view().report;
+    if (backups_ != nullptr) report.backups = backups_->report(report.incarnation);
+    return report;
+}
+
+void Agent::backups_changed(const std::string& incarnation) {
+    const std::lock_guard lock(mutex_);
+    const auto found = members_.find(incarnation);
+    if (found == members_.end()) return;
+    ++found->second.version;
+    has_news_.notify_all();
+}
+
+std::vector<BackupServer> Agent::backup_servers() {
+    const std::lock_guard lock(mutex_);
+    std::vector<BackupServer> all;
+    for (const auto& [incarnation, member] : members_) {
+        const auto backups = member.instance->view().backups;
+        if (backups) all.push_back(*backups);
+    }
+    return all;
 }
 
 bool Agent::was_removed_locked(const std::string& incarnation) const {
@@ -745,7 +770,7 @@ void Agent::push(std::stop_token stop) {
                 if (member.version == member.sent_version) continue;
                 if (request.reports.size() == kReportsPerPoll) break;
                 versions[incarnation] = member.version;
-                request.reports.push_back(member.instance->view().report);
+                request.reports.push_back(report_locked(member));
             }
             if (is_host_report_due_ && has_host_report_locked()) {
                 request.host_report = machine_.report(surveys_);

@@ -64,11 +64,12 @@ class Agent {
     static constexpr Duration kLinkPauseMax = std::chrono::seconds(2);
 
     /// `tokens`: borrowed; none: no server takes access tokens. `services`: likewise; none: no
-    /// server is highly available. `neighbours`: likewise; none: nobody else is told of the routes.
+    /// server is highly available. `backups`: likewise; none: nothing is said of any. `neighbours`:
+    /// likewise; none: nobody else is told of the routes.
     Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
           IdSource& ids, int pool_size, int actions_max = kActionsMax,
           TokenLogins* tokens = nullptr, MemberServices* services = nullptr,
-          Neighbours* neighbours = nullptr);
+          Neighbours* neighbours = nullptr, const BackupKeeper* backups = nullptr);
     ~Agent();
 
     /// Reads every instance from disk, takes over what runs, publishes the routes.
@@ -85,6 +86,10 @@ class Agent {
     }
     /// Who may connect to servers is another question now: other machines came or went.
     void neighbours_changed();
+    /// What is known of a server's backups has changed.
+    void backups_changed(const std::string& incarnation);
+    /// All whose backups are kept here.
+    std::vector<BackupServer> backup_servers();
     std::optional<model::InstanceReport> report_of(const std::string& incarnation);
     /// None before the engines have been looked at.
     std::optional<model::HostReport> host_report();
@@ -127,6 +132,7 @@ class Agent {
     Member& member_locked(const std::string& incarnation);
     void replace_waiting_locked(Member& member, const model::Action& action);
     bool wait_for_quiet(std::stop_token stop, const std::string& major);
+    model::InstanceReport report_locked(const Member& member) const;
     bool was_removed_locked(const std::string& incarnation) const;
     bool may_be_made_locked(const model::Action& ensure, model::Generation observed) const;
     bool has_host_report_locked() const;
@@ -165,6 +171,7 @@ class Agent {
     TokenLogins* const tokens_;
     MemberServices* const services_;
     Neighbours* const neighbours_;
+    const BackupKeeper* const backups_;
     const std::string epoch_;
     PreparedPool pool_;
 

@@ -1,11 +1,13 @@
 #include "agent/instance.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <limits>
 #include <thread>
 
+#include "agent/backup/pgbackrest.h"
 #include "agent/config/extension_files.h"
 #include "agent/config/render.h"
 #include "agent/server_logs.h"
@@ -101,6 +103,8 @@ std::vector<std::string> token_environment(const Layout& layout) {
 model::InstanceSpec without_secrets(model::InstanceSpec spec) {
     spec.administrator_verifier.clear();
     spec.tls = {};
+    spec.backup.key.clear();
+    if (spec.restore) spec.restore->key.clear();
     return spec;
 }
 
@@ -213,7 +217,9 @@ void Instance::publish(std::string_view state, std::string_view detail) {
                  .detail = std::string(detail),
                  .member_term = state_.member_term,
                  .postmaster_pid = runs && id ? id->pid : 0,
-                 .watch_fd = runs ? postmaster_->watch_fd() : -1};
+                 .watch_fd = runs ? postmaster_->watch_fd() : -1,
+                 .os_uid = os_uid_,
+                 .is_restored = state_.is_restored};
         is_news = compose_locked();
     }
     if (is_news) changed_();
@@ -228,6 +234,7 @@ bool Instance::compose_locked() {
     report.member.reset();
     view_.watch_fd = base_.watch_fd;
     add_member_locked();
+    add_backups_locked();
     view_.route = make_route(base_.spec, report.state, report.backend_port, report.postmaster_pid);
     if (core::wants_pooling(base_.spec.parameters))
         view_.route.pooling = {.tls_path = paths_.tls(),
@@ -247,6 +254,26 @@ bool Instance::compose_locked() {
     published_failovers_ = failovers;
     if (failovers) report.failovers = *failovers;
     return is_news;
+}
+
+void Instance::add_backups_locked() {
+    const model::InstanceReport& report = view_.report;
+    view_.backups.reset();
+    if (!machine_.keeps_backups() || report.state == "absent") return;
+    const bool leads = !report.member || report.member->role == "primary";
+    const bool restores = base_.spec.restore && !base_.is_restored;
+    view_.backups =
+        BackupServer{.incarnation = incarnation_,
+                     .server_id = base_.spec.server_id,
+                     .folder = paths_.backup(),
+                     .key_path = paths_.backup_key(),
+                     .data = paths_.data(),
+                     .socket_folder = paths_.socket_folder,
+                     .port = static_cast<int>(report.backend_port),
+                     .user = base_.os_uid,
+                     .retention_days = base_.spec.backup.retention_days,
+                     .restores_from = restores ? base_.spec.restore->source_incarnation : "",
+                     .is_primary = report.state == "running" && leads};
 }
 
 /// Costs a sync, so it is left out when nothing changed.
@@ -343,6 +370,7 @@ Status Instance::load() {
 /// Makes the postmaster's object and takes over what runs.
 Status Instance::use_directory(const InstalledEngine& engine) {
     HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
+    os_uid_ = user ? user->uid : geteuid();
     postmaster_.emplace(postmaster_options(engine, user), clock_);
     if (postmaster_->adopt()) {
         log::info("adopted a running PostgreSQL",
@@ -366,6 +394,7 @@ core::InstanceFacts Instance::facts() {
     facts.is_running = postmaster_ && postmaster_->is_running();
     facts.is_ready = facts.is_running && postmaster_->is_ready();
     facts.wants_running = state_.spec.running;
+    facts.wants_restore = wants_restore();
     facts.is_configured = is_configured_;
     facts.is_loaded = is_loaded_;
     facts.is_restart_due = is_restart_due();
@@ -399,6 +428,8 @@ Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
     state_.spec = without_secrets(spec);
     verifier_ = spec.administrator_verifier;
     tls_pem_ = spec.tls.certificate_pem + spec.tls.key_pem;
+    backup_key_ = spec.backup.key;
+    if (spec.restore) restore_key_ = spec.restore->key;
     is_configured_ = false;
     note_token_access();
     for (int i = 0; i < kStepsMax; ++i) {
@@ -483,6 +514,9 @@ Status Instance::step(core::InstanceStep step) {
         case InstanceStep::configure:
             say(runs ? "running" : "preparing");
             return configure();
+        case InstanceStep::restore:
+            say("preparing");
+            return restore();
         case InstanceStep::start:
             say("starting");
             return start();
@@ -525,8 +559,9 @@ Status Instance::claim() {
     }
     HD_CHECK(os::make_folders(machine_.layout().instances(), 0711));
     const bool is_copy = !state_.spec.member_hosts.empty() && !state_.spec.is_founder;
+    const bool begins_empty = is_copy || wants_restore();
     HD_TRY(state_.os_user,
-           is_copy ? pool_.claim_empty(paths_.folder) : pool_.claim(*engine, paths_.folder));
+           begins_empty ? pool_.claim_empty(paths_.folder) : pool_.claim(*engine, paths_.folder));
     HD_FAILPOINT("agent.instance.claimed");
     HD_CHECK(use_directory(*engine));
     HD_CHECK(choose_port());
@@ -550,6 +585,11 @@ Result<Instance::Files> Instance::render() const {
         if (state_.is_member) members.push_back(each.address);
         sources.push_back(each.gateway_source);
     }
+    std::string restore_time;
+    if (wants_restore()) {
+        HD_TRY(const Timestamp target, parse_iso8601(state_.spec.restore->time));
+        restore_time = postgres_time(target);
+    }
     const RenderInput input{.spec = spec,
                             .data_folder = paths_.data(),
                             .config_folder = paths_.config(),
@@ -564,7 +604,10 @@ Result<Instance::Files> Instance::render() const {
                             .listen_address = options.neighbours ? options.member_address : "",
                             .gateway_sources = unique(sources),
                             .token_port = static_cast<int>(options.token_port),
-                            .member_addresses = unique(members)};
+                            .member_addresses = unique(members),
+                            .archive_command = archive_command("push %f # pgbackrest"),
+                            .restore_command = wants_restore() ? archive_command("get %f %p") : "",
+                            .restore_time = restore_time};
     return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input)};
 }
 
@@ -603,6 +646,28 @@ Status Instance::write_tls() {
                  : os::write_file_atomic(paths_.tls(), tls_pem_, 0600);
 }
 
+/// For a shell, and for PostgreSQL, which takes a % for one of its own. pgBackRest wants to see its
+/// name in it.
+std::string Instance::archive_command(std::string_view question) const {
+    if (!machine_.keeps_backups()) return "";
+    const auto quoted = [](const std::string& path) {
+        std::string text = "'";
+        for (const char c : path) text += c == '\'' ? "'\\''" : c == '%' ? "%%" : std::string(1, c);
+        return text + "'";
+    };
+    const Layout& layout = machine_.layout();
+    return fmt::format("{} {} {} {}", quoted(layout.archive_program()),
+                       quoted(layout.archive_socket()), incarnation_, question);
+}
+
+/// For this agent's pgBackRest alone.
+Status Instance::write_backup_key() const {
+    if (backup_key_.empty() || !machine_.keeps_backups()) return ok_status();
+    if (os::read_file(paths_.backup_key(), 256).value_or("") == backup_key_) return ok_status();
+    HD_CHECK(os::make_folders(paths_.backup(), 0700));
+    return os::write_file_atomic(paths_.backup_key(), backup_key_, 0600);
+}
+
 /// The port stays the same for as long as it can.
 Status Instance::choose_port() {
     const bool runs = postmaster_ && postmaster_->is_running();
@@ -622,6 +687,7 @@ Status Instance::configure() {
     const bool runs = postmaster_->is_running();
     HD_CHECK(apply_limits(runs ? std::max(before, state_.spec.memory_mb) : state_.spec.memory_mb));
     HD_CHECK(write_tls());
+    HD_CHECK(write_backup_key());
     HD_CHECK(write_configuration());
     HD_FAILPOINT("agent.instance.configured");
     is_configured_ = true;

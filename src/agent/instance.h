@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "agent/backup/backup_keeper.h"
 #include "agent/ha/ha_member.h"
 #include "agent/ha/member_services.h"
 #include "agent/machine.h"
@@ -29,6 +30,7 @@ struct InstanceView {
     model::Route route;
     std::string log_folder;  ///< empty: its files are not offered
     int watch_fd = -1;  ///< readable when the postmaster has ended; valid until the next change
+    std::optional<BackupServer> backups;  ///< none: it is being deleted, or none are kept here
 };
 
 /// One server on this machine: its folder, its PostgreSQL, its state. Brings the spec about step
@@ -128,11 +130,19 @@ class Instance {
     Result<Files> render() const;
     Status write_configuration();
     Status write_tls();
+    Status write_backup_key() const;
+    std::string archive_command(std::string_view question) const;
+    bool wants_restore() const;
+    void add_backups_locked();
     Status renew_client_rules();
     Status check_files(pg::Connection& session);
     Status apply_limits(std::int64_t memory_mb, bool with_io = true);
     void limit_io(bool is_limited);
     Status set_limits_locked(bool with_io);
+    Status restore();
+    Result<PgBackRest> source_of_restore() const;
+    Status restore_data();
+    Status recover();
     Status choose_port();
     Status refresh(std::string_view detail = "");
     void prune();
@@ -165,9 +175,12 @@ class Instance {
     const std::function<void()> changed_;
 
     model::InstanceState state_;
-    std::string saved_text_;  ///< of state.json
-    std::string verifier_;    ///< of the spec being brought about; not kept
-    std::string tls_pem_;     ///< certificate and key, likewise; empty: what is on disk
+    std::string saved_text_;   ///< of state.json
+    std::string verifier_;     ///< of the spec being brought about; not kept
+    std::string backup_key_;   ///< likewise; empty: what is on disk
+    std::string restore_key_;  ///< likewise
+    uid_t os_uid_ = 0;         ///< whom PostgreSQL runs as
+    std::string tls_pem_;      ///< certificate and key, likewise; empty: what is on disk
     std::optional<Postmaster> postmaster_;
     Instant logs_noted_{};  ///< when the sizes of the log files were last reported
     bool is_configured_ = false;
@@ -181,6 +194,8 @@ class Instance {
         model::Term member_term = 0;
         std::int64_t postmaster_pid = 0;
         int watch_fd = -1;
+        uid_t os_uid = 0;
+        bool is_restored = false;
     };
 
     mutable std::mutex mutex_;

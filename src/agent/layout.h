@@ -1,8 +1,12 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace howdah::agent {
+
+/// Debian's place for it.
+inline constexpr std::string_view kPgBackRest = "/usr/bin/pgbackrest";
 
 /// Where the agent keeps what; a machine may have several, which share a home. The agent's folder
 /// and `instances` can be passed through by every user, because PostgreSQL runs as another one;
@@ -36,6 +40,9 @@ struct Layout {
     std::string token_authority() const { return root() + "/token-authority.pem"; }
     std::string token_port() const { return root() + "/token-port"; }
     std::string token_trust() const { return root() + "/token-trust.json"; }
+    /// Where howdah-archive asks, and its copy that every server's user can run.
+    std::string archive_socket() const { return root() + "/s/archive"; }
+    std::string archive_program() const { return root() + "/bin/howdah-archive"; }
 };
 
 /// The files of one instance, or of a prepared directory, which has the same shape.
@@ -51,6 +58,9 @@ struct InstancePaths {
     std::string start_log() const { return folder + "/start.log"; }
     /// Certificate and key in one file, so that they change together.
     std::string tls() const { return config() + "/server.pem"; }
+    /// Of the agent alone: keys, configuration and memory of its backups.
+    std::string backup() const { return folder + "/backup"; }
+    std::string backup_key() const { return backup() + "/key"; }
     // Of a member of a highly available server.
     std::string member_state() const { return folder + "/ha.json"; }
     std::string member_failovers() const { return folder + "/ha-failovers.json"; }

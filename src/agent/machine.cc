@@ -43,6 +43,8 @@ bool has_pgbouncer() { return access("/usr/sbin/pgbouncer", X_OK) == 0; }
 Machine::Machine(MachineOptions options)
     : options_(std::move(options)), engines_(find_engines()), user_name_(name_of_user(geteuid())) {
     install_guards();
+    keeps_backups_ = !options_.repository.empty() && os::exists(std::string(kPgBackRest));
+    install_archive_program();
     auto detected = os::Cgroups::detect("howdah");
     if (detected.ok())
         cgroups_ = std::move(*detected);
@@ -80,6 +82,20 @@ void Machine::install_guards() const {
     }
 }
 
+/// A copy, like the guards: every server's user runs it.
+void Machine::install_archive_program() const {
+    if (!keeps_backups()) return;
+    const std::string copy = options_.layout.archive_program();
+    const auto program = os::read_file(options_.archive_program, kGuardBytesMax);
+    Status installed = program.ok() ? ok_status() : Status(program.error());
+    if (installed.ok() && os::read_file(copy, kGuardBytesMax).value_or("") == *program) return;
+    if (installed.ok()) installed = os::make_folders(options_.layout.root() + "/bin", 0711);
+    if (installed.ok()) installed = os::write_file_atomic(copy, *program, 0755);
+    if (!installed.ok())
+        log::error("the program that keeps WAL cannot be installed",
+                   {{"path", copy}, {"reason", installed.error().describe()}});
+}
+
 std::string Machine::guard_path(const std::string& major) const {
     std::string path = options_.layout.guards() + "/" + guard_name(major);
     return os::exists(path) ? path : "";
@@ -92,6 +108,10 @@ std::vector<model::Capability> Machine::capabilities() const {
     };
     add("engines", !engines_.empty(),
         "no PostgreSQL is installed: install the package postgresql-15");
+    add("backups", keeps_backups(),
+        options_.repository.empty()
+            ? "no repository was given to the agent"
+            : "pgBackRest is not installed: install the package pgbackrest");
     add("cgroup-limits", cgroups_.has_value(), cgroups_reason_);
     if (cgroups_) {
         const Status io = cgroups_->io_support(options_.layout.root());

@@ -27,6 +27,9 @@ struct MachineOptions {
     std::int64_t token_port = 0;  ///< of TokenLogins; 0: no server takes tokens
     /// IPv4 address that standbys on other hosts stream from, and where they find a primary.
     std::string member_address = "127.0.0.1";
+    /// Where the servers' backups are kept; empty: there are none, and no WAL is archived.
+    std::string repository;
+    std::string archive_program;             ///< howdah-archive
     const Neighbours* neighbours = nullptr;  ///< borrowed; none: there is this machine alone
 };
 
@@ -42,6 +45,8 @@ class Machine {
     /// Absolute path of the guard module for a major; empty if there is none. It is a copy in the
     /// home, where every user can read it, and which stays when the programs are moved or replaced.
     std::string guard_path(const std::string& major) const;
+    /// Whether WAL and backups are kept here.
+    bool keeps_backups() const { return keeps_backups_; }
     /// Where this machine's pooled servers are reached now; 0: there are none.
     std::int64_t pooler_port() const;
     const os::Cgroups* cgroups() const { return cgroups_ ? &*cgroups_ : nullptr; }
@@ -52,9 +57,11 @@ class Machine {
   private:
     std::vector<model::Capability> capabilities() const;
     void install_guards() const;
+    void install_archive_program() const;
 
     MachineOptions options_;
     std::vector<InstalledEngine> engines_;
+    bool keeps_backups_ = false;
     std::optional<os::Cgroups> cgroups_;
     std::string cgroups_reason_;
     std::string user_name_;

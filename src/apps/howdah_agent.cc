@@ -12,6 +12,8 @@
 #include <thread>
 
 #include "agent/agent.h"
+#include "agent/backup/archive_door.h"
+#include "agent/backup/backup_keeper.h"
 #include "agent/neighbours.h"
 #include "apps/etcd_arguments.h"
 #include "base/log.h"
@@ -67,10 +69,10 @@ Result<std::string> real_home(const std::string& home) {
     return real.string();
 }
 
-std::string fence_beside_me() {
+std::string beside_me(const char* program) {
     std::error_code problem;
     const auto path = std::filesystem::read_symlink("/proc/self/exe", problem);
-    return (problem ? std::filesystem::path("/usr/bin") : path.parent_path()) / "howdah-fence";
+    return (problem ? std::filesystem::path("/usr/bin") : path.parent_path()) / program;
 }
 
 std::optional<store::EtcdOptions> etcd_of(const Options& options) {
@@ -87,11 +89,43 @@ Result<std::unique_ptr<store::Store>> open_neighbours_store(const Options& optio
     return store::open_etcd_store(etcd, clock);
 }
 
+/// Of all agents that may share this home.
+std::vector<std::string> instance_folders(const Layout& layout) {
+    std::vector<std::string> all;
+    for (int number = 1; number <= kNumberMax; ++number) {
+        const std::string suffix = number == 1 ? "" : "-" + std::to_string(number);
+        all.push_back(Layout{layout.home, suffix}.instances());
+    }
+    return all;
+}
+
 Neighbours::Options neighbours_options(const Options& options) {
     const MachineOptions& machine = options.machine;
     return {.own = {machine.host_id, options.address, options.gateway_source, {}},
             .heard_path = machine.layout.heard(),
             .routes_path = machine.layout.routes_of_others()};
+}
+
+/// None: no backups are kept here.
+Result<std::optional<ArchiveDoor>> open_door(const Machine& machine) {
+    if (!machine.keeps_backups()) return std::optional<ArchiveDoor>();
+    HD_CHECK(os::make_folders(machine.layout().sockets(), 0711));
+    HD_TRY(ArchiveDoor door, ArchiveDoor::open(machine.layout().archive_socket()));
+    return std::optional<ArchiveDoor>(std::move(door));
+}
+
+/// Until it is asked to end; then until all threads have, or not much longer.
+void wait_for_end(const os::Fd& termination, std::vector<std::jthread>& threads, Ending& ending) {
+    pollfd fd{termination.get(), POLLIN, 0};
+    while (poll(&fd, 1, -1) < 0) {
+    }
+    log::info("howdah-agent stops; PostgreSQL goes on");
+    for (std::jthread& each : threads) each.request_stop();
+    std::unique_lock lock(ending.mutex);
+    if (!ending.changed.wait_for(lock, kStopMax, [&] { return ending.running == 0; })) {
+        log::info("howdah-agent does not wait for what it is doing");
+        std::_Exit(0);
+    }
 }
 
 Status serve(Options options, const os::Fd& termination) {
@@ -113,10 +147,19 @@ Status serve(Options options, const os::Fd& termination) {
                              .fence_program = options.fence_program,
                              .etcd = etcd_of(options)},
                             ids, clock);
+    Agent* agent_of_all = nullptr;
+    BackupKeeper keeper(
+        {.repository = machine.options().repository,
+         .instance_folders = instance_folders(machine.layout())},
+        clock, [&](const std::string& incarnation) { agent_of_all->backups_changed(incarnation); });
     Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size,
-                Agent::kActionsMax, &tokens, &services, neighbours ? &*neighbours : nullptr);
+                Agent::kActionsMax, &tokens, &services, neighbours ? &*neighbours : nullptr,
+                &keeper);
+    agent_of_all = &agent;
     HD_CHECK(agent.load());
     Ending ending;
+    std::optional<ArchiveDoor> door;
+    HD_TRY(door, open_door(machine));
     std::vector<std::jthread> threads;
     const auto run = [&](std::function<void(std::stop_token)> loop) {
         ++ending.running;
@@ -137,18 +180,16 @@ Status serve(Options options, const os::Fd& termination) {
             neighbours->listen(std::move(stop), [&] { agent.neighbours_changed(); });
         });
     }
+    if (door) {
+        run([&](std::stop_token stop) {
+            keeper.run(stop, [&] { return agent.backup_servers(); });
+        });
+        run([&](std::stop_token stop) {
+            door->run(stop, [&](const ArchiveQuestion& each) { return keeper.answer(each); });
+        });
+    }
     log::info("howdah-agent is up", {{"home", machine.layout().home}});
-    pollfd fd{termination.get(), POLLIN, 0};
-    while (poll(&fd, 1, -1) < 0) {
-    }
-    log::info("howdah-agent stops; PostgreSQL goes on");
-    for (std::jthread& each : threads) each.request_stop();
-    std::unique_lock lock(ending.mutex);
-    if (!ending.changed.wait_for(lock, kStopMax, [&] { return ending.running == 0; })) {
-        log::info("howdah-agent does not wait for what it is doing");
-        std::_Exit(0);
-    }
-    lock.unlock();
+    wait_for_end(termination, threads, ending);
     return ok_status();
 }
 
@@ -181,6 +222,8 @@ int run(int argc, char** argv) {
                    "where connections of this machine's gateway to others come from")
         ->check(CLI::ValidIPV4);
     add_etcd_options(app, options.etcd);
+    app.add_option("--repository", options.machine.repository,
+                   "folder of the servers' backups; without it there are none");
     app.add_option("--guard-folder", options.machine.guard_folder, "folder of howdah_guard-*.so");
     app.add_option("--pool-size", options.pool_size, "prepared data directories of each major")
         ->check(CLI::Range(0, Agent::kPoolMax));
@@ -200,7 +243,8 @@ int run(int argc, char** argv) {
     if (options.gateway_source.empty()) options.gateway_source = options.address;
     if (!options.address.empty()) options.machine.member_address = options.address;
     if (options.number > 1) options.machine.layout.suffix = "-" + std::to_string(options.number);
-    if (options.fence_program.empty()) options.fence_program = fence_beside_me();
+    if (options.fence_program.empty()) options.fence_program = beside_me("howdah-fence");
+    options.machine.archive_program = beside_me("howdah-archive");
     const auto termination = os::termination_fd();
     Status status = termination.ok() ? serve(options, *termination) : Status(termination.error());
     if (status.ok()) return 0;

@@ -36,6 +36,7 @@ constexpr int kExitUsage = 2;
 constexpr int kAgentsMax = 8;
 /// How long the first report of this machine's agent is waited for before addresses are published.
 constexpr Duration kReadyMax = std::chrono::seconds(60);
+constexpr std::string_view kNoRepository = "none";
 /// How often it is looked whether a key of tokens has to be made or removed.
 constexpr Duration kRotationPause = std::chrono::seconds(15);
 constexpr Duration kReadyPoll = std::chrono::milliseconds(20);
@@ -56,6 +57,7 @@ struct Options {
     bool replace_token_keys = false;
     bool reset_administrator = false;
     std::string trusted_issuers;  ///< a file
+    std::string repository;       ///< a folder, or kNoRepository; empty: a folder of the home
     std::string log_level = "info";
 };
 
@@ -145,6 +147,7 @@ class Daemon {
         const SeveralMachines& several = options_.several;
         std::vector<std::string> arrangement = {several.address, several.gateway_source};
         append_etcd_options(arrangement, several.etcd);
+        arrangement.push_back(repository());
         HD_TRY(is_rearranged_, note_arrangement(home_, join(arrangement, " ")));
         for (AllInOneOptions::Agent& each : agents_)
             each.is_stale = each.is_stale || is_rearranged_;
@@ -299,6 +302,13 @@ class Daemon {
         return "https://" + link_address() + ":" + std::to_string(ports_.agent_link);
     }
 
+    /// The machines of a Howdah of several would each have another folder, and a server's members
+    /// another part of its WAL.
+    std::string repository() const {
+        if (options_.repository == kNoRepository || !options_.several.address.empty()) return "";
+        return options_.repository.empty() ? home_.root + "/backups" : options_.repository;
+    }
+
     AllInOne make_all_in_one() {
         return AllInOne({.home = home_,
                          .several = options_.several,
@@ -306,6 +316,7 @@ class Daemon {
                          .agents = agents_,
                          .agent_url = agent_url(),
                          .listening = options_.machine.listening,
+                         .repository = repository(),
                          .prepared_directories = options_.machine.pool_size,
                          .is_gateway_stale = is_rearranged_},
                         ports_.gateway);
@@ -452,6 +463,9 @@ int run(int argc, char** argv) {
                  "at this start, give the administrator a new secret and the role Owner again");
     app.add_option("--trusted-issuers", options.trusted_issuers,
                    "TOML file of other issuers whose tokens are taken (docs/guide/issuers.md)");
+    app.add_option("--repository", options.repository,
+                   "folder of the servers' backups (absent: 'backups' in the home; none: no "
+                   "backups; never those of several machines)");
     app.add_option("--log-level", options.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
     try {
@@ -466,6 +480,8 @@ int run(int argc, char** argv) {
     }
     options.api_port_chosen = api_port->count() > 0;
     options.machine.home = normal_home(options.machine.home);
+    if (!options.repository.empty() && options.repository != kNoRepository)
+        options.repository = normal_home(options.repository);
     log::init("howdahd", options.log_level == "debug"  ? log::Level::debug
                          : options.log_level == "info" ? log::Level::info
                          : options.log_level == "warn" ? log::Level::warn

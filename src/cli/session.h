@@ -91,6 +91,7 @@ void add_firewall_rule(Commands& commands);
 void add_parameter(Commands& commands);
 void add_operation(Commands& commands);
 void add_server_logs(Commands& commands);       ///< REQUIRES: add_server before
+void add_backup(Commands& commands);            ///< REQUIRES: add_server before
 void add_server_failovers(Commands& commands);  ///< REQUIRES: add_server before
 void add_directory(Commands& commands);
 void add_role(Commands& commands);

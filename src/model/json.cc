@@ -30,6 +30,51 @@ void fields(V& visit, Failure& record) {
     HD_F(hint);
 }
 template <typename V>
+void fields(V& visit, RestorableSpan& record) {
+    HD_F(from);
+    HD_F(to);
+}
+template <typename V>
+void fields(V& visit, BackupEntry& record) {
+    HD_F(name);
+    HD_F(kind);
+    HD_F(on_demand);
+    HD_F(started_at);
+    HD_F(completed_at);
+    HD_F(bytes);
+    HD_F(repository_bytes);
+}
+template <typename V>
+void fields(V& visit, BackupReport& record) {
+    HD_F(restorable);
+    HD_F(backups);
+    HD_F(activity);
+    HD_F(trouble);
+}
+template <typename V>
+void fields(V& visit, BackupSettings& record) {
+    HD_F(key);
+    HD_F(retention_days);
+}
+template <typename V>
+void fields(V& visit, RestoreSpec& record) {
+    HD_F(source_id);
+    HD_F(source_incarnation);
+    HD_F(time);
+    HD_F(key);
+}
+template <typename V>
+void fields(V& visit, WalMark& record) {
+    HD_F(segment);
+    HD_F(at);
+}
+template <typename V>
+void fields(V& visit, KeptBackups& record) {
+    HD_F(marks);
+    HD_F(failures);
+    HD_F(failed_at);
+}
+template <typename V>
 void fields(V& visit, Subscription& record) {
     HD_F(id);
     HD_F(display_name);
@@ -131,6 +176,7 @@ void fields(V& visit, ServerSpec& record) {
     HD_F(running);
     HD_F(restart_sequence);
     HD_F(deleting);
+    HD_F(restore);
     HD_F(incarnation);
     HD_F(generation);
 }
@@ -188,6 +234,7 @@ void fields(V& visit, ServerStatus& record) {
     HD_F(members);
     HD_F(port);
     HD_F(minor_version);
+    HD_F(restorable);
     HD_F(databases);
     HD_F(pending_restart);
     HD_F(failure);
@@ -251,6 +298,8 @@ void fields(V& visit, InstanceSpec& record) {
     HD_F(storage_gb);
     HD_F(parameters);
     HD_F(tls);
+    HD_F(backup);
+    HD_F(restore);
     HD_F(host_names);
     HD_F(port);
     HD_F(public_access);
@@ -377,6 +426,7 @@ void fields(V& visit, InstanceReport& record) {
     HD_F(pending_restart);
     HD_F(logs);
     HD_F(member);
+    HD_F(backups);
     HD_F(failovers);
 }
 template <typename V>
@@ -669,6 +719,7 @@ void fields(V& visit, InstanceState& record) {
     HD_F(parameters_in_force);
     HD_F(token_administrators);
     HD_F(are_token_administrators_known);
+    HD_F(is_restored);
     HD_F(is_member);
     HD_F(member_term);
 }
@@ -967,6 +1018,7 @@ HD_RECORD(JoinedHost)
 HD_RECORD(AgentCertificate)
 HD_RECORD(GatewayStatus)
 HD_RECORD(GatewayStats)
+HD_RECORD(KeptBackups)
 HD_RECORD(HaRecord)
 HD_RECORD(HaAddress)
 HD_RECORD(HaMemberState)

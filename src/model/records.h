@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/backups.h"
 #include "model/failovers.h"
 
 /// The nouns of Howdah as they are stored and sent. Plain values. Spec is what a user wants and is
@@ -142,6 +143,7 @@ struct ServerSpec {
     bool running = true;  ///< false: stopped by the user
     std::int64_t restart_sequence = 0;
     bool deleting = false;
+    std::optional<RestoreSpec> restore;  ///< without its key; none: it began empty
     std::string incarnation;  ///< UUID of this life of the name; a server created anew has another
     Generation generation = 1;
 };
@@ -212,7 +214,8 @@ struct ServerStatus {
     MembersStatus members;
     std::int64_t port = 0;                     ///< the server's own port at the gateway
     std::string minor_version;                 ///< "15.20"
-    std::vector<DatabaseStatus> databases;     ///< what exists, by the agent's last report
+    std::vector<RestorableSpan> restorable;    ///< by the agent's last report
+    std::vector<DatabaseStatus> databases;     ///< what exists, likewise
     std::vector<std::string> pending_restart;  ///< parameters that wait for a restart
     std::optional<Failure> failure;            ///< of the newest generation that failed
     Generation failed_generation = 0;
@@ -344,6 +347,8 @@ struct InstanceSpec {
     std::int64_t storage_gb = 0;
     std::map<std::string, std::string> parameters;  ///< the customer's, not the sized defaults
     TlsMaterial tls;
+    BackupSettings backup;
+    std::optional<RestoreSpec> restore;   ///< before it is started for the first time
     std::vector<std::string> host_names;  ///< server names (SNI) that lead here
     std::int64_t port = 0;                ///< the server's own port at the gateway
     bool public_access = true;
@@ -423,7 +428,8 @@ struct InstanceReport {
     std::vector<std::string> pending_restart;
     /// Newest last, bounded; none unless the customer has switched downloads on.
     std::vector<LogFile> logs;
-    std::optional<MemberReport> member;  ///< of a highly available server
+    std::optional<MemberReport> member;   ///< of a highly available server
+    std::optional<BackupReport> backups;  ///< none: nothing is known of them here
     /// The newest ones that this member knows of, oldest first. The fleet keeps them apart.
     std::vector<FailoverPart> failovers;
 };
@@ -551,6 +557,7 @@ struct InstanceState {
     /// The token administrators that PostgreSQL has.
     std::vector<TokenAdministrator> token_administrators;
     bool are_token_administrators_known = true;  ///< false: a change of them was begun
+    bool is_restored = false;                    ///< what `spec.restore` wants has been done
     bool is_member = false;  ///< the rules of high availability decide what PostgreSQL does
     /// The newest term of the members' record that was seen; kept when the server is not highly
     /// available any more, so that routes of former members stay older.

@@ -20,7 +20,7 @@ int left_ms(const Clock& clock, Instant deadline) {
 }  // namespace
 
 Result<std::string> ask_unix_socket(const std::string& path, std::string_view question,
-                                    Duration timeout) {
+                                    Duration timeout, AnswerEnd end) {
     const SystemClock clock;
     const Instant deadline = clock.now() + timeout;
     sockaddr_un address{};
@@ -46,7 +46,7 @@ Result<std::string> ask_unix_socket(const std::string& path, std::string_view qu
         const ssize_t got = recv(fd.get(), buffer.data(), buffer.size(), 0);
         if (got <= 0) return answer;
         answer.append(buffer.data(), static_cast<std::size_t>(got));
-        if (answer.back() == '\n') return answer;
+        if (end == AnswerEnd::at_line_break && answer.back() == '\n') return answer;
         if (answer.size() > kUnixAnswerBytesMax) {
             return Error{ErrorCode::too_large, "too long an answer from " + path};
         }

@@ -1,5 +1,6 @@
 #include "core/backup/backups.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -313,6 +314,26 @@ TEST(backups, an_expiry_never_takes_what_the_retention_promises) {
                 << "seed " << seed;
         }
     }
+}
+
+TEST(backups, without_marks_the_newest_backup_before_a_time_is_taken) {
+    Story story;
+    story.back_up(Kind::full);
+    story.hours_pass(5);
+    story.back_up(Kind::differential);
+    story.hours_pass(2, /*are_archived=*/false);
+    story.back_up(Kind::differential);
+    const auto label_before = [&](Timestamp target) {
+        Repository unmarked = story.repository;
+        const auto found = backup_before(unmarked, target);
+        return found.ok() ? (*found)->label : found.error().describe();
+    };
+    const auto& backups = story.repository.backups;
+    EXPECT_EQ(label_before(backups[0].stopped), backups[0].label);
+    EXPECT_EQ(label_before(backups[1].stopped - 1s), backups[0].label);
+    EXPECT_EQ(label_before(backups[1].stopped + 1s), backups[1].label);
+    EXPECT_EQ(label_before(story.now + 1h), backups[2].label);
+    EXPECT_THAT(label_before(kBegin), testing::HasSubstr("cannot be restored"));
 }
 
 }  // namespace

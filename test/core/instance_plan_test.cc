@@ -7,7 +7,7 @@
 namespace howdah::core {
 namespace {
 
-constexpr int kFacts = 14;
+constexpr int kFacts = 15;
 
 /// Every combination of facts, one for each number below 2^kFacts.
 InstanceFacts facts_of(int number) {
@@ -27,6 +27,7 @@ InstanceFacts facts_of(int number) {
     facts.is_member = bit(11);
     facts.is_begun = bit(12);  // also of one that was about to leave
     facts.is_follower = facts.is_begun && bit(13);
+    facts.wants_restore = bit(14);
     return facts;
 }
 
@@ -39,6 +40,9 @@ InstanceFacts after(InstanceStep step, InstanceFacts facts) {
         case InstanceStep::configure:
             facts.is_configured = true;
             facts.is_loaded = false;
+            break;
+        case InstanceStep::restore:
+            facts.wants_restore = facts.is_running = facts.is_ready = false;
             break;
         case InstanceStep::stop:
             facts.is_running = facts.is_ready = facts.is_begun = facts.is_follower = false;

@@ -59,6 +59,17 @@ TEST(wal_archive, a_history_tells_where_each_timeline_began) {
     EXPECT_FALSE(read("1\t0/5000000\tx\n2\t0/4000000\tx\n", 3).ok()) << "backwards";
 }
 
+TEST(archive_name, is_one_that_postgresql_archives) {
+    for (const char* good : {"000000010000000000000003", "00000001000000000000000A.partial",
+                             "0000000A.history", "000000010000000000000003.00000028.backup"})
+        EXPECT_TRUE(is_archive_name(good)) << good;
+    for (const char* bad :
+         {"", ".", "..", "/", "000000010000000000000003.ready", "000000010000000000000003/..",
+          "000000000000000000000003", "0000000a.history", "A.history", ".history",
+          "000000010000000000000003.28.backup", "RECOVERYXLOG", "00000001000000000000000300"})
+        EXPECT_FALSE(is_archive_name(bad)) << bad;
+}
+
 TEST(wal_archive, what_comes_in_any_order_is_one_range) {
     WalArchive archive;
     for (const SegmentNumber each : {5U, 3U, 9U, 4U, 8U, 4U}) archive.add({1, each});

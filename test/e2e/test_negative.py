@@ -30,8 +30,9 @@ FOR_ANY_ROLE = {"nameAvailability.checkGlobally", "nameAvailability.checkWithLoc
                 "resources.list", "resources.listByResourceGroup", "tags.list",
                 "roleDefinitions.list", "roleDefinitions.get", "permissions.listForScope",
                 "activityLogs.list", "directoryObjects.getByIds"}
-# What a server without a standby has none of.
-NEVER_HAPPENED = {"howdahFailovers.get", "howdahDrills.get", "howdahDrillSchedules.get"}
+# What a server without a standby, or without backups, has none of.
+NEVER_HAPPENED = {"howdahFailovers.get", "howdahDrills.get", "howdahDrillSchedules.get",
+                  "backupsAutomaticAndOnDemand.get"}
 KNOWN = {"locationName": "local", "serverName": SERVER, "firewallRuleName": "here",
          "databaseName": "app", "configurationName": "work_mem", "scheduleName": "default",
          "objectId": "11111111-2222-4333-8444-555555555555"}
@@ -107,7 +108,8 @@ OF_SERVER = {
     "properties.maintenanceWindow.dayOfWeek": NO_NUMBER,
     "properties.maintenanceWindow.startHour": NO_NUMBER, "properties.authConfig": NO_OBJECT,
     "properties.authConfig.passwordAuth": NO_TEXT, "properties.version": NO_TEXT,
-    "properties.createMode": NO_TEXT, "properties.availabilityZone": NO_TEXT,
+    "properties.createMode": NO_TEXT, "properties.sourceServerResourceId": NO_TEXT,
+    "properties.pointInTimeUTC": NO_TEXT, "properties.availabilityZone": NO_TEXT,
 }
 OF_NAME = {"name": NO_TEXT, "type": NO_TEXT}
 OF_CONFIGURATION = {"properties": NO_OBJECT, "properties.value": NO_TEXT,

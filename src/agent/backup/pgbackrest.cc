@@ -18,6 +18,7 @@ using core::backup::WalArchive;
 
 /// Exit codes of pgBackRest (its error.auto).
 constexpr int kLockTaken = 50;
+constexpr int kNotInArchive = 1;
 
 /// Effectively none: what expires is decided here (RULES Backup 6).
 constexpr std::string_view kKeepAll = "9999999";
@@ -36,15 +37,14 @@ std::uint32_t timeline_of(const std::string& history_name) {
     return static_cast<std::uint32_t>(number);
 }
 
-/// PostgreSQL takes no "T" and "Z".
+}  // namespace
+
 std::string postgres_time(Timestamp time) {
     std::string text = format_iso8601(time);
     text.replace(text.find('T'), 1, " ");
     text.replace(text.find('Z'), 1, "+00");
     return text;
 }
-
-}  // namespace
 
 Result<Backup> backup_of(const model::pgbackrest::Backup& told) {
     if (told.type == "incr")
@@ -104,17 +104,24 @@ Status PgBackRest::configure() const {
                  : os::write_file_atomic(configuration_path(), text, 0600);
 }
 
-Result<std::string> PgBackRest::ask(const std::string& command, std::vector<std::string> arguments,
-                                    Duration timeout, std::stop_token stop) const {
+Result<os::Finished> PgBackRest::run(const std::string& command, std::vector<std::string> arguments,
+                                     Duration timeout, std::stop_token stop) const {
     std::vector<std::string> all{options_.program, "--config=" + configuration_path(),
                                  "--stanza=" + options_.stanza, command};
     all.insert(all.end(), arguments.begin(), arguments.end());
-    HD_TRY(os::Finished done, os::run({.arguments = std::move(all),
-                                       .environment = {"LC_ALL=C"},
-                                       .user = options_.runs_as,
-                                       .timeout = timeout,
-                                       .output_bytes_max = kListBytesMax,
-                                       .stop = std::move(stop)}));
+    os::Command all_of_it{.arguments = std::move(all),
+                          .environment = {"LC_ALL=C"},
+                          .user = options_.runs_as,
+                          .timeout = timeout,
+                          .output_bytes_max = kListBytesMax,
+                          .stop = std::move(stop)};
+    if (command == "backup") all_of_it.nice = options_.backup_nice;
+    return os::run(all_of_it);
+}
+
+Result<std::string> PgBackRest::ask(const std::string& command, std::vector<std::string> arguments,
+                                    Duration timeout, std::stop_token stop) const {
+    HD_TRY(os::Finished done, run(command, std::move(arguments), timeout, std::move(stop)));
     if (done.succeeded()) return std::move(done.output);
     if (done.exit_code == kLockTaken)
         return Error{ErrorCode::conflict, "another backup or expiry of this server is under way"};
@@ -132,6 +139,14 @@ Status PgBackRest::create_stanza() const { return order("stanza-create", {}, kLo
 
 Status PgBackRest::push(const std::string& path) const {
     return order("archive-push", {path}, kPushMax);
+}
+
+Result<bool> PgBackRest::fetch(const std::string& name, const std::string& path) const {
+    HD_TRY(const os::Finished done, run("archive-get", {name, path}, kPushMax));
+    if (done.succeeded()) return true;
+    if (done.exit_code == kNotInArchive) return false;
+    return Error{ErrorCode::unavailable,
+                 fmt::format("pgBackRest's archive-get failed: {}", done.describe())};
 }
 
 Status PgBackRest::back_up(Kind kind, const std::string& name, std::stop_token stop) const {
@@ -232,11 +247,12 @@ Status PgBackRest::expire(const Expiry& what) const {
 
 Status PgBackRest::restore(const std::string& label, Timestamp target, const std::string& data,
                            const std::string& restore_command, std::stop_token stop) const {
-    return order("restore",
-                 {"--set=" + label, "--type=time", "--target=" + postgres_time(target),
-                  "--target-action=promote", "--pg1-path=" + data,
-                  "--recovery-option=restore_command=" + restore_command},
-                 kBackupMax, std::move(stop));
+    std::vector<std::string> arguments{"--set=" + label, "--type=time",
+                                       "--target=" + postgres_time(target),
+                                       "--target-action=promote", "--pg1-path=" + data};
+    if (!restore_command.empty())
+        arguments.push_back("--recovery-option=restore_command=" + restore_command);
+    return order("restore", std::move(arguments), kBackupMax, std::move(stop));
 }
 
 }  // namespace howdah::agent

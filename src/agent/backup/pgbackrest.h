@@ -34,6 +34,7 @@ class PgBackRest {
         int port = 0;
         std::string user;   ///< of PostgreSQL; superuser
         int processes = 1;  ///< that compress
+        int backup_nice = 0;
         /// Everything runs as this one; none: as the caller.
         std::optional<os::User> runs_as = std::nullopt;
     };
@@ -52,6 +53,8 @@ class PgBackRest {
     /// One WAL segment, or history file, by its path. Repeatable. When it returns well, the
     /// repository has it on disk.
     Status push(const std::string& path) const;
+    /// Brings what push() took back to `path`. False: the repository does not have it.
+    Result<bool> fetch(const std::string& name, const std::string& path) const;
     /// Waits until the WAL that it needs is in the repository, which somebody else has to push.
     /// `name`: empty: by schedule.
     Status back_up(core::backup::Kind kind, const std::string& name, std::stop_token stop) const;
@@ -61,7 +64,8 @@ class PgBackRest {
     Status expire(const core::backup::Expiry& what) const;
     /// Brings a backup back into `data`, which must be empty or absent, and writes what PostgreSQL
     /// needs to recover up to `target` with `restore_command` (its %f and %p; runs as PostgreSQL's
-    /// user), and to go on from there. Owners are those of the backup, as root.
+    /// user; empty: the configuration has it), and to go on from there. Owners are those of the
+    /// backup, as root.
     Status restore(const std::string& label, Timestamp target, const std::string& data,
                    const std::string& restore_command, std::stop_token stop) const;
 
@@ -69,6 +73,8 @@ class PgBackRest {
     std::string configuration_path() const { return options_.folder + "/pgbackrest.conf"; }
 
   private:
+    Result<os::Finished> run(const std::string& command, std::vector<std::string> arguments,
+                             Duration timeout, std::stop_token stop = {}) const;
     /// The output; an error if it did not succeed.
     Result<std::string> ask(const std::string& command, std::vector<std::string> arguments,
                             Duration timeout, std::stop_token stop = {}) const;
@@ -80,8 +86,11 @@ class PgBackRest {
     Status add_wal(const std::string& folder, core::backup::WalArchive& wal) const;
     Result<std::vector<model::pgbackrest::File>> files(const std::string& folder) const;
 
-    const Options options_;
+    Options options_;
 };
+
+/// PostgreSQL takes no "T" and "Z".
+std::string postgres_time(Timestamp time);
 
 /// Throws away what the rules do not know: incremental backups, which are never made here. Pure.
 Result<core::backup::Backup> backup_of(const model::pgbackrest::Backup& told);

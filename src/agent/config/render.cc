@@ -98,6 +98,26 @@ std::string preload_libraries(const RenderInput& input) {
     return join(libraries, ",");
 }
 
+void add_backups(const RenderInput& input, Lines& lines) {
+    if (!input.archive_command.empty()) {
+        lines.section("backups");
+        lines.add("archive_mode", "on");
+        lines.add("archive_command", input.archive_command);
+        // With the heartbeat of BackupKeeper: what is committed is in the repository within five
+        // minutes, also of a server with nothing to do.
+        lines.add("archive_timeout", "240");
+    }
+
+    if (!input.restore_command.empty()) {
+        lines.section("restore");
+        lines.add("restore_command", input.restore_command);
+        lines.add("recovery_target_time", input.restore_time);
+        lines.add("recovery_target_action", "promote");
+        // Nobody is let in before; what the source had set higher does not matter then.
+        lines.add("hot_standby", "off");
+    }
+}
+
 void add_own(const RenderInput& input, Lines& lines) {
     const int major = major_of(input.spec);
     lines.section("where the server is");
@@ -142,6 +162,8 @@ void add_own(const RenderInput& input, Lines& lines) {
     lines.add("zero_damaged_pages", "off");
     lines.add("ignore_checksum_failure", "off");
     lines.add("ignore_system_indexes", "off");
+
+    add_backups(input, lines);
 
     lines.section("logs");
     lines.add("logging_collector", "on");

@@ -58,6 +58,13 @@ struct RenderInput {
     /// IPv4 addresses that standbys stream from. Empty: the server is not highly available; else
     /// kHaConf, which somebody else writes, is part of the configuration and wins.
     std::vector<std::string> member_addresses = {};
+    /// PostgreSQL's command for every segment of WAL that is complete; empty: it keeps them for
+    /// nobody.
+    std::string archive_command = {};
+    /// Of a server that is being restored: where its WAL comes from, and up to which time, as
+    /// PostgreSQL writes it. Empty: it is not.
+    std::string restore_command = {};
+    std::string restore_time = {};
 };
 
 /// postgresql.conf: the sized parameters, then the customer's, then Howdah's own, which win. Start

@@ -58,6 +58,10 @@ Answer put_configuration(Call& call);
 Answer list_capabilities_by_location(Call& call);
 Answer list_capabilities_by_server(Call& call);
 
+// backups.cc
+Answer list_backups(Call& call);
+Answer get_backup(Call& call);
+
 // log_files.cc
 Answer list_log_files(Call& call);
 

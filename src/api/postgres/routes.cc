@@ -18,7 +18,7 @@ namespace {
 constexpr const Versions* kV = &kPostgresVersions;
 
 constexpr std::string_view kThreats = "threat protection settings are";
-constexpr std::string_view kBackups = "backups are";
+constexpr std::string_view kBackups = "backups on demand are";
 constexpr std::string_view kLongTerm = "long-term retention of backups is";
 constexpr std::string_view kMigrations = "migrations are";
 constexpr std::string_view kMaintenance = "maintenance events are";
@@ -46,10 +46,8 @@ constexpr Route kRoutes[] = {
      kBackups},
     {"DELETE", HD_F "/backups/{backupName}", "backupsAutomaticAndOnDemand", "delete", kV, nullptr,
      kBackups},
-    {"GET", HD_F "/backups/{backupName}", "backupsAutomaticAndOnDemand", "get", kV, get_nothing,
-     kBackups},
-    {"GET", HD_F "/backups", "backupsAutomaticAndOnDemand", "listByServer", kV, list_nothing,
-     kBackups},
+    {"GET", HD_F "/backups/{backupName}", "backupsAutomaticAndOnDemand", "get", kV, get_backup},
+    {"GET", HD_F "/backups", "backupsAutomaticAndOnDemand", "listByServer", kV, list_backups},
     {"POST", HD_F "/ltrPreBackup", "backupsLongTermRetention", "checkPrerequisites", kV, nullptr,
      kLongTerm},
     {"POST", HD_F "/startLtrBackup", "backupsLongTermRetention", "start", kV, nullptr, kLongTerm},

@@ -12,9 +12,8 @@ namespace howdah::api::postgres {
 namespace {
 
 constexpr std::string_view kSwitch[] = {"Enabled", "Disabled"};
-constexpr std::string_view kCreateModes[] = {"Default", "Create", "Update"};
-constexpr std::string_view kLaterCreateModes[] = {"PointInTimeRestore", "GeoRestore", "Replica",
-                                                  "ReviveDropped"};
+constexpr std::string_view kCreateModes[] = {"Default", "Create", "Update", "PointInTimeRestore"};
+constexpr std::string_view kLaterCreateModes[] = {"GeoRestore", "Replica", "ReviveDropped"};
 constexpr std::string_view kStorageTypes[] = {"Premium_LRS", "PremiumV2_LRS", "UltraSSD_LRS"};
 constexpr std::string_view kStorageTiers[] = {"P1",  "P2",  "P3",  "P4",  "P6",  "P10", "P15",
                                               "P20", "P30", "P40", "P50", "P60", "P70", "P80"};
@@ -189,8 +188,8 @@ void read_properties(Reader& properties, ServerBody& out) {
     read_encryption(properties);
     read_maintenance(properties, out);
     read_replication(properties);
-    properties.not_supported("sourceServerResourceId", "creating a server from another one is");
-    properties.not_supported("pointInTimeUTC", "restoring to a point in time is");
+    out.source_server = properties.text("sourceServerResourceId");
+    out.point_in_time = properties.text("pointInTimeUTC");
     properties.not_supported("cluster", "elastic clusters are");
     for (const std::string_view each : {"state", "minorVersion", "fullyQualifiedDomainName",
                                         "privateEndpointConnections", "howdah"})

@@ -23,6 +23,8 @@ struct ServerBody {
     std::optional<std::string> version;
     std::optional<std::string> availability_zone;
     std::optional<std::string> create_mode;
+    std::optional<std::string> source_server;  ///< ARM id
+    std::optional<std::string> point_in_time;  ///< ISO-8601
 
     struct Storage {
         std::optional<std::int64_t> size_gb;

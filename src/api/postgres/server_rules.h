@@ -13,7 +13,7 @@ namespace howdah::api::postgres {
 
 /// A new server from the body of a PUT, complete but for tags-like defaults; generation 1.
 Result<model::ServerSpec> new_server(const Call& call, const Offer& offer,
-                                     const model::ResourceId& id, const ServerBody& body);
+                                     const model::ResourceId& id, ServerBody body);
 
 /// Applies a body to a server that exists; what is absent stays as it is. Changes nothing in
 /// `spec` unless it succeeds. `status`: what is known of it; none: nothing yet. A password is a

@@ -85,6 +85,8 @@ Json howdah_json(const ServerRecord& server, const Offer& offer) {
             out["poolerPort"] = host->pooler_port;
     }
     if (status.port != 0) out["port"] = status.port;
+    for (const model::RestorableSpan& each : status.restorable)
+        out["restorable"].push_back({{"from", each.from}, {"to", each.to}});
     if (status.failure && status.failed_generation == server.spec.generation) {
         out["failure"] = {{"code", status.failure->code},
                           {"message", as_sentence(status.failure->message)}};
@@ -108,6 +110,8 @@ Json properties_json(const Call& call, const ServerRecord& server, const Offer& 
     out["dataEncryption"] = {{"type", "SystemManaged"}};
     out["backup"] = {{"backupRetentionDays", spec.backup.retention_days},
                      {"geoRedundantBackup", spec.backup.geo_redundant}};
+    if (server.status && !server.status->restorable.empty())
+        out["backup"]["earliestRestoreDate"] = server.status->restorable.front().from;
     out["network"] = {{"publicNetworkAccess", spec.network.public_access}};
     add_availability(server, offer, out);
     out["maintenanceWindow"] = {{"customWindow", spec.maintenance.custom},

@@ -133,6 +133,8 @@ os::Daemon AllInOne::agent_daemon(int number) const {
                                           "--pool-size",
                                           std::to_string(options_.prepared_directories)};
     if (!agent.name.empty()) arguments.insert(arguments.end(), {"--host-name", agent.name});
+    if (!options_.repository.empty())
+        arguments.insert(arguments.end(), {"--repository", options_.repository});
     const SeveralMachines& several = options_.several;
     if (!several.address.empty()) {
         arguments.insert(arguments.end(),

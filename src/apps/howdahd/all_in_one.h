@@ -47,6 +47,7 @@ struct AllInOneOptions {
     std::vector<Agent> agents;  ///< each is a host of its own to the control plane
     std::string agent_url;      ///< where they reach the fleet
     Listening listening;
+    std::string repository;  ///< folder of the servers' backups; empty: there are none
     int prepared_directories = 2;
     bool is_gateway_stale = false;  ///< as that of an agent
 };

@@ -75,6 +75,31 @@ Status check_failovers(const model::InstanceReport& report) {
     return Error{ErrorCode::too_large, "what is told of failovers is too large"};
 }
 
+Status check_backups(const model::InstanceReport& report) {
+    if (!report.backups) return {};
+    const model::BackupReport& told = *report.backups;
+    const auto is_short = [](const std::string& text) {
+        return text.size() <= Fleet::kBackupTextMax;
+    };
+    const bool is_good =
+        told.backups.size() <= Fleet::kBackupsMax && is_short(told.activity) &&
+        told.restorable.size() <= Fleet::kBackupsMax && is_short(told.trouble) &&
+        std::all_of(told.restorable.begin(), told.restorable.end(),
+                    [&](const auto& each) { return is_short(each.from) && is_short(each.to); }) &&
+        std::all_of(told.backups.begin(), told.backups.end(), [&](const auto& each) {
+            return is_short(each.name) && is_short(each.kind) && is_short(each.started_at) &&
+                   is_short(each.completed_at);
+        });
+    if (is_good) return {};
+    return Error{ErrorCode::too_large, "what is told of backups is too large"};
+}
+
+/// Of one life of a server: neither stored nor ever another. Who has the master key can read the
+/// repository of a server that was deleted.
+std::string backup_key(const store::SecretBox& secrets, const std::string& incarnation) {
+    return secrets.fingerprint("the backups of a server", Secret(incarnation));
+}
+
 Result<model::PollRequest> decode(const std::string& peer_name, std::string_view body) {
     auto request = model::from_json<model::PollRequest>(body);
     if (!request.ok()) {
@@ -100,6 +125,7 @@ Result<model::PollRequest> decode(const std::string& peer_name, std::string_view
                          fmt::format("a report has at most {} log files", Fleet::kLogsMax)};
         }
         HD_CHECK(check_failovers(each));
+        HD_CHECK(check_backups(each));
     }
     for (const auto& each : request->results) {
         HD_CHECK(check_server_id(each.server_id));
@@ -446,6 +472,9 @@ Result<bool> Fleet::unseal(model::Action& action) {
     }
     HD_TRY(action.instance->tls, model::from_json<model::TlsMaterial>(tls->reveal()));
     action.instance->administrator_verifier = verifier->reveal();
+    action.instance->backup.key = backup_key(secrets_, action.incarnation);
+    if (auto& restore = action.instance->restore)
+        restore->key = backup_key(secrets_, restore->source_incarnation);
     return true;
 }
 

@@ -42,6 +42,8 @@ class Fleet {
     static constexpr std::size_t kFailoversMax = 16;       ///< of one report
     static constexpr std::size_t kFailoverStepsMax = 64;   ///< of one failover
     static constexpr std::size_t kFailoverTextMax = 300;   ///< bytes of one text in it
+    static constexpr std::size_t kBackupsMax = 1000;       ///< of one report
+    static constexpr std::size_t kBackupTextMax = 1000;    ///< bytes of one text of it
     static constexpr std::size_t kFailoversKeptMax = 100;  ///< of one server, the newest
 
     /// What agents judge access tokens by, at this moment; called from any thread.

@@ -23,13 +23,15 @@ const Backup* find(const Repository& repository, const std::string& label) {
     return found == all.end() ? nullptr : &*found;
 }
 
-/// What can be restored from it; none: nothing, not even its own end.
+/// What can be restored from it; none: nothing, not even its own end. PostgreSQL replays up to a
+/// time only if it meets a commit behind it.
 std::optional<Span> span_of(const Repository& repository, const Backup& backup) {
     if (!backup.prior.empty() && find(repository, backup.prior) == nullptr) return std::nullopt;
     const auto reached = repository.wal.reach(backup.first);
     if (!reached || *reached < backup.last) return std::nullopt;
     const auto mark = newest_mark(repository.marks, *reached);
-    return Span{backup.stopped, std::max(backup.stopped, mark.value_or(backup.stopped))};
+    if (!mark || *mark < backup.stopped) return std::nullopt;
+    return Span{backup.stopped, *mark};
 }
 
 /// What it is built upon counts too: pages that did not change are taken from there.
@@ -105,6 +107,16 @@ Result<const Backup*> backup_for(const Repository& repository, Timestamp target)
     if (best != nullptr) return best;
     return Error{ErrorCode::not_found, format_iso8601(target) + " cannot be restored", "",
                  nearest(restorable(repository), target)};
+}
+
+Result<const Backup*> backup_before(Repository& repository, Timestamp target) {
+    repository.marks.clear();
+    for (const Backup& each : repository.backups)
+        if (const auto reached = repository.wal.reach(each.first))
+            repository.marks.push_back({*reached, target});
+    std::sort(repository.marks.begin(), repository.marks.end(),
+              [](const Mark& a, const Mark& b) { return a.number < b.number; });
+    return backup_for(repository, target);
 }
 
 std::optional<Kind> due(const Repository& repository, const Policy& policy,

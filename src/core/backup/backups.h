@@ -64,6 +64,10 @@ std::vector<Span> restorable(const Repository& repository);
 /// nearest times that can be restored.
 Result<const Backup*> backup_for(const Repository& repository, Timestamp target);
 
+/// The same of a repository whose marks are not known: the newest backup before this time, whether
+/// its WAL reaches it or not. PostgreSQL finds that out.
+Result<const Backup*> backup_before(Repository& repository, Timestamp target);
+
 struct Policy {
     std::int64_t retention_days = 7;
     Duration full_every = std::chrono::hours(7 * 24);

@@ -49,6 +49,19 @@ std::string segment_name(const Segment& segment, std::uint64_t segment_bytes) {
                        segment.number % per_log);
 }
 
+bool is_archive_name(std::string_view name) {
+    constexpr std::string_view kHistory = ".history";
+    if (name.size() == kPartDigits + kHistory.size() && name.ends_with(kHistory))
+        return parse_part(name.substr(0, kPartDigits)).has_value();
+    if (!parse_segment(name.substr(0, kNameDigits)).ok()) return false;
+    const std::string_view behind = name.substr(kNameDigits);
+    constexpr std::string_view kBackup = ".backup";
+    const bool is_label = behind.size() == 1 + kPartDigits + kBackup.size() &&
+                          behind.front() == '.' && behind.ends_with(kBackup) &&
+                          parse_part(behind.substr(1, kPartDigits)).has_value();
+    return behind.empty() || behind == ".partial" || is_label;
+}
+
 Result<std::vector<TimelineStart>> parse_history(std::string_view text, std::uint32_t timeline,
                                                  std::uint64_t segment_bytes) {
     std::vector<TimelineStart> history;

@@ -30,6 +30,9 @@ inline constexpr std::uint64_t kSegmentBytes = 16ULL << 20;
 /// The name of 24 hexadecimal digits; what stands behind them (".partial", a checksum) is refused.
 Result<Segment> parse_segment(std::string_view name, std::uint64_t segment_bytes = kSegmentBytes);
 std::string segment_name(const Segment& segment, std::uint64_t segment_bytes = kSegmentBytes);
+/// What PostgreSQL archives or asks for: a segment, also one that is not complete or with a
+/// backup's label behind it, or the history of a timeline. Nothing else is part of a path.
+bool is_archive_name(std::string_view name);
 
 /// A timeline and the first segment that has its WAL. PostgreSQL copies what the segment held of
 /// the timeline before, so from there on nobody needs the older one.

@@ -3,16 +3,18 @@
 namespace howdah::core {
 
 std::string_view to_string(InstanceStep step) {
-    constexpr std::string_view kNames[] = {
-        "claim", "configure", "stop",          "restart",
-        "start", "load",      "administrator", "token_administrators",
-        "join",  "leave",     "follow",        "done"};
+    constexpr std::string_view kNames[] = {"claim", "configure",     "restore",
+                                           "stop",  "restart",       "start",
+                                           "load",  "administrator", "token_administrators",
+                                           "join",  "leave",         "follow",
+                                           "done"};
     return kNames[static_cast<int>(step)];
 }
 
 std::string_view describe(InstanceStep step) {
     constexpr std::string_view kTexts[] = {"taking a prepared data directory",
                                            "writing the configuration",
+                                           "restoring the data",
                                            "stopping PostgreSQL",
                                            "restarting PostgreSQL",
                                            "starting PostgreSQL",
@@ -33,6 +35,7 @@ InstanceStep next_step(const InstanceFacts& facts) {
         const bool is_still = !facts.is_running && !facts.is_begun;
         return is_still ? InstanceStep::done : InstanceStep::stop;
     }
+    if (facts.wants_restore) return InstanceStep::restore;
     // A new standby has no data of its own to start with.
     if (facts.wants_member && !facts.is_member && !facts.is_founder) return InstanceStep::join;
     if (facts.is_member && !facts.is_begun) return InstanceStep::follow;

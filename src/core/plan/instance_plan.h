@@ -7,8 +7,9 @@ namespace howdah::core {
 /// What is known about an instance when the agent asks what to do next.
 struct InstanceFacts {
     bool has_directory = false;
-    bool is_running = false;  ///< there is a postmaster
-    bool is_ready = false;    ///< and it accepts connections
+    bool is_running = false;     ///< there is a postmaster
+    bool is_ready = false;       ///< and it accepts connections
+    bool wants_restore = false;  ///< its data is to come from another server's backups, and has not
     bool wants_running = false;
     bool is_configured = false;             ///< the files on disk are those the spec asks for
     bool is_loaded = false;                 ///< a running PostgreSQL has read these files
@@ -27,6 +28,7 @@ struct InstanceFacts {
 enum class InstanceStep {
     claim,
     configure,
+    restore,
     stop,
     restart,
     start,

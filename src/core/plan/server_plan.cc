@@ -345,6 +345,7 @@ void Planner::follow_report() {
     if (primary == nullptr) return;
     const model::InstanceReport& report = *primary;
     if (!report.minor_version.empty()) status_.minor_version = report.minor_version;
+    if (report.backups) status_.restorable = report.backups->restorable;
     status_.pending_restart = report.pending_restart;
     if (report.state != "running") return;  // it cannot see its databases otherwise
     const auto is_reported = [&](const std::string& name) {
@@ -1130,6 +1131,8 @@ model::InstanceSpec instance_of(const ServerSpec& spec, const ServerStatus& stat
         instance.iops = std::min(instance.iops, sku->iops);
     }
     instance.parameters = spec.parameters;
+    instance.backup.retention_days = spec.backup.retention_days;
+    instance.restore = spec.restore;
     instance.host_names = host_names;
     instance.port = status.port;
     instance.public_access = spec.network.public_access != "Disabled";

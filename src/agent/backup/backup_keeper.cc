@@ -1,0 +1,588 @@
+#include "agent/backup/backup_keeper.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <atomic>
+#include <list>
+#include <set>
+#include <system_error>
+#include <thread>
+
+#include "agent/backup/pgbackrest.h"
+#include "agent/config/render.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "core/lsn.h"
+#include "model/json.h"
+#include "os/file.h"
+#include "pg/connection.h"
+
+namespace howdah::agent {
+
+using core::backup::Backup;
+using core::backup::Kind;
+using core::backup::Policy;
+using core::backup::Repository;
+
+namespace {
+
+constexpr Duration kBehindBackup = std::chrono::milliseconds(1100);
+constexpr Duration kRunPoll = std::chrono::milliseconds(250);
+constexpr std::size_t kFileBytesMax = 1U << 20;
+constexpr std::string_view kStanzaKept = "/kept.json";
+/// Its commit record has a time that is later than this one. The session waits for no standby: the
+/// record is only to be there.
+constexpr std::string_view kBeat =
+    "SELECT pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.now()) * 1000)::int8 - 1, "
+    "pg_catalog.txid_current()";
+constexpr std::string_view kPosition = "SELECT pg_catalog.pg_current_wal_insert_lsn()";
+constexpr std::string_view kOnlyAfterRestart =
+    "WAL is kept from the next restart of the server on; until then there are no backups.";
+
+std::string_view kind_text(Kind kind) { return kind == Kind::full ? "full" : "differential"; }
+
+model::BackupEntry entry_of(const Backup& backup) {
+    const bool is_on_demand = !backup.on_demand.empty();
+    return {.name = is_on_demand ? backup.on_demand : "backup_" + backup.label,
+            .kind = std::string(kind_text(backup.kind)),
+            .on_demand = is_on_demand,
+            .started_at = format_iso8601(backup.started),
+            .completed_at = format_iso8601(backup.stopped),
+            .bytes = backup.bytes,
+            .repository_bytes = backup.repository_bytes};
+}
+
+std::vector<core::backup::Mark> marks_of(const model::KeptBackups& kept) {
+    std::vector<core::backup::Mark> marks;
+    for (const model::WalMark& each : kept.marks) {
+        const auto at = parse_iso8601(each.at);
+        if (at.ok()) marks.push_back({static_cast<std::uint64_t>(each.segment), *at});
+    }
+    return marks;
+}
+
+core::backup::Failures failures_of(const model::KeptBackups& kept) {
+    const auto last = parse_iso8601(kept.failed_at);
+    return {kept.failures, last.ok() ? *last : Timestamp{}};
+}
+
+template <typename T>
+void keep_newest(std::vector<T>& all, std::size_t most) {
+    if (all.size() > most) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(most));
+}
+
+/// None: PostgreSQL was started without archive_mode.
+Result<std::optional<model::WalMark>> make_mark(const BackupServer& server, bool closes) {
+    HD_TRY(auto session, pg::Connection::open({.host = server.socket_folder,
+                                               .port = server.port,
+                                               .database = std::string(kMaintenanceDatabase),
+                                               .user = std::string(kSuperuser),
+                                               .application_name = "howdah-agent"}));
+    HD_TRY(const pg::Rows mode, session.query("SHOW archive_mode"));
+    if (mode.at(0, 0) == "off") return std::optional<model::WalMark>();
+    HD_CHECK(session.execute("SET synchronous_commit = 'local'"));
+    HD_TRY(const pg::Rows beat, session.query(kBeat));
+    HD_TRY(const pg::Rows position, session.query(kPosition));
+    HD_TRY(const auto ms, parse_integer(beat.at(0, 0), 0, INT64_MAX));
+    HD_TRY(const core::Lsn end, core::parse_lsn(position.at(0, 0)));
+    if (closes) HD_CHECK(session.query("SELECT pg_catalog.pg_switch_wal()"));
+    return std::optional(
+        model::WalMark{static_cast<std::int64_t>(end / core::backup::kSegmentBytes),
+                       format_iso8601(Timestamp(std::chrono::milliseconds(ms)))});
+}
+
+/// Whether PostgreSQL still has WAL that is to be archived.
+bool waits_for_archive(const std::string& data) {
+    const auto names = os::list_folder(data + "/pg_wal/archive_status");
+    return names.ok() && std::any_of(names->begin(), names->end(), [](const std::string& each) {
+               return each.ends_with(".ready");
+           });
+}
+
+}  // namespace
+
+struct BackupKeeper::Charge {
+    std::atomic<bool> is_beating = false;
+    std::atomic<bool> is_looking = false;
+    std::stop_source stop;
+
+    std::mutex keep_mutex;  ///< of the file; taken before the other
+    std::mutex mutex;       ///< guards the rest; nobody waits for a disk or a program with it
+    BackupServer server;
+    std::shared_ptr<const PgBackRest> pgbackrest;  ///< none: the key is not known yet
+    model::KeptBackups kept;
+    std::optional<Repository> repository;  ///< as last read, with what was pushed since
+    bool has_stanza = false;
+    std::optional<bool> is_archiving;  ///< with archive_mode; none: it was not asked yet
+    std::string look_trouble;
+    std::string push_trouble;
+    std::string activity;
+    std::optional<model::BackupReport> report;
+    Instant next_beat{};
+    Instant next_look{};
+};
+
+std::vector<model::WalMark> thinned(std::vector<model::WalMark> marks, std::size_t most) {
+    if (marks.size() <= most) return marks;
+    constexpr std::size_t kHour = 13;  // "2026-11-23T04"
+    const auto newest = marks.end() - static_cast<std::ptrdiff_t>(most / 2);
+    std::vector<model::WalMark> few;
+    for (auto each = marks.begin(); each != newest; ++each) {
+        // The last of an hour tells what those before it do.
+        const auto next = each + 1;
+        if (next == newest || next->at.substr(0, kHour) != each->at.substr(0, kHour))
+            few.push_back(std::move(*each));
+    }
+    if (few.size() > most / 2) few.erase(few.begin(), few.end() - static_cast<long>(most / 2));
+    std::move(newest, marks.end(), std::back_inserter(few));
+    return few;
+}
+
+BackupKeeper::BackupKeeper(Options options, const Clock& clock,
+                           std::function<void(const std::string&)> changed)
+    : options_(std::move(options)), clock_(clock), changed_(std::move(changed)) {}
+
+BackupKeeper::~BackupKeeper() = default;
+
+std::shared_ptr<BackupKeeper::Charge> BackupKeeper::find(const std::string& incarnation) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = charges_.find(incarnation);
+    return found == charges_.end() ? nullptr : found->second;
+}
+
+std::optional<model::BackupReport> BackupKeeper::report(const std::string& incarnation) const {
+    const auto charge = find(incarnation);
+    if (!charge) return std::nullopt;
+    const std::lock_guard lock(charge->mutex);
+    return charge->report;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Who is looked after
+
+/// Those that are not among them any more are gone: what runs for them is broken off.
+void BackupKeeper::take(const std::vector<BackupServer>& servers) {
+    std::set<std::string> present;
+    for (const BackupServer& each : servers) {
+        present.insert(each.incarnation);
+        auto charge = find(each.incarnation);
+        if (!charge) charge = add(each);
+        const std::lock_guard charge_lock(charge->mutex);
+        if (each.is_primary && !charge->server.is_primary) charge->next_look = Instant{};
+        charge->server = each;
+    }
+    const std::lock_guard lock(mutex_);
+    std::erase_if(charges_, [&](const auto& each) {
+        if (present.contains(each.first)) return false;
+        each.second->stop.request_stop();
+        return true;
+    });
+}
+
+std::shared_ptr<BackupKeeper::Charge> BackupKeeper::add(const BackupServer& server) {
+    auto charge = std::make_shared<Charge>();
+    const auto text = os::read_file(server.folder + std::string(kStanzaKept), kFileBytesMax);
+    auto kept = model::from_json<model::KeptBackups>(text.value_or("{}"));
+    // Without marks the window is shorter until the next one.
+    if (kept.ok()) charge->kept = std::move(*kept);
+    charge->server = server;
+    const std::lock_guard lock(mutex_);
+    charges_[server.incarnation] = charge;
+    return charge;
+}
+
+void BackupKeeper::run(const std::stop_token& stop,
+                       const std::function<std::vector<BackupServer>()>& servers) {
+    struct Visit {
+        std::shared_ptr<Charge> charge;
+        std::atomic<bool>* is_busy = nullptr;
+        std::jthread thread;
+    };
+    std::list<Visit> visits;
+    const auto begin = [&](const std::shared_ptr<Charge>& charge, std::atomic<bool>& is_busy,
+                           void (BackupKeeper::*what)(Charge&)) {
+        is_busy = true;
+        try {
+            visits.push_back({charge, &is_busy, std::jthread([this, charge, what, &is_busy] {
+                                  (this->*what)(*charge);
+                                  is_busy = false;
+                              })});
+        } catch (const std::system_error& problem) {
+            is_busy = false;
+            log::error("no thread is to be had", {{"reason", problem.what()}});
+        }
+    };
+    Instant next_sweep = clock_.now() + kSweepEvery;
+    while (!stop.stop_requested()) {
+        visits.remove_if([](const Visit& each) { return !each.is_busy->load(); });
+        take(servers());
+        Charges charges;
+        {
+            const std::lock_guard lock(mutex_);
+            charges = charges_;
+        }
+        const Instant now = clock_.now();
+        for (const auto& [incarnation, charge] : charges) {
+            const std::lock_guard lock(charge->mutex);
+            if (!charge->is_beating && charge->server.is_primary && now >= charge->next_beat) {
+                charge->next_beat = now + kBeatEvery;
+                begin(charge, charge->is_beating, &BackupKeeper::beat);
+            }
+            if (!charge->is_looking && now >= charge->next_look) {
+                charge->next_look = now + kLookEvery;
+                begin(charge, charge->is_looking, &BackupKeeper::look);
+            }
+        }
+        if (now >= next_sweep) {
+            sweep();
+            next_sweep = now + kSweepEvery;
+        }
+        std::this_thread::sleep_for(kRunPoll);
+    }
+    const std::lock_guard lock(mutex_);
+    for (const auto& [incarnation, charge] : charges_) charge->stop.request_stop();
+}
+
+// ---------------------------------------------------------------------------------------------
+// The heartbeat
+
+void BackupKeeper::beat(Charge& charge) { note_mark(charge, /*closes=*/false); }
+
+/// `closes`: its segment is archived now, and not when it is full or four minutes old.
+void BackupKeeper::note_mark(Charge& charge, bool closes) {
+    BackupServer server;
+    {
+        const std::lock_guard lock(charge.mutex);
+        server = charge.server;
+    }
+    const auto mark = make_mark(server, closes);
+    // A server that cannot be asked is another's matter.
+    if (!mark.ok()) return;
+    {
+        const std::lock_guard lock(charge.mutex);
+        charge.is_archiving = mark->has_value();
+        if (!*mark) return;
+        auto& marks = charge.kept.marks;
+        // A clock that went back tells nothing until it has caught up.
+        const bool is_later = marks.empty() || ((*mark)->at > marks.back().at &&
+                                                (*mark)->segment >= marks.back().segment);
+        if (!is_later) return;
+        marks.push_back(**mark);
+        marks = thinned(std::move(marks), kMarksMax);
+        if (charge.repository) charge.repository->marks = marks_of(charge.kept);
+    }
+    keep(charge);
+    publish(charge);
+}
+
+/// Without waiting for the disk: what gets lost makes the window shorter, for a while.
+void BackupKeeper::keep(Charge& charge) {
+    const std::lock_guard keeping(charge.keep_mutex);
+    std::string path, text;
+    {
+        const std::lock_guard lock(charge.mutex);
+        path = charge.server.folder + std::string(kStanzaKept);
+        text = model::to_json(charge.kept);
+    }
+    const Status kept = os::replace_file(path, text, 0600);
+    if (!kept.ok())
+        log::warn("what is known of backups cannot be written down",
+                  {{"path", path}, {"reason", kept.error().describe()}});
+}
+
+// ---------------------------------------------------------------------------------------------
+// Looking, backing up, letting go
+
+void BackupKeeper::look(Charge& charge) {
+    Status done = prepare(charge);
+    if (done.ok()) done = read(charge);
+    if (done.ok()) done = back_up_if_due(charge);
+    if (done.ok()) done = expire(charge);
+    {
+        const std::lock_guard lock(charge.mutex);
+        const bool was_well = charge.look_trouble.empty();
+        charge.look_trouble = done.ok() ? "" : done.error().describe();
+        if (!done.ok()) charge.next_look = clock_.now() + kLookAgain;
+        if (!done.ok() && was_well && !charge.stop.stop_requested())
+            log::warn("the backups of a server are not as they should be",
+                      {{"server", charge.server.server_id}, {"reason", charge.look_trouble}});
+        charge.activity.clear();
+    }
+    publish(charge);
+}
+
+/// Its configuration, and its stanza in the repository. Like all that follows it waits for programs
+/// and disks without the charge's mutex, which the agent's own threads take.
+Status BackupKeeper::prepare(Charge& charge) {
+    BackupServer server;
+    std::shared_ptr<const PgBackRest> pgbackrest;
+    bool is_archiving = false;
+    {
+        const std::lock_guard lock(charge.mutex);
+        server = charge.server;
+        pgbackrest = charge.pgbackrest;
+        is_archiving = charge.is_archiving == true;
+    }
+    if (!pgbackrest) {
+        HD_TRY(pgbackrest, open(server));
+        const std::lock_guard lock(charge.mutex);
+        charge.pgbackrest = pgbackrest;
+    }
+    bool has_stanza = os::exists(
+        fmt::format("{}/archive/{}/archive.info", options_.repository, server.incarnation));
+    if (!has_stanza && server.is_primary && is_archiving) {
+        HD_CHECK(pgbackrest->create_stanza());
+        has_stanza = true;
+    }
+    const std::lock_guard lock(charge.mutex);
+    charge.has_stanza = has_stanza;
+    return ok_status();
+}
+
+Result<std::shared_ptr<const PgBackRest>> BackupKeeper::open(const BackupServer& server) const {
+    if (!os::exists(server.key_path))
+        return Error{ErrorCode::unavailable, "the key of its backups comes with its next change",
+                     "", "change anything of the server, a tag for instance"};
+    HD_TRY(std::string key, os::read_file(server.key_path, 256));
+    auto made = std::make_shared<const PgBackRest>(
+        PgBackRest::Options{.program = options_.program,
+                            .stanza = server.incarnation,
+                            .repository = options_.repository,
+                            .key = Secret(std::move(key)),
+                            .folder = server.folder,
+                            .data = server.data,
+                            .socket_folder = server.socket_folder,
+                            .port = server.port,
+                            .user = std::string(kSuperuser),
+                            .processes = options_.processes,
+                            .backup_nice = kBackupNice});
+    HD_CHECK(made->configure());
+    return std::shared_ptr<const PgBackRest>(std::move(made));
+}
+
+Status BackupKeeper::read(Charge& charge) {
+    std::shared_ptr<const PgBackRest> pgbackrest;
+    {
+        const std::lock_guard lock(charge.mutex);
+        if (!charge.has_stanza) return ok_status();
+        pgbackrest = charge.pgbackrest;
+    }
+    HD_TRY(Repository found, pgbackrest->list());
+    const std::lock_guard lock(charge.mutex);
+    found.marks = marks_of(charge.kept);
+    charge.repository = std::move(found);
+    return ok_status();
+}
+
+/// None: nothing is to be made now.
+std::optional<Kind> BackupKeeper::due(Charge& charge) {
+    std::string data;
+    std::optional<Kind> kind;
+    bool is_first = false;
+    {
+        const std::lock_guard lock(charge.mutex);
+        const BackupServer& server = charge.server;
+        if (!charge.repository || !server.is_primary) {
+            // It begins as soon as the heartbeat has told that it archives.
+            const bool begins =
+                server.is_primary && !charge.repository && charge.is_archiving != false;
+            if (begins) charge.next_look = clock_.now() + kRunPoll;
+            return std::nullopt;
+        }
+        kind = core::backup::due(*charge.repository, {.retention_days = server.retention_days},
+                                 failures_of(charge.kept), clock_.wall());
+        is_first = charge.repository->backups.empty();
+        data = server.data;
+    }
+    // What is on its way may close a gap, and a backup would wait behind it.
+    const bool waits = kind && !is_first && waits_for_archive(data);
+    if (kind && !waits) return kind;
+    if (waits) look_again(charge);
+    return std::nullopt;
+}
+
+void BackupKeeper::look_again(Charge& charge) {
+    const std::lock_guard lock(charge.mutex);
+    charge.next_look = clock_.now() + kLookAgain;
+}
+
+Status BackupKeeper::back_up_if_due(Charge& charge) {
+    const auto kind = due(charge);
+    if (!kind) return ok_status();
+    const std::unique_lock only_one(backup_mutex_, std::try_to_lock);
+    if (!only_one.owns_lock()) {
+        look_again(charge);
+        return ok_status();
+    }
+    std::shared_ptr<const PgBackRest> pgbackrest;
+    {
+        const std::lock_guard lock(charge.mutex);
+        pgbackrest = charge.pgbackrest;
+        charge.activity = fmt::format("a {} backup is made", kind_text(*kind));
+    }
+    publish(charge);
+    const Status made = pgbackrest->back_up(*kind, "", charge.stop.get_token());
+    if (charge.stop.stop_requested()) return made;
+    {
+        const std::lock_guard lock(charge.mutex);
+        charge.kept.failures = made.ok() ? 0 : charge.kept.failures + 1;
+        charge.kept.failed_at = made.ok() ? "" : format_iso8601(clock_.wall());
+        if (made.ok())
+            log::info("a backup was made",
+                      {{"server", charge.server.server_id}, {"kind", kind_text(*kind)}});
+    }
+    keep(charge);
+    HD_CHECK(made);
+    HD_CHECK(read(charge));
+    // What it is good for is known only with a commit behind it: its end is rounded up to a second.
+    std::this_thread::sleep_for(kBehindBackup);
+    note_mark(charge, /*closes=*/true);
+    return ok_status();
+}
+
+Status BackupKeeper::expire(Charge& charge) {
+    std::shared_ptr<const PgBackRest> pgbackrest;
+    core::backup::Expiry old;
+    {
+        const std::lock_guard lock(charge.mutex);
+        if (!charge.repository || !charge.server.is_primary) return ok_status();
+        const Policy policy{.retention_days = charge.server.retention_days};
+        old = core::backup::expired(*charge.repository, policy, clock_.wall());
+        pgbackrest = charge.pgbackrest;
+        const auto& ranges = charge.repository->wal.ranges();
+        const bool has_old_wal =
+            old.wal_before && std::any_of(ranges.begin(), ranges.end(), [&](const auto& each) {
+                return !each.second.empty() && each.second.front().first < *old.wal_before;
+            });
+        if (old.labels.empty() && !(has_old_wal && old.kept.empty())) return ok_status();
+    }
+    HD_CHECK(pgbackrest->expire(old));
+    return read(charge);
+}
+
+void BackupKeeper::publish(Charge& charge) {
+    std::string incarnation;
+    {
+        const std::lock_guard lock(charge.mutex);
+        model::BackupReport report{
+            .activity = charge.activity,
+            .trouble = charge.look_trouble.empty() ? charge.push_trouble : charge.look_trouble};
+        if (report.trouble.empty() && charge.server.is_primary && charge.is_archiving == false)
+            report.trouble = kOnlyAfterRestart;
+        report.trouble.resize(std::min(report.trouble.size(), kTroubleBytesMax));
+        if (charge.repository) {
+            for (const auto& each : core::backup::restorable(*charge.repository))
+                report.restorable.push_back({format_iso8601(each.from), format_iso8601(each.to)});
+            for (const Backup& each : charge.repository->backups)
+                report.backups.push_back(entry_of(each));
+        }
+        keep_newest(report.restorable, kReportedMax);
+        keep_newest(report.backups, kReportedMax);
+        if (charge.report == report) return;
+        charge.report = std::move(report);
+        incarnation = charge.server.incarnation;
+    }
+    changed_(incarnation);
+}
+
+// ---------------------------------------------------------------------------------------------
+// PostgreSQL's questions
+
+ArchiveAnswer BackupKeeper::answer(const ArchiveQuestion& question) {
+    const auto charge = find(question.server);
+    if (!charge) return Error{ErrorCode::unavailable, "howdah-agent does not know this server yet"};
+    {
+        const std::lock_guard lock(charge->mutex);
+        if (question.user != charge->server.user)
+            return Error{ErrorCode::permission_denied, "this is another server's archive"};
+    }
+    if (!question.is_push) return fetch(*charge, question.file);
+    const Status pushed = push(*charge, question.file);
+    bool is_news = false;
+    {
+        const std::lock_guard lock(charge->mutex);
+        const std::string trouble =
+            pushed.ok() ? "" : "WAL cannot be kept: " + pushed.error().describe();
+        is_news = trouble != charge->push_trouble;
+        charge->push_trouble = trouble;
+    }
+    if (is_news || pushed.ok()) publish(*charge);
+    if (!pushed.ok()) return pushed.error();
+    return std::string();
+}
+
+Status BackupKeeper::push(Charge& charge, const std::string& file) {
+    std::shared_ptr<const PgBackRest> pgbackrest;
+    std::string path;
+    {
+        const std::lock_guard lock(charge.mutex);
+        if (!charge.has_stanza || !charge.pgbackrest)
+            return Error{ErrorCode::unavailable, "its repository is not ready yet"};
+        pgbackrest = charge.pgbackrest;
+        path = charge.server.data + "/pg_wal/" + file;
+    }
+    HD_CHECK(pgbackrest->push(path));
+    const auto segment = core::backup::parse_segment(file);
+    const std::lock_guard lock(charge.mutex);
+    if (segment.ok() && charge.repository) charge.repository->wal.add(*segment);
+    // Another timeline has begun: what can be restored is another question.
+    if (file.ends_with(".history")) charge.next_look = Instant{};
+    return ok_status();
+}
+
+ArchiveAnswer BackupKeeper::fetch(Charge& charge, const std::string& file) {
+    std::shared_ptr<const PgBackRest> pgbackrest;
+    std::string path;
+    {
+        const std::lock_guard lock(charge.mutex);
+        const BackupServer& server = charge.server;
+        pgbackrest = charge.pgbackrest;
+        if (!server.restores_from.empty())
+            pgbackrest = std::make_shared<const PgBackRest>(
+                PgBackRest::Options{.program = options_.program,
+                                    .stanza = server.restores_from,
+                                    .folder = restore_folder(server.folder)});
+        if (!pgbackrest) return Error{ErrorCode::unavailable, "its repository is not ready yet"};
+        path = server.folder + "/fetched-" + file;
+    }
+    HD_TRY(const bool is_there, pgbackrest->fetch(file, path));
+    if (!is_there) return Error{ErrorCode::not_found, "the archive does not have " + file};
+    auto content = os::read_file(path, kSegmentBytesMax);
+    (void)os::remove_tree(path);
+    return content;
+}
+
+// ---------------------------------------------------------------------------------------------
+// What deleted servers left
+
+/// A deleted server can be brought back for a while; then its backups go.
+void BackupKeeper::sweep() const {
+    const auto stanzas = os::list_folder(options_.repository + "/backup");
+    if (!stanzas.ok()) return;
+    const std::string dropped = options_.repository + "/dropped";
+    for (const std::string& stanza : *stanzas) {
+        const bool is_used =
+            std::any_of(options_.instance_folders.begin(), options_.instance_folders.end(),
+                        [&](const std::string& each) { return os::exists(each + "/" + stanza); });
+        const std::string mark = dropped + "/" + stanza;
+        if (is_used) {
+            (void)os::remove_tree(mark);
+            continue;
+        }
+        const auto since = parse_iso8601(trim(os::read_file(mark, 64).value_or("")));
+        Status done = ok_status();
+        if (!since.ok()) {
+            done = os::make_folders(dropped, 0700);
+            if (done.ok()) done = os::write_file_atomic(mark, format_iso8601(clock_.wall()));
+        } else if (clock_.wall() - *since >= kDroppedKeep) {
+            for (const char* each : {"/archive/", "/backup/", "/dropped/"})
+                if (done.ok()) done = os::remove_tree(options_.repository + each + stanza);
+        }
+        if (!done.ok())
+            log::warn("the backups of a deleted server cannot be let go",
+                      {{"stanza", stanza}, {"reason", done.error().describe()}});
+    }
+}
+
+}  // namespace howdah::agent

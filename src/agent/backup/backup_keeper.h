@@ -1,0 +1,118 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "agent/backup/archive_door.h"
+#include "agent/backup/pgbackrest.h"
+#include "agent/layout.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "model/backups.h"
+
+namespace howdah::agent {
+
+/// What an instance's backups need to know of it.
+struct BackupServer {
+    std::string incarnation;  ///< names its stanza
+    std::string server_id;
+    std::string folder;  ///< of the agent alone; holds the key, configuration, what is remembered
+    std::string key_path;
+    std::string data;
+    std::string socket_folder;
+    int port = 0;
+    uid_t user = 0;  ///< whom its PostgreSQL runs as
+    std::int64_t retention_days = 7;
+    /// The stanza that it is being restored from, by the configuration in restore_folder(folder);
+    /// empty: it is not.
+    std::string restores_from;
+    bool is_primary = false;  ///< it runs, takes commits, and its WAL is to be kept
+};
+
+inline std::string restore_folder(const std::string& folder) { return folder + "/source"; }
+
+/// Backs up the servers of one machine into a folder, with pgBackRest: takes their WAL, makes the
+/// backups that are due, lets old ones go, and says what can be restored. core/backup decides; the
+/// control plane is not asked.
+///
+/// Each server has a heartbeat: a commit every minute, so that a time that was asked for has one
+/// behind it also on an idle server. One backup at a time is made on a machine. Thread-safe.
+class BackupKeeper {
+  public:
+    struct Options {
+        std::string repository;  ///< absolute
+        std::string program = std::string(kPgBackRest);
+        int processes = 1;
+        /// Where the instances of all agents that share the repository are.
+        std::vector<std::string> instance_folders;
+    };
+    static constexpr Duration kBeatEvery = std::chrono::seconds(60);
+    static constexpr Duration kLookEvery = std::chrono::minutes(10);
+    static constexpr Duration kLookAgain = std::chrono::seconds(10);  ///< after trouble
+    static constexpr Duration kSweepEvery = std::chrono::hours(1);
+    static constexpr Duration kDroppedKeep = std::chrono::hours(7 * 24);
+    static constexpr std::size_t kMarksMax = 1500;
+    static constexpr std::size_t kTroubleBytesMax = 800;
+    static constexpr std::size_t kReportedMax = 500;  ///< spans, and backups: the newest
+    static constexpr int kBackupNice = 10;
+    static constexpr std::size_t kSegmentBytesMax = 17U << 20;
+
+    /// `changed`: called on any thread when the report of a server has changed.
+    BackupKeeper(Options options, const Clock& clock,
+                 std::function<void(const std::string& incarnation)> changed);
+    ~BackupKeeper();
+
+    /// Until `stop`, and until what it began has ended. `servers`: all there are, asked often.
+    void run(const std::stop_token& stop,
+             const std::function<std::vector<BackupServer>()>& servers);
+
+    /// permission_denied for the question of another user than the server's own.
+    ArchiveAnswer answer(const ArchiveQuestion& question);
+
+    /// None: the server is unknown, or nothing has been looked at yet.
+    std::optional<model::BackupReport> report(const std::string& incarnation) const;
+
+  private:
+    struct Charge;
+    using Charges = std::map<std::string, std::shared_ptr<Charge>>;
+
+    void take(const std::vector<BackupServer>& servers);
+    std::shared_ptr<Charge> find(const std::string& incarnation) const;
+    std::shared_ptr<Charge> add(const BackupServer& server);
+    Result<std::shared_ptr<const PgBackRest>> open(const BackupServer& server) const;
+    void beat(Charge& charge);
+    void note_mark(Charge& charge, bool closes);
+    void look(Charge& charge);
+    Status prepare(Charge& charge);
+    Status read(Charge& charge);
+    std::optional<core::backup::Kind> due(Charge& charge);
+    void look_again(Charge& charge);
+    void keep(Charge& charge);
+    Status back_up_if_due(Charge& charge);
+    Status expire(Charge& charge);
+    Status push(Charge& charge, const std::string& file);
+    ArchiveAnswer fetch(Charge& charge, const std::string& file);
+    void publish(Charge& charge);
+    void sweep() const;
+
+    const Options options_;
+    const Clock& clock_;
+    const std::function<void(const std::string&)> changed_;
+    std::mutex backup_mutex_;  ///< held for the one backup that is made
+    mutable std::mutex mutex_;
+    Charges charges_;  ///< guarded by mutex_
+};
+
+/// Those that tell the most, when there are too many: the newest, and one for each hour before.
+/// Oldest first. Pure.
+std::vector<model::WalMark> thinned(std::vector<model::WalMark> marks, std::size_t most);
+
+}  // namespace howdah::agent

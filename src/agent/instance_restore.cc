@@ -1,0 +1,114 @@
+#include <fmt/core.h>
+
+#include <thread>
+
+#include "agent/instance.h"
+#include "base/log.h"
+
+// A server whose data comes from another one's backups. Each step can be broken off and is begun
+// again: the copy as a whole, the recovery where PostgreSQL goes on by itself.
+
+namespace howdah::agent {
+namespace {
+
+constexpr Duration kRecoveryMax = std::chrono::hours(3 * 24);
+constexpr Duration kRecoveryPoll = std::chrono::milliseconds(100);
+constexpr std::size_t kLogBytesMax = 8U << 20;
+
+/// The message of the last line of the newest log that says why PostgreSQL ended; empty: none does.
+std::string last_fatal(const std::string& log_folder) {
+    const auto names = os::list_folder(log_folder);
+    if (!names.ok()) return "";
+    // The names are in the order of time.
+    std::string newest;
+    for (const std::string& each : *names)
+        if (each.starts_with("postgresql-") && !each.ends_with(".log")) newest = each;
+    const std::string text = os::read_file(log_folder + "/" + newest, kLogBytesMax).value_or("");
+    const std::size_t fatal = text.rfind("\"FATAL\"");
+    constexpr std::string_view kMessage = "\"message\":\"";
+    const std::size_t begin = fatal == std::string::npos ? fatal : text.find(kMessage, fatal);
+    if (begin == std::string::npos) return "";
+    const std::size_t at = begin + kMessage.size();
+    return text.substr(at, text.find('"', at) - at);
+}
+
+}  // namespace
+
+/// A standby is copied from its primary.
+bool Instance::wants_restore() const {
+    const bool is_copy = !state_.spec.member_hosts.empty() && !state_.spec.is_founder;
+    return state_.spec.restore && !is_copy && !state_.is_restored;
+}
+
+Status Instance::restore() {
+    HD_CHECK(restore_data());
+    HD_CHECK(recover());
+    // It is started again without what was only for the recovery.
+    HD_CHECK(postmaster_->stop());
+    state_.is_restored = true;
+    HD_CHECK(save());
+    (void)os::remove_tree(restore_folder(paths_.backup()));
+    return write_configuration();
+}
+
+Result<PgBackRest> Instance::source_of_restore() const {
+    if (!machine_.keeps_backups())
+        return Error{ErrorCode::not_supported, "no backups are kept on this machine"};
+    PgBackRest source({.program = std::string(kPgBackRest),
+                       .stanza = state_.spec.restore->source_incarnation,
+                       .repository = machine_.options().repository,
+                       .key = Secret(restore_key_),
+                       .folder = restore_folder(paths_.backup()),
+                       .data = paths_.data(),
+                       .socket_folder = paths_.socket_folder,
+                       .port = static_cast<int>(state_.backend_port),
+                       .user = std::string(kSuperuser)});
+    HD_CHECK(os::make_folders(paths_.backup(), 0700));
+    HD_CHECK(source.configure());
+    return source;
+}
+
+/// What was broken off is begun anew: a mark beside the data says that it is whole.
+Status Instance::restore_data() {
+    const std::string mark = paths_.backup() + "/restored";
+    if (os::exists(mark)) return ok_status();
+    HD_TRY(const Timestamp target, parse_iso8601(state_.spec.restore->time));
+    HD_TRY(const PgBackRest source, source_of_restore());
+    HD_TRY(auto repository, source.list());
+    HD_TRY(const core::backup::Backup* backup, core::backup::backup_before(repository, target));
+    HD_CHECK(postmaster_->stop());
+    HD_CHECK(os::remove_tree(paths_.data()));
+    HD_CHECK(os::make_folders(paths_.data(), 0700));
+    log::info("a server is restored", {{"server", state_.spec.server_id},
+                                       {"source", state_.spec.restore->source_id},
+                                       {"backup", backup->label},
+                                       {"time", state_.spec.restore->time}});
+    publish("preparing",
+            fmt::format("restoring {:.1f} GB from the backup of {}",
+                        static_cast<double>(backup->bytes) / 1e9, format_iso8601(backup->stopped)));
+    HD_CHECK(source.restore(backup->label, target, paths_.data(), "", {}));
+    HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
+    if (user) HD_CHECK(os::change_owner_tree(paths_.data(), user->uid, user->gid));
+    HD_CHECK(os::sync_tree(paths_.data()));
+    return os::write_file_atomic(mark, "");
+}
+
+/// PostgreSQL replays what was committed up to the time, and begins a timeline of its own.
+Status Instance::recover() {
+    publish("preparing",
+            fmt::format("replaying what was committed until {}", state_.spec.restore->time));
+    HD_CHECK(write_configuration());
+    const Instant deadline = clock_.now() + kRecoveryMax;
+    Status started = postmaster_->start();
+    while (!started.ok() && started.error().code == ErrorCode::timeout &&
+           postmaster_->is_running() && clock_.now() < deadline) {
+        std::this_thread::sleep_for(kRecoveryPoll);
+        if (postmaster_->is_ready()) return ok_status();
+    }
+    if (started.ok() || postmaster_->is_running()) return started;
+    const std::string why = last_fatal(paths_.log());
+    if (why.empty()) return started;
+    return Error{ErrorCode::postgres, "PostgreSQL could not recover: " + why};
+}
+
+}  // namespace howdah::agent

@@ -1,0 +1,164 @@
+// A new server from another one's backups: what the API accepts, and what of the source it has.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "api/api_support.h"
+#include "model/json.h"
+#include "store/keys.h"
+
+namespace howdah::api {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr const char* kSource = "{P}/flexibleServers/pg1";
+constexpr const char* kBack = "{P}/flexibleServers/back";
+constexpr const char* kFrom = "2026-11-20T01:00:00.000Z";
+constexpr const char* kGapFrom = "2026-11-20T02:00:00.000Z";
+constexpr const char* kGapTo = "2026-11-20T03:00:00.000Z";
+constexpr const char* kTo = "2026-11-20T04:00:00.000Z";
+
+class RestoreTest : public testing::Test {
+  protected:
+    RestoreTest() {
+        world_.make_group();
+        world_.make_server();
+        model::ServerStatus status = world_.status();
+        status.restorable = {{kFrom, kGapFrom}, {kGapTo, kTo}};
+        world_.set_status("pg1", status);
+    }
+    Body body(const std::string& time = kTo) const {
+        return {{"location", "local"},
+                {"properties",
+                 {{"createMode", "PointInTimeRestore"},
+                  {"sourceServerResourceId", world_.expand(kSource)},
+                  {"pointInTimeUTC", time}}}};
+    }
+
+    World world_;
+};
+
+TEST_F(RestoreTest, the_window_is_shown) {
+    const Body properties = world_.call("GET", kSource).body["properties"];
+    EXPECT_EQ(properties["backup"]["earliestRestoreDate"], kFrom);
+    EXPECT_EQ(properties["howdah"]["restorable"].size(), 2U);
+    EXPECT_EQ(properties["howdah"]["restorable"][1]["to"], kTo);
+}
+
+TEST_F(RestoreTest, what_the_request_does_not_say_is_as_the_source_has_it) {
+    ASSERT_EQ(world_
+                  .call("PATCH", kSource, Body::parse(R"({"tags":{"a":"b"},"properties":{
+                            "storage":{"storageSizeGB":64},
+                            "backup":{"backupRetentionDays":21}}})"))
+                  .status,
+              202);
+    world_.finish();
+    ASSERT_EQ(world_
+                  .call("PUT", std::string(kSource) + "/configurations/work_mem",
+                        Body::parse(R"({"properties":{"value":"8192","source":"user-override"}})"))
+                  .status,
+              202);
+    world_.finish();
+    model::ServerStatus status = world_.status();
+    status.restorable = {{kFrom, kTo}};
+    world_.set_status("pg1", status);
+    const Reply reply = world_.call("PUT", kBack, body("2026-11-20T05:30:00+02:00"));
+    ASSERT_EQ(reply.status, 202) << reply.text;
+    const model::ServerSpec source = world_.spec();
+    const model::ServerSpec made = world_.spec("back");
+    ASSERT_TRUE(made.restore.has_value());
+    EXPECT_EQ(made.restore->source_incarnation, source.incarnation);
+    EXPECT_EQ(made.restore->time, "2026-11-20T03:30:00.000Z");
+    EXPECT_NE(made.incarnation, source.incarnation);
+    EXPECT_EQ(made.sku, source.sku);
+    EXPECT_EQ(made.version, source.version);
+    EXPECT_EQ(made.storage.size_gb, 64);
+    EXPECT_EQ(made.backup.retention_days, 21);
+    EXPECT_EQ(made.administrator_login, source.administrator_login);
+    EXPECT_EQ(made.parameters, source.parameters);
+    EXPECT_TRUE(made.firewall_rules.empty());
+    EXPECT_TRUE(made.tags.empty());
+    // Sealed anew: under the old name it would not open.
+    EXPECT_FALSE(made.sealed_verifier.empty());
+    EXPECT_NE(made.sealed_verifier, source.sealed_verifier);
+    // The same request again is no other restore; what is there is never restored into.
+    EXPECT_EQ(world_.call("PUT", kBack, body("2026-11-20T03:30:00Z")).status, 202);
+    EXPECT_EQ(world_.call("PUT", kBack, body(kTo)).status, 409);
+    EXPECT_EQ(world_.call("PUT", kSource, body(kTo)).status, 409);
+}
+
+TEST_F(RestoreTest, a_time_that_cannot_be_restored_is_refused_with_the_nearest) {
+    const auto refused = [&](const std::string& time) {
+        const Reply reply = world_.call("PUT", kBack, body(time));
+        EXPECT_EQ(reply.status, 400) << reply.text;
+        EXPECT_EQ(reply.target(), "properties.pointInTimeUTC");
+        EXPECT_EQ(world_.call("GET", kBack).status, 404);
+        return reply.text;
+    };
+    EXPECT_THAT(refused("2026-11-20T00:59:59Z"), HasSubstr(kFrom));
+    EXPECT_THAT(refused("2026-11-20T04:00:01Z"), HasSubstr(kTo));
+    const std::string gap = refused("2026-11-20T02:30:00Z");
+    EXPECT_THAT(gap, HasSubstr(kGapFrom));
+    EXPECT_THAT(gap, HasSubstr(kGapTo));
+    refused("yesterday");
+    model::ServerStatus status = world_.status();
+    status.restorable.clear();
+    world_.set_status("pg1", status);
+    EXPECT_THAT(refused(kTo), HasSubstr("no backup yet"));
+}
+
+TEST_F(RestoreTest, what_does_not_fit_the_source_is_refused) {
+    const auto with = [&](const std::string& field, const Body& value) {
+        Body changed = body();
+        if (value.is_null())
+            changed["properties"].erase(field);
+        else
+            changed["properties"][field] = value;
+        const Reply reply = world_.call("PUT", kBack, changed);
+        EXPECT_GE(reply.status, 400) << field;
+        EXPECT_EQ(world_.call("GET", kBack).status, 404);
+        return reply.target();
+    };
+    EXPECT_EQ(with("sourceServerResourceId", nullptr), "properties.sourceServerResourceId");
+    EXPECT_EQ(with("sourceServerResourceId", "/x"), "properties.sourceServerResourceId");
+    EXPECT_EQ(with("pointInTimeUTC", nullptr), "properties.pointInTimeUTC");
+    EXPECT_EQ(with("version", "14"), "properties.version");
+    EXPECT_EQ(with("administratorLogin", "other"), "properties.administratorLogin");
+    EXPECT_EQ(with("createMode", "Default"), "properties.sourceServerResourceId");
+    Body nobody = body();
+    nobody["properties"]["sourceServerResourceId"] = world_.expand(kBack);
+    EXPECT_EQ(world_.call("PUT", kBack, nobody).code(), "ResourceNotFound");
+}
+
+TEST_F(RestoreTest, backups_are_what_the_agent_saw_of_this_life_of_the_server) {
+    const std::string all = std::string(kSource) + "/backups";
+    EXPECT_EQ(world_.call("GET", all).body["value"], Body::array());
+    model::InstanceReport report{.server_id = world_.server_id().key(),
+                                 .incarnation = world_.spec().incarnation};
+    report.backups = {
+        .backups = {
+            {.name = "backup_20261120-010000F",
+             .kind = "full",
+             .started_at = "2026-11-20T00:59:50.000Z",
+             .completed_at = kFrom,
+             .bytes = 29'500'000,
+             .repository_bytes = 3'500'000},
+            {.name = "before-upgrade", .kind = "full", .on_demand = true, .completed_at = kTo}}};
+    const std::string key = store::keys::report(world_.server_id().key(), world_.status().host);
+    ASSERT_TRUE(world_.store->commit(store::Transaction().put(key, model::to_json(report))).ok());
+    const Body listed = world_.call("GET", all).body["value"];
+    ASSERT_EQ(listed.size(), 2U);
+    EXPECT_EQ(listed[0]["properties"]["backupType"], "Full");
+    EXPECT_EQ(listed[0]["properties"]["source"], "Automatic");
+    EXPECT_EQ(listed[0]["properties"]["completedTime"], kFrom);
+    EXPECT_EQ(listed[1]["properties"]["backupType"], "Customer On-Demand");
+    EXPECT_EQ(world_.call("GET", all + "/BEFORE-upgrade").body, listed[1]);
+    EXPECT_EQ(world_.call("GET", all + "/none").code(), "ResourceNotFound");
+    report.incarnation = "another-life";
+    ASSERT_TRUE(world_.store->commit(store::Transaction().put(key, model::to_json(report))).ok());
+    EXPECT_EQ(world_.call("GET", all).body["value"], Body::array());
+}
+
+}  // namespace
+}  // namespace howdah::api
