@@ -47,6 +47,7 @@ TEST_F(BackupVerbs, a_list_shows_when_and_how_large) {
 TEST_F(BackupVerbs, a_restore_is_to_the_latest_time_unless_one_is_given) {
     answer("orders", source());
     answer("back", Json::parse(R"({"name": "back"})"), 202);
+    answer("back", Json::parse(R"({"name": "back"})"));
     const Ran latest =
         user.run(words("server restore -g team -n back --source-server orders --no-wait"));
     EXPECT_EQ(latest.code, 0) << latest.err;
@@ -57,6 +58,7 @@ TEST_F(BackupVerbs, a_restore_is_to_the_latest_time_unless_one_is_given) {
     EXPECT_EQ(sent["location"], "local");
     answer("orders", source());
     answer("back", Json::parse(R"({"name": "back"})"), 202);
+    answer("back", Json::parse(R"({"name": "back"})"));
     const Ran chosen = user.run(words("server restore -g team -n back --source-server " + kServers +
                                       "orders --restore-time 2026-11-20T01:30:00Z --no-wait"));
     EXPECT_EQ(chosen.code, 0) << chosen.err;
