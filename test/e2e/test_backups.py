@@ -4,6 +4,7 @@ import datetime
 import glob
 import json
 import os
+import pwd
 import subprocess
 import time
 import unittest
@@ -68,7 +69,11 @@ def archive(name=MAIN):
     with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
         port = json.load(file)["backend_port"]
     sockets = os.path.join(HOME.dir, "agent", "s", os.path.basename(folder)[:8])
-    subprocess.run(["psql", "-Xqw", "-h", sockets, "-p", str(port), "-U", "howdah", "-d",
+    who = []
+    if HOME.user:
+        entry = pwd.getpwnam(HOME.user)
+        who = ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
+    subprocess.run([*who, "psql", "-Xqw", "-h", sockets, "-p", str(port), "-U", "howdah", "-d",
                     "azure_maintenance", "-c", "SELECT pg_switch_wal()"], check=True, timeout=30,
                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
