@@ -143,6 +143,12 @@ class Backups(Case):
     def test_6_the_guide(self):
         said = run_guide(HOME, "backups.md")
         self.assertIn("orders-back", said)
+        # Both servers are deleted; their backups stay for a while.
+        dropped = os.path.join(HOME.dir, "backups", "dropped")
+        wait_until("deleted servers are noted",
+                   lambda: os.path.isdir(dropped) and len(os.listdir(dropped)) == 2)
+        kept = os.listdir(os.path.join(HOME.dir, "backups", "backup"))
+        self.assertTrue(set(os.listdir(dropped)) & set(kept))
 
     def test_3_a_time_outside_the_window_is_refused_at_once_with_the_nearest(self):
         wait_until("a time can be restored", restorable, timeout=180)

@@ -172,12 +172,17 @@ void BackupKeeper::take(const std::vector<BackupServer>& servers) {
         if (each.is_primary && !charge->server.is_primary) charge->next_look = Instant{};
         charge->server = each;
     }
-    const std::lock_guard lock(mutex_);
-    std::erase_if(charges_, [&](const auto& each) {
-        if (present.contains(each.first)) return false;
-        each.second->stop.request_stop();
-        return true;
-    });
+    std::vector<std::string> gone;
+    {
+        const std::lock_guard lock(mutex_);
+        std::erase_if(charges_, [&](const auto& each) {
+            if (present.contains(each.first)) return false;
+            each.second->stop.request_stop();
+            gone.push_back(each.first);
+            return true;
+        });
+    }
+    for (const std::string& each : gone) mark_dropped(each);
 }
 
 std::shared_ptr<BackupKeeper::Charge> BackupKeeper::add(const BackupServer& server) {
@@ -223,14 +228,19 @@ void BackupKeeper::run(const std::stop_token& stop,
             charges = charges_;
         }
         const Instant now = clock_.now();
+        auto looks = std::count_if(charges.begin(), charges.end(),
+                                   [](const auto& each) { return each.second->is_looking.load(); });
         for (const auto& [incarnation, charge] : charges) {
             const std::lock_guard lock(charge->mutex);
-            if (!charge->is_beating && charge->server.is_primary && now >= charge->next_beat) {
+            const bool has_room = visits.size() < kVisitsMax;
+            if (has_room && !charge->is_beating && charge->server.is_primary &&
+                now >= charge->next_beat) {
                 charge->next_beat = now + kBeatEvery;
                 begin(charge, charge->is_beating, &BackupKeeper::beat);
             }
-            if (!charge->is_looking && now >= charge->next_look) {
+            if (looks < kLooksMax && !charge->is_looking && now >= charge->next_look) {
                 charge->next_look = now + kLookEvery;
+                ++looks;
                 begin(charge, charge->is_looking, &BackupKeeper::look);
             }
         }
@@ -556,26 +566,33 @@ ArchiveAnswer BackupKeeper::fetch(Charge& charge, const std::string& file) {
 // ---------------------------------------------------------------------------------------------
 // What deleted servers left
 
-/// A deleted server can be brought back for a while; then its backups go.
+/// From now on its time runs. It may be a standby's, while the server goes on elsewhere.
+void BackupKeeper::mark_dropped(const std::string& stanza) const {
+    const std::string folder = options_.repository + "/dropped";
+    Status marked = os::make_folders(folder, 0700);
+    if (marked.ok())
+        marked = os::write_file_atomic(folder + "/" + stanza, format_iso8601(clock_.wall()));
+    if (!marked.ok())
+        log::warn("the backups of a deleted server stay for ever",
+                  {{"stanza", stanza}, {"reason", marked.error().describe()}});
+}
+
+/// A deleted server can be brought back for a while; then its backups go. Only what an agent has
+/// marked: a repository may have stanzas of somebody else.
 void BackupKeeper::sweep() const {
-    const auto stanzas = os::list_folder(options_.repository + "/backup");
-    if (!stanzas.ok()) return;
     const std::string dropped = options_.repository + "/dropped";
+    const auto stanzas = os::list_folder(dropped);
+    if (!stanzas.ok()) return;
     for (const std::string& stanza : *stanzas) {
         const bool is_used =
             std::any_of(options_.instance_folders.begin(), options_.instance_folders.end(),
                         [&](const std::string& each) { return os::exists(each + "/" + stanza); });
         const std::string mark = dropped + "/" + stanza;
-        if (is_used) {
-            (void)os::remove_tree(mark);
-            continue;
-        }
         const auto since = parse_iso8601(trim(os::read_file(mark, 64).value_or("")));
         Status done = ok_status();
-        if (!since.ok()) {
-            done = os::make_folders(dropped, 0700);
-            if (done.ok()) done = os::write_file_atomic(mark, format_iso8601(clock_.wall()));
-        } else if (clock_.wall() - *since >= kDroppedKeep) {
+        if (is_used) {
+            done = os::remove_tree(mark);
+        } else if (since.ok() && clock_.wall() - *since >= kDroppedKeep) {
             for (const char* each : {"/archive/", "/backup/", "/dropped/"})
                 if (done.ok()) done = os::remove_tree(options_.repository + each + stanza);
         }

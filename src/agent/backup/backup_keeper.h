@@ -63,6 +63,8 @@ class BackupKeeper {
     static constexpr std::size_t kTroubleBytesMax = 800;
     static constexpr std::size_t kReportedMax = 500;  ///< spans, and backups: the newest
     static constexpr int kBackupNice = 10;
+    static constexpr std::size_t kVisitsMax = 64;   ///< threads at a time
+    static constexpr std::ptrdiff_t kLooksMax = 4;  ///< of them with a pgBackRest
     static constexpr std::size_t kSegmentBytesMax = 17U << 20;
 
     /// `changed`: called on any thread when the report of a server has changed.
@@ -101,6 +103,7 @@ class BackupKeeper {
     Status push(Charge& charge, const std::string& file);
     ArchiveAnswer fetch(Charge& charge, const std::string& file);
     void publish(Charge& charge);
+    void mark_dropped(const std::string& stanza) const;
     void sweep() const;
 
     const Options options_;
