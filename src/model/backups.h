@@ -56,7 +56,7 @@ struct WalMark {
     std::string at;
 };
 
-/// agent/instances/<incarnation>/backup/kept.json: what cannot be read from the repository.
+/// kept/<incarnation>.json in a repository: what pgBackRest does not tell of it.
 struct KeptBackups {
     std::vector<WalMark> marks;  ///< oldest first
     std::int64_t failures = 0;   ///< backups that failed since the last one that did not

@@ -30,7 +30,6 @@ namespace {
 constexpr Duration kBehindBackup = std::chrono::milliseconds(1100);
 constexpr Duration kRunPoll = std::chrono::milliseconds(250);
 constexpr std::size_t kFileBytesMax = 1U << 20;
-constexpr std::string_view kStanzaKept = "/kept.json";
 /// Its commit record has a time that is later than this one. The session waits for no standby: the
 /// record is only to be there.
 constexpr std::string_view kBeat =
@@ -114,6 +113,7 @@ struct BackupKeeper::Charge {
     model::KeptBackups kept;
     std::optional<Repository> repository;  ///< as last read, with what was pushed since
     bool has_stanza = false;
+    bool closes_next = false;          ///< the next heartbeat has its segment archived at once
     std::optional<bool> is_archiving;  ///< with archive_mode; none: it was not asked yet
     std::string look_trouble;
     std::string push_trouble;
@@ -168,9 +168,15 @@ void BackupKeeper::take(const std::vector<BackupServer>& servers) {
         present.insert(each.incarnation);
         auto charge = find(each.incarnation);
         if (!charge) charge = add(each);
-        const std::lock_guard charge_lock(charge->mutex);
-        if (each.is_primary && !charge->server.is_primary) charge->next_look = Instant{};
-        charge->server = each;
+        bool begins = false;
+        {
+            const std::lock_guard charge_lock(charge->mutex);
+            begins = each.is_primary && !charge->server.is_primary;
+            charge->server = each;
+            charge->closes_next = charge->closes_next || begins;
+            if (begins) charge->next_look = charge->next_beat = Instant{};
+        }
+        if (begins) reload(*charge, each.incarnation);
     }
     std::vector<std::string> gone;
     {
@@ -185,13 +191,26 @@ void BackupKeeper::take(const std::vector<BackupServer>& servers) {
     for (const std::string& each : gone) mark_dropped(each);
 }
 
+/// In the repository: whoever becomes primary after a failover goes on with it.
+std::string BackupKeeper::kept_path(const std::string& incarnation) const {
+    return options_.repository + "/kept/" + incarnation + ".json";
+}
+
+/// What another agent has kept meanwhile. Without marks the window is shorter until the next one.
+void BackupKeeper::reload(Charge& charge, const std::string& incarnation) {
+    const auto text = os::read_file(kept_path(incarnation), kFileBytesMax);
+    auto kept = model::from_json<model::KeptBackups>(text.value_or("{}"));
+    if (!kept.ok() || kept->marks.empty()) return;
+    const std::lock_guard lock(charge.mutex);
+    const auto& marks = charge.kept.marks;
+    if (!marks.empty() && marks.back().at >= kept->marks.back().at) return;
+    charge.kept = std::move(*kept);
+    if (charge.repository) charge.repository->marks = marks_of(charge.kept);
+}
+
 std::shared_ptr<BackupKeeper::Charge> BackupKeeper::add(const BackupServer& server) {
     auto charge = std::make_shared<Charge>();
-    const auto text = os::read_file(server.folder + std::string(kStanzaKept), kFileBytesMax);
-    auto kept = model::from_json<model::KeptBackups>(text.value_or("{}"));
-    // Without marks the window is shorter until the next one.
-    if (kept.ok()) charge->kept = std::move(*kept);
-    charge->server = server;
+    reload(*charge, server.incarnation);
     const std::lock_guard lock(mutex_);
     charges_[server.incarnation] = charge;
     return charge;
@@ -257,7 +276,15 @@ void BackupKeeper::run(const std::stop_token& stop,
 // ---------------------------------------------------------------------------------------------
 // The heartbeat
 
-void BackupKeeper::beat(Charge& charge) { note_mark(charge, /*closes=*/false); }
+void BackupKeeper::beat(Charge& charge) {
+    bool closes = false;
+    {
+        const std::lock_guard lock(charge.mutex);
+        // The first of a new primary: what can be restored is known again at once.
+        closes = charge.has_stanza && std::exchange(charge.closes_next, false);
+    }
+    note_mark(charge, closes);
+}
 
 /// `closes`: its segment is archived now, and not when it is full or four minutes old.
 void BackupKeeper::note_mark(Charge& charge, bool closes) {
@@ -292,10 +319,11 @@ void BackupKeeper::keep(Charge& charge) {
     std::string path, text;
     {
         const std::lock_guard lock(charge.mutex);
-        path = charge.server.folder + std::string(kStanzaKept);
+        path = kept_path(charge.server.incarnation);
         text = model::to_json(charge.kept);
     }
-    const Status kept = os::replace_file(path, text, 0600);
+    Status kept = os::make_folders(options_.repository + "/kept", 0700);
+    if (kept.ok()) kept = os::replace_file(path, text, 0600);
     if (!kept.ok())
         log::warn("what is known of backups cannot be written down",
                   {{"path", path}, {"reason", kept.error().describe()}});
@@ -595,6 +623,7 @@ void BackupKeeper::sweep() const {
         } else if (since.ok() && clock_.wall() - *since >= kDroppedKeep) {
             for (const char* each : {"/archive/", "/backup/", "/dropped/"})
                 if (done.ok()) done = os::remove_tree(options_.repository + each + stanza);
+            if (done.ok()) done = os::remove_tree(kept_path(stanza));
         }
         if (!done.ok())
             log::warn("the backups of a deleted server cannot be let go",

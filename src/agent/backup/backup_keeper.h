@@ -89,6 +89,8 @@ class BackupKeeper {
     void take(const std::vector<BackupServer>& servers);
     std::shared_ptr<Charge> find(const std::string& incarnation) const;
     std::shared_ptr<Charge> add(const BackupServer& server);
+    void reload(Charge& charge, const std::string& incarnation);
+    std::string kept_path(const std::string& incarnation) const;
     Result<std::shared_ptr<const PgBackRest>> open(const BackupServer& server) const;
     void beat(Charge& charge);
     void note_mark(Charge& charge, bool closes);
