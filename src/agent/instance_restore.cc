@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include <thread>
+#include <utility>
 
 #include "agent/instance.h"
 #include "base/log.h"
@@ -12,6 +13,9 @@ namespace howdah::agent {
 namespace {
 
 constexpr Duration kRecoveryMax = std::chrono::hours(3 * 24);
+/// The heartbeat and the forced segment of an idle server come within five (RULES, Backup 3).
+constexpr Duration kArchivedMax = std::chrono::minutes(6);
+constexpr Duration kArchivedPoll = std::chrono::milliseconds(500);
 constexpr Duration kRecoveryPoll = std::chrono::milliseconds(100);
 constexpr std::size_t kLogBytesMax = 8U << 20;
 
@@ -68,25 +72,49 @@ Result<PgBackRest> Instance::source_of_restore() const {
     return source;
 }
 
+/// The newest one from which the time can be reached. A time of a moment ago is waited for: whoever
+/// has the source is asked to have its WAL archived.
+Result<core::backup::Backup> Instance::backup_to_restore(const PgBackRest& source,
+                                                         Timestamp target) const {
+    const RepositoryNotes notes(machine_.options().repository);
+    const std::string& stanza = state_.spec.restore->source_incarnation;
+    const Instant deadline = clock_.now() + kArchivedMax;
+    bool is_asked = false;
+    for (;;) {
+        HD_TRY(auto repository, source.list());
+        repository.marks = marks_of(notes.kept(stanza));
+        const auto found = core::backup::backup_for(repository, target);
+        if (found.ok()) return **found;
+        const auto spans = core::backup::restorable(repository);
+        if (!spans.empty() && spans.back().to >= target) return found.error();
+        // Marks may be lost; PostgreSQL finds out whether the time is reached.
+        if (clock_.now() >= deadline) {
+            HD_TRY(const auto* before, core::backup::backup_before(repository, target));
+            return *before;
+        }
+        if (!std::exchange(is_asked, true)) HD_CHECK(notes.ask_for_mark(stanza));
+        std::this_thread::sleep_for(kArchivedPoll);
+    }
+}
+
 /// What was broken off is begun anew: a mark beside the data says that it is whole.
 Status Instance::restore_data() {
     const std::string mark = paths_.backup() + "/restored";
     if (os::exists(mark)) return ok_status();
     HD_TRY(const Timestamp target, parse_iso8601(state_.spec.restore->time));
     HD_TRY(const PgBackRest source, source_of_restore());
-    HD_TRY(auto repository, source.list());
-    HD_TRY(const core::backup::Backup* backup, core::backup::backup_before(repository, target));
+    HD_TRY(const core::backup::Backup backup, backup_to_restore(source, target));
     HD_CHECK(postmaster_->stop());
     HD_CHECK(os::remove_tree(paths_.data()));
     HD_CHECK(os::make_folders(paths_.data(), 0700));
     log::info("a server is restored", {{"server", state_.spec.server_id},
                                        {"source", state_.spec.restore->source_id},
-                                       {"backup", backup->label},
+                                       {"backup", backup.label},
                                        {"time", state_.spec.restore->time}});
     publish("preparing",
             fmt::format("restoring {:.1f} GB from the backup of {}",
-                        static_cast<double>(backup->bytes) / 1e9, format_iso8601(backup->stopped)));
-    HD_CHECK(source.restore(backup->label, target, paths_.data(), "", {}));
+                        static_cast<double>(backup.bytes) / 1e9, format_iso8601(backup.stopped)));
+    HD_CHECK(source.restore(backup.label, target, paths_.data(), "", {}));
     HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
     if (user) HD_CHECK(os::change_owner_tree(paths_.data(), user->uid, user->gid));
     HD_CHECK(os::sync_tree(paths_.data()));

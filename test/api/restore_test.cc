@@ -108,6 +108,33 @@ TEST_F(RestoreTest, a_time_that_cannot_be_restored_is_refused_with_the_nearest) 
     EXPECT_THAT(refused(kTo), HasSubstr("no backup yet"));
 }
 
+TEST_F(RestoreTest, what_was_committed_a_moment_ago_can_be_asked_for) {
+    const auto at = [&](std::chrono::seconds ago) {
+        return format_iso8601(world_.clock.wall() - ago);
+    };
+    const auto answer = [&](const std::string& time) {
+        const Reply reply = world_.call("PUT", kBack, body(time));
+        if (reply.status != 202) return reply.status;
+        EXPECT_EQ(world_.spec("back").restore->time, time);
+        return reply.status;
+    };
+    model::ServerStatus status = world_.status();
+    status.state = "Ready";
+    const auto set = [&](std::chrono::seconds newest, const std::string& state) {
+        status.restorable = {{kFrom, at(newest)}};
+        status.state = state;
+        world_.set_status("pg1", status);
+    };
+    using std::chrono::seconds;
+    set(seconds(601), "Ready");
+    EXPECT_EQ(answer(at(seconds(1))), 400) << "nothing was archived for long";
+    set(seconds(200), "Stopped");
+    EXPECT_EQ(answer(at(seconds(1))), 400) << "nobody archives";
+    set(seconds(200), "Ready");
+    EXPECT_EQ(answer(at(seconds(-1))), 400) << "the future";
+    EXPECT_EQ(answer(at(seconds(0))), 202);
+}
+
 TEST_F(RestoreTest, what_does_not_fit_the_source_is_refused) {
     const auto with = [&](const std::string& field, const Body& value) {
         Body changed = body();

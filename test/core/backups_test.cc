@@ -218,10 +218,11 @@ TEST(backups, after_failures_it_waits_longer_and_longer_but_an_hour_at_most) {
         return now - failed;
     };
     EXPECT_EQ(due(story.repository, {}, {}, failed), Kind::full);
-    EXPECT_EQ(first_try(1), 1min);
-    EXPECT_EQ(first_try(2), 2min);
-    EXPECT_EQ(first_try(3), 4min);
-    EXPECT_EQ(first_try(7), 1h);
+    EXPECT_EQ(first_try(1), 10s);
+    EXPECT_EQ(first_try(2), 20s);
+    EXPECT_EQ(first_try(3), 40s);
+    EXPECT_EQ(first_try(10), 1h);
+    EXPECT_EQ(retry_at({}, {2, failed}), failed + 20s);
     EXPECT_EQ(first_try(1'000'000'000'000), 1h);
 }
 

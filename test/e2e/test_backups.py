@@ -5,6 +5,7 @@ import glob
 import json
 import os
 import pwd
+import signal
 import subprocess
 import time
 import unittest
@@ -60,6 +61,24 @@ def instance_folder(name=MAIN):
             if json.load(file)["spec"]["server_name"] == name:
                 return os.path.dirname(path)
     raise AssertionError(f"no instance of {name}")
+
+
+def backup_processes(name):
+    """pgBackRest's that make a backup of the server."""
+    found = []
+    try:
+        stanza = "--stanza=" + os.path.basename(instance_folder(name))
+    except AssertionError:
+        return found
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, encoding="utf-8") as file:
+                words = file.read().split("\0")
+        except OSError:
+            continue
+        if stanza in words and "backup" in words:
+            found.append(int(path.split("/")[2]))
+    return found
 
 
 def archive(name=MAIN):
@@ -120,10 +139,11 @@ class Backups(Case):
         time.sleep(1.1)
         HOME.psql(MAIN, "INSERT INTO numbers VALUES (2)")
         time.sleep(1.1)
-        # Nothing is committed after this by any client: the heartbeat does.
+        wait_until("the first time can be restored",
+                   lambda: is_restorable(first), timeout=150)
+        # Nobody has committed after this yet, and nothing of it is archived: the restore waits.
         second = now()
-        wait_until("the second time can be restored",
-                   lambda: is_restorable(second), timeout=150)
+        time.sleep(0.01)
         HOME.psql(MAIN, "INSERT INTO numbers VALUES (3)")
         for name, moment, rows in (("back-one", first, "1"), ("back-two", second, "1 2")):
             answer = put(name, restore_body(text_of(moment)))
@@ -139,6 +159,16 @@ class Backups(Case):
                                          "FROM numbers"), "1 2 3")
         # A timeline and a stanza of its own: it is backed up itself.
         wait_until("the restored server is backed up", lambda: backups("back-one"), timeout=180)
+
+    def test_5_a_backup_that_is_killed_is_made_again(self):
+        name = "killed"
+        answer = put(name, HOME.server_body(name))
+        wait_until("pgBackRest copies it", lambda: backup_processes(name), timeout=180, pause=0.01)
+        for pid in backup_processes(name):
+            os.kill(pid, signal.SIGKILL)
+        HOME.finish(answer)
+        self.assertEqual(backups(name), [])
+        wait_until("another backup is made", lambda: backups(name), timeout=180)
 
     def test_6_the_guide(self):
         said = run_guide(HOME, "backups.md")

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import subprocess
+import time
 
 from rows import Rows, nothing_yet, seen, seen_soon
 
@@ -292,6 +293,35 @@ def steps_of(az, home):
         f"{entra} delete": delete_administrator,
     }
 
+    backup_of = child if is_new else where
+
+    def list_backups():
+        return seen_soon("the first backup, which came by itself, and its time", lambda: any(
+            each["completedTime"] for each in az.server("backup", "list", *backup_of)), 180)
+
+    def show_backup():
+        listed = az.server("backup", "list", *backup_of)[0]
+        found = az.server("backup", "show", *backup_of, "-n" if is_new else "-b", listed["name"])
+        return seen("its time", found["completedTime"] == listed["completedTime"])
+
+    def restore():
+        copy = "az-copy"
+        psql("create table restored (n int); insert into restored values (1)")
+        time.sleep(2.1)
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        time.sleep(1.1)
+        psql("insert into restored values (2)")
+        az.server("restore", "-g", GROUP, "-n", copy, "--source-server", NAME, "--restore-time",
+                  moment, *(("--yes",) if is_new else ()))
+        home.passwords[copy] = home.passwords[NAME]
+        here = ("-s", copy, "-n", "here") if is_new else ("-n", copy, "-r", "here")
+        az.server("firewall-rule", "create", "-g", GROUP, *here, "--start-ip-address", "127.0.0.1",
+                  "--end-ip-address", "127.0.0.1")
+        found = home.psql(copy, "select string_agg(n::text, ',') from restored")
+        az.server("delete", "-g", GROUP, "-n", copy, "--yes")
+        return seen("psql: the new server has the rows of that second, and no later ones",
+                    found == "1")
+
     def delete():
         az.server("delete", *where, "--yes")
         return seen("GET answers 404",
@@ -337,6 +367,9 @@ def steps_of(az, home):
             az.server("identity", "list", *child) or {}).get("userAssignedIdentities")),
         "identity remove": remove_identity,
         "replica list": lambda: nothing_yet(az.server("replica", "list", *where)),
+        "backup list": list_backups,
+        "backup show": show_backup,
+        "restore": restore,
         **tuning,
         **logs,
         **administrators,
@@ -367,8 +400,6 @@ def other_commands(az):
         f"{tuning} update": (*child, "--enabled", "True"),
         "backup create": (*child, "-n", "x"),
         "backup delete": (*child, "-n", "x", "--yes"),
-        "backup list": child,
-        "backup show": (*child, "-n", "x"),
         "fabric-mirroring start": (*child, "-d", "postgres", "--yes"),
         "fabric-mirroring stop": (*child, "--yes"),
         "fabric-mirroring update-databases": (*child, "-d", "postgres", "--yes"),
@@ -401,15 +432,12 @@ def other_commands(az):
     }
     found = {name: (*name.split(), *arguments) for name, arguments in new.items()} if is_new else {}
     return {
-        "backup list": ("backup", "list", *where),
-        "backup show": ("backup", "show", *where, "-b", "x"),
         "geo-restore": ("geo-restore", "-g", GROUP, "-n", "az-geo", "-l", "local",
                         "--source-server", source),
         "identity assign": ("identity", "assign", *child, "-n", "someone"),
         "replica create": ("replica", "create", "-g", GROUP, "--replica-name", "az-replica",
                            "--source-server", source),
         "replica stop-replication": ("replica", "stop-replication", *where, "--yes"),
-        "restore": ("restore", "-g", GROUP, "-n", "az-copy", "--source-server", source),
         "revive-dropped": ("revive-dropped", "-g", GROUP, "-n", "az-revived", "-l", "local",
                            "--source-server", source),
         "upgrade": ("upgrade", *where, "--version", "14", "--yes"),

@@ -104,7 +104,7 @@ def main():
                         help="an az to try; more than one may be named")
     parser.add_argument("--python", action="store_true", help="the Python SDK is installed")
     arguments = parser.parse_args()
-    home = started_home()
+    home = started_home(backups=True)
     rows = []
     try:
         if arguments.python:

@@ -13,6 +13,7 @@ const { PostgreSQLManagementFlexibleServerClient } = require("@azure/arm-postgre
 
 const home = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const NAME = "js-sdk";
+const COPY = "js-sdk-back";
 const MISSING = "FeatureNotSupported";
 const UNSUPPORTED = "not supported by this version of Howdah";
 
@@ -40,10 +41,10 @@ function seen(what, condition) {
   return what;
 }
 
-function psql(sql, password = home.password) {
-  const where = home.conninfo.replaceAll("SERVER", NAME);
+function psql(sql, server = NAME) {
+  const where = home.conninfo.replaceAll("SERVER", server);
   return execFileSync("psql", ["-XqAt", "-d", where, "-c", sql], {
-    env: { PATH: process.env.PATH, PGPASSWORD: password },
+    env: { PATH: process.env.PATH, PGPASSWORD: home.password },
     encoding: "utf8",
     stdio: ["ignore", "pipe", "pipe"],
   }).trim();
@@ -55,6 +56,20 @@ async function all(iterator) {
   return found;
 }
 const names = async (iterator) => (await all(iterator)).map((each) => each.name);
+
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+const allow = (server) => client.firewallRules.beginCreateOrUpdateAndWait(group, server, "here",
+  { startIpAddress: "127.0.0.1", endIpAddress: "127.0.0.1" }, poll);
+
+async function firstBackup() {
+  let found = [];
+  for (let i = 0; i < 360 && !found.length; i++) {
+    found = await all(client.backupsAutomaticAndOnDemand.listByServer(group, NAME));
+    if (!found.length) await pause(500);
+  }
+  return found[0];
+}
 
 async function nameCheck(check) {
   const type = "Microsoft.DBforPostgreSQL/flexibleServers";
@@ -80,8 +95,7 @@ const steps = {
       storage: { storageSizeGB: 32 }, createMode: "Default", tags: { "made-by": "sdk" },
     }, poll);
     seen("state", made.state === "Ready");
-    await client.firewallRules.beginCreateOrUpdateAndWait(group, NAME, "here",
-      { startIpAddress: "127.0.0.1", endIpAddress: "127.0.0.1" }, poll);
+    await allow(NAME);
     return seen("psql answers", psql("select 1") === "1");
   },
   "nameAvailability.checkGlobally": () =>
@@ -156,7 +170,7 @@ const steps = {
     let files = [];
     for (let i = 0; i < 40 && !files.length; i++) {
       files = await all(client.capturedLogs.listByServer(group, NAME));
-      if (!files.length) await new Promise((done) => setTimeout(done, 500));
+      if (!files.length) await pause(500);
     }
     let text = "";
     for (const each of files) text += await (await fetch(each.url)).text();
@@ -182,6 +196,29 @@ const steps = {
     (await all(client.quotaUsages.list("local"))).every((q) => q.limit >= q.currentValue)),
   "privateDnsZoneSuffix.get": async () => seen("the suffix",
     (await client.privateDnsZoneSuffix.get()).body.startsWith("private.")),
+  "backupsAutomaticAndOnDemand.listByServer": async () => seen(
+    "the first backup, which came by itself, and its time", (await firstBackup())?.completedTime),
+  "backupsAutomaticAndOnDemand.get": async () => {
+    const listed = await firstBackup();
+    const one = await client.backupsAutomaticAndOnDemand.get(group, NAME, listed.name);
+    return seen("its time", one.completedTime.getTime() === listed.completedTime.getTime());
+  },
+  "servers.beginCreateOrUpdate: PointInTimeRestore": async () => {
+    psql("create table restored (n int); insert into restored values (1)");
+    await pause(1100);
+    const moment = new Date();
+    await pause(1100);
+    psql("insert into restored values (2)");
+    await client.servers.beginCreateOrUpdateAndWait(group, COPY, {
+      location: "local", createMode: "PointInTimeRestore", pointInTimeUTC: moment,
+      sourceServerResourceId: (await client.servers.get(group, NAME)).id,
+    }, poll);
+    await allow(COPY);
+    const found = psql("select string_agg(n::text, ',') from restored", COPY);
+    await client.servers.beginDeleteAndWait(group, COPY, poll);
+    return seen("psql: the new server has the rows of that second, and no later ones",
+      found === "1");
+  },
   "servers.beginRestart": async () => {
     const before = psql("select pg_postmaster_start_time()");
     await client.servers.beginRestartAndWait(group, NAME, poll);

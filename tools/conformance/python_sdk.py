@@ -1,13 +1,16 @@
 """Every operation of the unmodified Python SDK azure-mgmt-postgresqlflexibleservers. Runs inside
 the virtual environment that has it. `host` is a howdah_client.Home that runs."""
 
+import datetime
 import inspect
 import ssl
+import time
 import urllib.request
 
 from rows import Rows, nothing_yet, seen, seen_soon
 
 NAME = "py-sdk"
+COPY = "py-sdk-back"
 MISSING = "FeatureNotSupported"
 
 
@@ -170,6 +173,33 @@ class Client:
             c.administrators_microsoft_entra.begin_delete(g, NAME, someone).result()
             return seen("psql: the role is gone", psql(can_log_in) == "")
 
+        backups = c.backups_automatic_and_on_demand
+
+        def list_backups():
+            return seen_soon("the first backup, which came by itself, and its time", lambda: any(
+                b.completed_time for b in backups.list_by_server(g, NAME)), 180)
+
+        def get_backup():
+            listed = next(iter(backups.list_by_server(g, NAME)))
+            return seen("its time", backups.get(g, NAME, listed.name).completed_time
+                        == listed.completed_time)
+
+        def restore():
+            psql("create table restored (n int); insert into restored values (1)")
+            time.sleep(1.1)
+            moment = datetime.datetime.now(datetime.timezone.utc)
+            time.sleep(1.1)
+            psql("insert into restored values (2)")
+            c.servers.begin_create_or_update(g, COPY, m.Server(
+                location="local", create_mode="PointInTimeRestore", point_in_time_utc=moment,
+                source_server_resource_id=c.servers.get(g, NAME).id)).result()
+            home.passwords[COPY] = home.passwords[NAME]
+            home.allow(COPY)
+            found = home.psql(COPY, "select string_agg(n::text, ',') from restored")
+            c.servers.begin_delete(g, COPY).result()
+            return seen("psql: the new server has the rows of that second, and no later ones",
+                        found == "1")
+
         def delete():
             c.servers.begin_delete(g, NAME).result()
             return seen("GET answers 404", home.get(home.server_path(NAME)).status == 404)
@@ -227,6 +257,9 @@ class Client:
                 q.limit >= q.current_value for q in c.quota_usages.list("local"))),
             "private_dns_zone_suffix.get": lambda: seen(
                 "the suffix", c.private_dns_zone_suffix.get().startswith("private.")),
+            "backups_automatic_and_on_demand.list_by_server": list_backups,
+            "backups_automatic_and_on_demand.get": get_backup,
+            "servers.begin_create_or_update: PointInTimeRestore": restore,
             "servers.begin_restart": restart,
             "servers.begin_stop": stop,
             "servers.begin_start": start,

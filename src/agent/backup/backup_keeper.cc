@@ -14,7 +14,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "core/lsn.h"
-#include "model/json.h"
 #include "os/file.h"
 #include "pg/connection.h"
 
@@ -29,7 +28,6 @@ namespace {
 
 constexpr Duration kBehindBackup = std::chrono::milliseconds(1100);
 constexpr Duration kRunPoll = std::chrono::milliseconds(250);
-constexpr std::size_t kFileBytesMax = 1U << 20;
 /// Its commit record has a time that is later than this one. The session waits for no standby: the
 /// record is only to be there.
 constexpr std::string_view kBeat =
@@ -50,15 +48,6 @@ model::BackupEntry entry_of(const Backup& backup) {
             .completed_at = format_iso8601(backup.stopped),
             .bytes = backup.bytes,
             .repository_bytes = backup.repository_bytes};
-}
-
-std::vector<core::backup::Mark> marks_of(const model::KeptBackups& kept) {
-    std::vector<core::backup::Mark> marks;
-    for (const model::WalMark& each : kept.marks) {
-        const auto at = parse_iso8601(each.at);
-        if (at.ok()) marks.push_back({static_cast<std::uint64_t>(each.segment), *at});
-    }
-    return marks;
 }
 
 core::backup::Failures failures_of(const model::KeptBackups& kept) {
@@ -141,7 +130,10 @@ std::vector<model::WalMark> thinned(std::vector<model::WalMark> marks, std::size
 
 BackupKeeper::BackupKeeper(Options options, const Clock& clock,
                            std::function<void(const std::string&)> changed)
-    : options_(std::move(options)), clock_(clock), changed_(std::move(changed)) {}
+    : options_(std::move(options)),
+      notes_(options_.repository),
+      clock_(clock),
+      changed_(std::move(changed)) {}
 
 BackupKeeper::~BackupKeeper() = default;
 
@@ -191,20 +183,15 @@ void BackupKeeper::take(const std::vector<BackupServer>& servers) {
     for (const std::string& each : gone) mark_dropped(each);
 }
 
-/// In the repository: whoever becomes primary after a failover goes on with it.
-std::string BackupKeeper::kept_path(const std::string& incarnation) const {
-    return options_.repository + "/kept/" + incarnation + ".json";
-}
-
-/// What another agent has kept meanwhile. Without marks the window is shorter until the next one.
+/// What another agent has kept meanwhile: whoever becomes primary goes on with it. Without marks
+/// the window is shorter until the next one.
 void BackupKeeper::reload(Charge& charge, const std::string& incarnation) {
-    const auto text = os::read_file(kept_path(incarnation), kFileBytesMax);
-    auto kept = model::from_json<model::KeptBackups>(text.value_or("{}"));
-    if (!kept.ok() || kept->marks.empty()) return;
+    model::KeptBackups kept = notes_.kept(incarnation);
+    if (kept.marks.empty()) return;
     const std::lock_guard lock(charge.mutex);
     const auto& marks = charge.kept.marks;
-    if (!marks.empty() && marks.back().at >= kept->marks.back().at) return;
-    charge.kept = std::move(*kept);
+    if (!marks.empty() && marks.back().at >= kept.marks.back().at) return;
+    charge.kept = std::move(kept);
     if (charge.repository) charge.repository->marks = marks_of(charge.kept);
 }
 
@@ -250,6 +237,7 @@ void BackupKeeper::run(const std::stop_token& stop,
         auto looks = std::count_if(charges.begin(), charges.end(),
                                    [](const auto& each) { return each.second->is_looking.load(); });
         for (const auto& [incarnation, charge] : charges) {
+            take_question(*charge);
             const std::lock_guard lock(charge->mutex);
             const bool has_room = visits.size() < kVisitsMax;
             if (has_room && !charge->is_beating && charge->server.is_primary &&
@@ -286,6 +274,19 @@ void BackupKeeper::beat(Charge& charge) {
     note_mark(charge, closes);
 }
 
+/// Whoever restores the server to a moment ago asks for it.
+void BackupKeeper::take_question(Charge& charge) const {
+    std::string stanza;
+    {
+        const std::lock_guard lock(charge.mutex);
+        if (charge.server.is_primary) stanza = charge.server.incarnation;
+    }
+    if (stanza.empty() || !notes_.take_question(stanza)) return;
+    const std::lock_guard lock(charge.mutex);
+    charge.closes_next = true;
+    charge.next_beat = Instant{};
+}
+
 /// `closes`: its segment is archived now, and not when it is full or four minutes old.
 void BackupKeeper::note_mark(Charge& charge, bool closes) {
     BackupServer server;
@@ -316,17 +317,17 @@ void BackupKeeper::note_mark(Charge& charge, bool closes) {
 /// Without waiting for the disk: what gets lost makes the window shorter, for a while.
 void BackupKeeper::keep(Charge& charge) {
     const std::lock_guard keeping(charge.keep_mutex);
-    std::string path, text;
+    std::string stanza;
+    model::KeptBackups present;
     {
         const std::lock_guard lock(charge.mutex);
-        path = kept_path(charge.server.incarnation);
-        text = model::to_json(charge.kept);
+        stanza = charge.server.incarnation;
+        present = charge.kept;
     }
-    Status kept = os::make_folders(options_.repository + "/kept", 0700);
-    if (kept.ok()) kept = os::replace_file(path, text, 0600);
+    const Status kept = notes_.keep(stanza, present);
     if (!kept.ok())
         log::warn("what is known of backups cannot be written down",
-                  {{"path", path}, {"reason", kept.error().describe()}});
+                  {{"stanza", stanza}, {"reason", kept.error().describe()}});
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -428,8 +429,14 @@ std::optional<Kind> BackupKeeper::due(Charge& charge) {
             if (begins) charge.next_look = clock_.now() + kRunPoll;
             return std::nullopt;
         }
-        kind = core::backup::due(*charge.repository, {.retention_days = server.retention_days},
-                                 failures_of(charge.kept), clock_.wall());
+        const Policy policy{.retention_days = server.retention_days};
+        const core::backup::Failures failures = failures_of(charge.kept);
+        const Timestamp now = clock_.wall();
+        kind = core::backup::due(*charge.repository, policy, failures, now);
+        // Another attempt is not left to the next look.
+        const Duration pause = core::backup::retry_at(policy, failures) - now;
+        if (failures.count > 0 && pause > Duration::zero())
+            charge.next_look = std::min(charge.next_look, clock_.now() + pause);
         is_first = charge.repository->backups.empty();
         data = server.data;
     }
@@ -623,7 +630,7 @@ void BackupKeeper::sweep() const {
         } else if (since.ok() && clock_.wall() - *since >= kDroppedKeep) {
             for (const char* each : {"/archive/", "/backup/", "/dropped/"})
                 if (done.ok()) done = os::remove_tree(options_.repository + each + stanza);
-            if (done.ok()) done = os::remove_tree(kept_path(stanza));
+            if (done.ok()) done = notes_.forget(stanza);
         }
         if (!done.ok())
             log::warn("the backups of a deleted server cannot be let go",

@@ -13,6 +13,7 @@
 
 #include "agent/backup/archive_door.h"
 #include "agent/backup/pgbackrest.h"
+#include "agent/backup/repository_notes.h"
 #include "agent/layout.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -90,9 +91,9 @@ class BackupKeeper {
     std::shared_ptr<Charge> find(const std::string& incarnation) const;
     std::shared_ptr<Charge> add(const BackupServer& server);
     void reload(Charge& charge, const std::string& incarnation);
-    std::string kept_path(const std::string& incarnation) const;
     Result<std::shared_ptr<const PgBackRest>> open(const BackupServer& server) const;
     void beat(Charge& charge);
+    void take_question(Charge& charge) const;
     void note_mark(Charge& charge, bool closes);
     void look(Charge& charge);
     Status prepare(Charge& charge);
@@ -109,6 +110,7 @@ class BackupKeeper {
     void sweep() const;
 
     const Options options_;
+    const RepositoryNotes notes_;
     const Clock& clock_;
     const std::function<void(const std::string&)> changed_;
     std::mutex backup_mutex_;  ///< held for the one backup that is made

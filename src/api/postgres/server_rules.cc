@@ -452,9 +452,18 @@ void inherit(const model::ServerSpec& source, ServerBody& body) {
     take(body.active_directory_auth, source.auth.active_directory);
 }
 
-/// The time, if all that is needed for it is in the source's repository.
+/// What is behind the newest time that can be restored, and not in the future: its WAL comes to the
+/// repository in a moment, and the restore waits for it. Not if it has not come for long.
+bool is_on_its_way(const model::ServerStatus& source, Timestamp time, Timestamp now) {
+    constexpr std::chrono::minutes kArchivedMax{10};
+    if (source.state != "Ready" || source.restorable.empty() || time > now) return false;
+    const auto newest = parse_iso8601(source.restorable.back().to);
+    return newest.ok() && time > *newest && now - *newest <= kArchivedMax;
+}
+
+/// The time, if all that is needed for it is in the source's repository, or comes there at once.
 Result<std::string> restorable_time(const std::optional<model::ServerStatus>& source,
-                                    const std::optional<std::string>& wanted) {
+                                    const std::optional<std::string>& wanted, Timestamp now) {
     constexpr std::string_view kPath = "properties.pointInTimeUTC";
     if (!wanted) return missing(kPath);
     const auto time = parse_iso8601(*wanted);
@@ -463,6 +472,7 @@ Result<std::string> restorable_time(const std::optional<model::ServerStatus>& so
                          "write it as 2026-11-23T04:05:06Z");
     const auto spans = source ? source->restorable : std::vector<model::RestorableSpan>();
     const std::string text = format_iso8601(*time);
+    if (source && is_on_its_way(*source, *time, now)) return text;
     const model::RestorableSpan* before = nullptr;
     const model::RestorableSpan* after = nullptr;
     for (const model::RestorableSpan& each : spans) {
@@ -500,7 +510,8 @@ Status apply_restore(const Call& call, const std::string& key, ServerBody& body,
                          "give the whole id, as 'az postgres flexible-server show' prints it");
     if (!call.may_read(kServerType, id->to_string())) return server_not_found(*id);
     HD_TRY(const ServerRecord source, load_server(call, *id));
-    HD_TRY(std::string time, restorable_time(source.status, body.point_in_time));
+    HD_TRY(std::string time,
+           restorable_time(source.status, body.point_in_time, call.context.clock.wall()));
     if (body.version && *body.version != source.spec.version)
         return frozen("properties.version", source.spec.version, *body.version,
                       "a restored server has the version of its source");

@@ -41,14 +41,6 @@ bool is_sound(const Repository& repository, const Backup& backup) {
     return !backup.has_errors && prior != nullptr && !prior->has_errors;
 }
 
-/// The next attempt is not before this time.
-Timestamp retry_at(const Policy& policy, const Failures& failures) {
-    Duration pause = policy.retry_min;
-    for (std::int64_t i = 1; i < failures.count && pause < policy.retry_max; ++i) pause *= 2;
-    pause = std::min(pause, policy.retry_max);
-    return failures.last + std::chrono::duration_cast<std::chrono::milliseconds>(pause);
-}
-
 /// The WAL behind it reaches to the newest that there is.
 bool leads_to_the_end(const Repository& repository, const Backup& backup) {
     const auto reached = repository.wal.reach(backup.first);
@@ -117,6 +109,13 @@ Result<const Backup*> backup_before(Repository& repository, Timestamp target) {
     std::sort(repository.marks.begin(), repository.marks.end(),
               [](const Mark& a, const Mark& b) { return a.number < b.number; });
     return backup_for(repository, target);
+}
+
+Timestamp retry_at(const Policy& policy, const Failures& failures) {
+    Duration pause = policy.retry_min;
+    for (std::int64_t i = 1; i < failures.count && pause < policy.retry_max; ++i) pause *= 2;
+    pause = std::min(pause, policy.retry_max);
+    return failures.last + std::chrono::duration_cast<std::chrono::milliseconds>(pause);
 }
 
 std::optional<Kind> due(const Repository& repository, const Policy& policy,

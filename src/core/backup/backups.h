@@ -73,7 +73,7 @@ struct Policy {
     Duration full_every = std::chrono::hours(7 * 24);
     Duration differential_every = std::chrono::hours(24);
     /// After a backup failed: doubled each time.
-    Duration retry_min = std::chrono::minutes(1);
+    Duration retry_min = std::chrono::seconds(10);
     Duration retry_max = std::chrono::hours(1);
 };
 
@@ -82,6 +82,9 @@ struct Failures {
     std::int64_t count = 0;
     Timestamp last{};
 };
+
+/// The next attempt is not before this time.
+Timestamp retry_at(const Policy& policy, const Failures& failures);
 
 /// What is to be made now; none: nothing. REQUIRES: nothing waits to be archived that would close a
 /// gap.

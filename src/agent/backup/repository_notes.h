@@ -1,0 +1,39 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "core/backup/backups.h"
+#include "model/backups.h"
+
+namespace howdah::agent {
+
+/// What the agents that share a repository tell each other in it, beside pgBackRest's own files.
+/// A stanza is a server's incarnation. Thread-safe: each call stands alone.
+class RepositoryNotes {
+  public:
+    explicit RepositoryNotes(std::string repository) : repository_(std::move(repository)) {}
+
+    /// Nothing, if nobody has kept anything, or it cannot be read: the window is shorter for a
+    /// while.
+    model::KeptBackups kept(const std::string& stanza) const;
+    /// Without waiting for the disk.
+    Status keep(const std::string& stanza, const model::KeptBackups& kept) const;
+    Status forget(const std::string& stanza) const;
+
+    /// Whoever looks after the server is to make a mark now and to have its WAL archived.
+    Status ask_for_mark(const std::string& stanza) const;
+    /// Whether somebody has asked; a question is taken once.
+    bool take_question(const std::string& stanza) const;
+
+  private:
+    std::string kept_path(const std::string& stanza) const;
+    std::string question_path(const std::string& stanza) const;
+
+    std::string repository_;
+};
+
+std::vector<core::backup::Mark> marks_of(const model::KeptBackups& kept);
+
+}  // namespace howdah::agent
