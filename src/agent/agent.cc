@@ -75,7 +75,7 @@ void wait_for_gateway(const std::string& path, const std::string& routes, std::i
 
 Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
              IdSource& ids, int pool_size, int actions_max, TokenLogins* tokens,
-             MemberServices* services, Neighbours* neighbours, const BackupKeeper* backups)
+             MemberServices* services, Neighbours* neighbours, BackupKeeper* backups)
     : machine_(machine),
       link_(std::move(link)),
       journal_(std::move(journal)),
@@ -154,9 +154,18 @@ Agent::Member& Agent::member_locked(const std::string& incarnation) {
 
 bool Agent::accept(model::Action action) {
     if (!is_uuid(action.incarnation)) return false;
-    const std::lock_guard lock(mutex_);
+    const bool is_of_backups = action.kind == model::ActionKind::make_backup ||
+                               action.kind == model::ActionKind::drop_backup;
+    std::unique_lock lock(mutex_);
     // An action is in the journal before it ceases to run, so it is in one of them at any time.
     if (running_.contains(action.id) || journal_.contains(action.id)) return false;
+    if (is_of_backups) {
+        // Beside all else that is done with the server: it may take hours.
+        running_.insert(action.id);
+        lock.unlock();
+        order_backup(action);
+        return true;
+    }
     Member& member = member_locked(action.incarnation);
     replace_waiting_locked(member, action);
     if (member.jobs.size() >= kQueuedActionsMax) return false;
@@ -341,9 +350,28 @@ void Agent::carry_out(Instance& instance, const model::Action& action) {
                                        {"server", action.server_id},
                                        {"reason", status.error().describe()}});
     }
+    keep_result(action, status, instance.is_primary());
+}
+
+void Agent::order_backup(const model::Action& action) {
+    const auto done = [this, action](const Status& status) {
+        if (!status.ok())
+            log::warn("a backup on demand failed", {{"action", action.id},
+                                                    {"server", action.server_id},
+                                                    {"reason", status.error().describe()}});
+        keep_result(action, status, /*as_primary=*/true);
+    };
+    if (backups_ == nullptr)
+        return done(Error{ErrorCode::not_supported, "no backups are kept on this machine"});
+    backups_->order(action.incarnation, {.name = action.backup,
+                                         .is_drop = action.kind == model::ActionKind::drop_backup,
+                                         .done = done});
+}
+
+void Agent::keep_result(const model::Action& action, const Status& status, bool as_primary) {
     HD_FAILPOINT("agent.action.before_journal");
     model::ActionResult result = result_of(action, status);
-    result.as_primary = instance.is_primary();
+    result.as_primary = as_primary;
     const Status kept = journal_.add(result);
     // Without a journal entry there is no result: the action is offered again, and is idempotent.
     if (!kept.ok())
@@ -379,6 +407,9 @@ Status Agent::execute(Instance& instance, const model::Action& action) {
             return instance.drop_database(*action.database, action.term);
         case model::ActionKind::fail_over:
             return instance.fail_over(action.failover == "planned", action.term);
+        case model::ActionKind::make_backup:
+        case model::ActionKind::drop_backup:
+            break;  // accept() has passed them on
     }
     return Error{ErrorCode::invalid_argument,
                  "action " + action.id + " does not say what it is about"};

@@ -69,7 +69,7 @@ class Agent {
     Agent(const Machine& machine, LinkOptions link, Journal journal, const Clock& clock,
           IdSource& ids, int pool_size, int actions_max = kActionsMax,
           TokenLogins* tokens = nullptr, MemberServices* services = nullptr,
-          Neighbours* neighbours = nullptr, const BackupKeeper* backups = nullptr);
+          Neighbours* neighbours = nullptr, BackupKeeper* backups = nullptr);
     ~Agent();
 
     /// Reads every instance from disk, takes over what runs, publishes the routes.
@@ -142,6 +142,8 @@ class Agent {
     void do_job(const std::string& incarnation, const Job& job);
     void finish_job(const std::string& incarnation, const Job& job, bool is_removed);
     void carry_out(Instance& instance, const model::Action& action);
+    void keep_result(const model::Action& action, const Status& status, bool as_primary);
+    void order_backup(const model::Action& action);
     Status execute(Instance& instance, const model::Action& action);
     void tend(const std::string& incarnation, Instance& instance);
     void view_changed(const std::string& incarnation);
@@ -171,7 +173,7 @@ class Agent {
     TokenLogins* const tokens_;
     MemberServices* const services_;
     Neighbours* const neighbours_;
-    const BackupKeeper* const backups_;
+    BackupKeeper* const backups_;
     const std::string epoch_;
     PreparedPool pool_;
 

@@ -586,7 +586,7 @@ Result<Instance::Files> Instance::render() const {
         sources.push_back(each.gateway_source);
     }
     std::string restore_time;
-    if (wants_restore()) {
+    if (wants_restore() && !state_.spec.restore->time.empty()) {
         HD_TRY(const Timestamp target, parse_iso8601(state_.spec.restore->time));
         restore_time = postgres_time(target);
     }
@@ -1058,7 +1058,7 @@ Status Instance::drop_database(const model::DatabaseSpec& database, model::Term 
 
 Status Instance::remove(model::Term term) {
     HD_CHECK(check_term(term));
-    publish("absent", "deleting the server");
+    publish("stopping", "deleting the server");
     HD_FAILPOINT("agent.instance.before_delete");
     if (os::exists(paths_.state())) {
         state_.deleting = true;
@@ -1074,7 +1074,9 @@ Status Instance::remove(model::Term term) {
     }
     end_member();
     find_postmaster();
+    // What was committed until now is archived at its end: for a while it can be brought back.
     HD_CHECK(postmaster_->stop());
+    publish("absent", "deleting the server");
     const bool was_member = state_.is_member || state_.member_term > 0;
     if (was_member) HD_CHECK(remove_member());
     postmaster_->remove_shared_memory();

@@ -141,6 +141,7 @@ class Instance {
     Status set_limits_locked(bool with_io);
     Status restore();
     Result<PgBackRest> source_of_restore() const;
+    Result<core::backup::Backup> newest_backup(const PgBackRest& source) const;
     Result<core::backup::Backup> backup_to_restore(const PgBackRest& source,
                                                    Timestamp target) const;
     Status restore_data();

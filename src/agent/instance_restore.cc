@@ -72,6 +72,18 @@ Result<PgBackRest> Instance::source_of_restore() const {
     return source;
 }
 
+/// Everything that the repository of a deleted server has.
+Result<core::backup::Backup> Instance::newest_backup(const PgBackRest& source) const {
+    HD_TRY(auto repository, source.list());
+    repository.marks = marks_of(RepositoryNotes(machine_.options().repository)
+                                    .kept(state_.spec.restore->source_incarnation));
+    const auto spans = core::backup::restorable(repository);
+    HD_TRY(const auto* newest, spans.empty()
+                                   ? core::backup::backup_before(repository, clock_.wall())
+                                   : core::backup::backup_for(repository, spans.back().to));
+    return *newest;
+}
+
 /// The newest one from which the time can be reached. A time of a moment ago is waited for: whoever
 /// has the source is asked to have its WAL archived.
 Result<core::backup::Backup> Instance::backup_to_restore(const PgBackRest& source,
@@ -101,16 +113,21 @@ Result<core::backup::Backup> Instance::backup_to_restore(const PgBackRest& sourc
 Status Instance::restore_data() {
     const std::string mark = paths_.backup() + "/restored";
     if (os::exists(mark)) return ok_status();
-    HD_TRY(const Timestamp target, parse_iso8601(state_.spec.restore->time));
     HD_TRY(const PgBackRest source, source_of_restore());
-    HD_TRY(const core::backup::Backup backup, backup_to_restore(source, target));
+    const std::string& time = state_.spec.restore->time;
+    std::optional<Timestamp> target;
+    if (!time.empty()) {
+        HD_TRY(target, parse_iso8601(time));
+    }
+    HD_TRY(const core::backup::Backup backup,
+           target ? backup_to_restore(source, *target) : newest_backup(source));
     HD_CHECK(postmaster_->stop());
     HD_CHECK(os::remove_tree(paths_.data()));
     HD_CHECK(os::make_folders(paths_.data(), 0700));
     log::info("a server is restored", {{"server", state_.spec.server_id},
                                        {"source", state_.spec.restore->source_id},
                                        {"backup", backup.label},
-                                       {"time", state_.spec.restore->time}});
+                                       {"time", time}});
     publish("preparing",
             fmt::format("restoring {:.1f} GB from the backup of {}",
                         static_cast<double>(backup.bytes) / 1e9, format_iso8601(backup.stopped)));
@@ -124,7 +141,9 @@ Status Instance::restore_data() {
 /// PostgreSQL replays what was committed up to the time, and begins a timeline of its own.
 Status Instance::recover() {
     publish("preparing",
-            fmt::format("replaying what was committed until {}", state_.spec.restore->time));
+            state_.spec.restore->time.empty()
+                ? "replaying what was committed"
+                : fmt::format("replaying what was committed until {}", state_.spec.restore->time));
     HD_CHECK(write_configuration());
     const Instant deadline = clock_.now() + kRecoveryMax;
     Status started = postmaster_->start();

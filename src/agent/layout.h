@@ -42,6 +42,8 @@ struct Layout {
     std::string token_trust() const { return root() + "/token-trust.json"; }
     /// Where howdah-archive asks, and its copy that every server's user can run.
     std::string archive_socket() const { return root() + "/s/archive"; }
+    /// The repository that was used (RepositoryNotes).
+    std::string used_repository() const { return root() + "/repository"; }
     std::string archive_program() const { return root() + "/bin/howdah-archive"; }
 };
 

@@ -150,6 +150,7 @@ Status serve(Options options, const os::Fd& termination) {
     Agent* agent_of_all = nullptr;
     BackupKeeper keeper(
         {.repository = machine.options().repository,
+         .used_path = machine.layout().used_repository(),
          .instance_folders = instance_folders(machine.layout())},
         clock, [&](const std::string& incarnation) { agent_of_all->backups_changed(incarnation); });
     Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size,

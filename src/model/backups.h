@@ -46,8 +46,8 @@ struct BackupSettings {
 struct RestoreSpec {
     std::string source_id;           ///< lower-case ARM id
     std::string source_incarnation;  ///< names its stanza
-    std::string time;                ///< every commit up to it is there, and none after it
-    std::string key;  ///< of the source's repository; in clear only on the wire (mutual TLS)
+    std::string time;  ///< every commit up to it is there, and none after it; empty: the newest
+    std::string key;   ///< of the source's repository; in clear only on the wire (mutual TLS)
 };
 
 /// A time that is known to be in a segment of WAL.

@@ -18,6 +18,8 @@ constexpr std::pair<ActionKind, std::string_view> kActionKinds[] = {
     {ActionKind::create_database, "create_database"},
     {ActionKind::drop_database, "drop_database"},
     {ActionKind::fail_over, "fail_over"},
+    {ActionKind::make_backup, "make_backup"},
+    {ActionKind::drop_backup, "drop_backup"},
 };
 
 // The fields of each record, once; `visit` is a Writer or a Reader.
@@ -235,6 +237,7 @@ void fields(V& visit, ServerStatus& record) {
     HD_F(port);
     HD_F(minor_version);
     HD_F(restorable);
+    HD_F(backup_trouble);
     HD_F(databases);
     HD_F(pending_restart);
     HD_F(failure);
@@ -243,6 +246,13 @@ void fields(V& visit, ServerStatus& record) {
     HD_F(retries);
     HD_F(retry_at);
     HD_F(conditions);
+}
+template <typename V>
+void fields(V& visit, DroppedServer& record) {
+    HD_F(spec);
+    HD_F(restorable);
+    HD_F(host);
+    HD_F(dropped_at);
 }
 template <typename V>
 void fields(V& visit, ServerRevisions& record) {
@@ -322,6 +332,7 @@ void fields(V& visit, Action& record) {
     HD_F(instance);
     HD_F(database);
     HD_F(failover);
+    HD_F(backup);
 }
 template <typename V>
 void fields(V& visit, ActionResult& record) {
@@ -993,6 +1004,7 @@ HD_RECORD(DatabaseSpec)
 HD_RECORD(DatabaseStatus)
 HD_RECORD(ServerStatus)
 HD_RECORD(ServerRevisions)
+HD_RECORD(DroppedServer)
 HD_RECORD(Operation)
 HD_RECORD(TlsMaterial)
 HD_RECORD(InstanceSpec)

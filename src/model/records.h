@@ -215,6 +215,7 @@ struct ServerStatus {
     std::int64_t port = 0;                     ///< the server's own port at the gateway
     std::string minor_version;                 ///< "15.20"
     std::vector<RestorableSpan> restorable;    ///< by the agent's last report
+    std::string backup_trouble;                ///< likewise
     std::vector<DatabaseStatus> databases;     ///< what exists, likewise
     std::vector<std::string> pending_restart;  ///< parameters that wait for a restart
     std::optional<Failure> failure;            ///< of the newest generation that failed
@@ -223,6 +224,14 @@ struct ServerStatus {
     std::int64_t retries = 0;         ///< failed attempts of it that are tried again
     std::string retry_at;             ///< not before this time
     std::vector<Condition> conditions;
+};
+
+/// A server that was deleted and can be brought back for a while.
+struct DroppedServer {
+    ServerSpec spec;
+    std::vector<RestorableSpan> restorable;
+    std::string host;  ///< that had its data
+    std::string dropped_at;
 };
 
 /// What a server's spec was: the newest generation that is in force first, then those that were
@@ -315,6 +324,8 @@ enum class ActionKind {
     create_database,
     drop_database,
     fail_over,
+    make_backup,
+    drop_backup,
 };
 
 /// What howdahd's certificate is made out to, and no other. Agents and the command line ask for it,
@@ -377,6 +388,7 @@ struct Action {
     std::optional<InstanceSpec> instance;  ///< ensure_instance
     std::optional<DatabaseSpec> database;  ///< create_database, drop_database
     std::string failover;                  ///< fail_over: planned, forced
+    std::string backup;                    ///< make_backup, drop_backup: its name
 };
 
 struct ActionResult {

@@ -158,6 +158,64 @@ TEST_F(RestoreTest, what_does_not_fit_the_source_is_refused) {
     EXPECT_EQ(world_.call("PUT", kBack, nobody).code(), "ResourceNotFound");
 }
 
+TEST_F(RestoreTest, a_deleted_server_is_brought_back_as_it_was) {
+    model::ServerSpec spec = world_.spec();
+    spec.parameters["work_mem"] = "8192";
+    const model::DroppedServer dropped{spec, {{kFrom, kGapFrom}, {kGapTo, kTo}}, "h1", kTo};
+    const std::string key = store::keys::dropped(world_.server_id().key());
+    const auto revive = [&](const char* time) {
+        Body wanted = body();
+        wanted["properties"]["createMode"] = "ReviveDropped";
+        wanted["properties"].erase("pointInTimeUTC");
+        if (time != nullptr) wanted["properties"]["pointInTimeUTC"] = time;
+        return world_.call("PUT", kBack, wanted);
+    };
+    const Reply none = revive(nullptr);
+    EXPECT_EQ(none.status, 404) << "it is there, and was never deleted: " << none.text;
+    EXPECT_THAT(none.text, HasSubstr("seven days"));
+    ASSERT_TRUE(world_.store->commit(store::Transaction().put(key, model::to_json(dropped))).ok());
+    EXPECT_EQ(revive("2026-11-20T02:30:00Z").status, 400) << "in a gap";
+    EXPECT_EQ(revive("yesterday").status, 400);
+    ASSERT_EQ(revive("2026-11-21T00:00:00Z").status, 202) << "clients name the present time";
+    const model::ServerSpec made = world_.spec("back");
+    ASSERT_TRUE(made.restore.has_value());
+    EXPECT_EQ(made.restore->time, "") << "all that there is";
+    EXPECT_EQ(made.restore->source_incarnation, spec.incarnation);
+    EXPECT_EQ(made.parameters.at("work_mem"), "8192");
+    EXPECT_EQ(made.sku, spec.sku);
+    EXPECT_FALSE(made.sealed_verifier.empty());
+    EXPECT_EQ(revive(nullptr).status, 202) << "the same request again";
+}
+
+TEST_F(RestoreTest, a_backup_on_demand_is_made_and_dropped_by_operations) {
+    const std::string all = std::string(kSource) + "/backups/";
+    const auto put = [&](const std::string& name) { return world_.call("PUT", all + name); };
+    EXPECT_EQ(put("first").code(), "OperationNotAllowed") << "no backups are kept of it";
+    model::InstanceReport report{.server_id = world_.server_id().key(),
+                                 .incarnation = world_.spec().incarnation};
+    report.backups = {.backups = {{.name = "backup_1F", .kind = "full"},
+                                  {.name = "Kept", .kind = "differential", .on_demand = true}}};
+    const std::string key = store::keys::report(world_.server_id().key(), world_.status().host);
+    ASSERT_TRUE(world_.store->commit(store::Transaction().put(key, model::to_json(report))).ok());
+    const Reply made = put("first");
+    ASSERT_EQ(made.status, 202) << made.text;
+    EXPECT_THAT(made.headers.at("azure-asyncoperation"), HasSubstr("/azureAsyncOperation/"));
+    EXPECT_EQ(put("kept").status, 409) << "there is one of that name";
+    for (const char* each : {"backup_mine", "a b", "a%2Fb", "%27", ""})
+        EXPECT_GE(put(each).status, 400) << each;
+    EXPECT_EQ(put(std::string(129, 'x')).code(), "InvalidResourceName");
+    // With those that are on their way there are seven.
+    for (const char* each : {"2", "3", "4", "5", "6"}) EXPECT_EQ(put(each).status, 202) << each;
+    EXPECT_EQ(put("8").code(), "QuotaExceeded");
+
+    EXPECT_EQ(world_.call("DELETE", all + "nobody").status, 204);
+    EXPECT_EQ(world_.call("DELETE", all + "backup_1F").code(), "OperationNotAllowed");
+    EXPECT_EQ(world_.call("DELETE", all + "KEPT").status, 202);
+    const auto pending =
+        world_.store->list(store::keys::pending_of(world_.server_id().key())).value();
+    EXPECT_GE(pending.size(), 7U);
+}
+
 TEST_F(RestoreTest, backups_are_what_the_agent_saw_of_this_life_of_the_server) {
     const std::string all = std::string(kSource) + "/backups";
     EXPECT_EQ(world_.call("GET", all).body["value"], Body::array());

@@ -360,7 +360,8 @@ TEST(operations, list_what_is_built) {
     for (const Body& each : reply.body["value"]) names.insert(each["name"]);
     EXPECT_TRUE(names.contains("Microsoft.DBforPostgreSQL/flexibleServers/write"));
     EXPECT_TRUE(names.contains("Microsoft.DBforPostgreSQL/flexibleServers/databases/read"));
-    EXPECT_FALSE(names.contains("Microsoft.DBforPostgreSQL/flexibleServers/backups/write"));
+    EXPECT_TRUE(names.contains("Microsoft.DBforPostgreSQL/flexibleServers/backups/write"));
+    EXPECT_FALSE(names.contains("Microsoft.DBforPostgreSQL/flexibleServers/migrations/write"));
 }
 
 }  // namespace

@@ -82,6 +82,13 @@ class World {
             view.databases.push_back({operation.resource_id, name, "UTF8", "C"});
     }
 
+    void begin_backup(const std::string& kind, const std::string& name) {
+        model::Operation& operation = begin(kind);
+        operation.generation = 0;
+        operation.action_id = "fresh";
+        operation.resource_id = kServerAsWritten + "/backups/" + name;
+    }
+
     /// Decides and carries the decision out.
     ServerDecision decide() {
         ServerDecision decision = decide_server(view, now);
@@ -752,6 +759,55 @@ TEST(server_plan, what_was_sent_to_a_server_that_stops_keeps_its_own_result) {
     world.finish();
     world.decide();
     EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+}
+
+TEST(server_plan, a_backup_on_demand_may_take_hours_once_it_has_begun) {
+    World world;
+    world.create_and_run();
+    world.begin_backup("CreateBackup", "Before-Upgrade");
+    world.decide();
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-0-make_backup-op2"));
+    EXPECT_EQ(world.view.actions[0].backup, "Before-Upgrade");
+    EXPECT_FALSE(world.view.actions[0].database);
+    EXPECT_EQ(world.state(), "Ready") << "a backup does not make the server busy";
+    world.view.reports[0].backups = model::BackupReport{.activity = "a full backup is made"};
+    world.decide();
+    EXPECT_EQ(world.view.pending.at(0).progress, "a full backup is made");
+    world.now += hours(23);
+    world.decide();
+    EXPECT_EQ(world.view.pending.size(), 1U);
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+
+    world.begin_backup("DeleteBackup", "Before-Upgrade");
+    world.decide();
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-0-drop_backup-op3"));
+    world.now += hours(25);
+    world.decide();
+    EXPECT_EQ(world.ended.at("op3").failure->code, "OperationTimedOut");
+    EXPECT_THAT(world.view.actions, IsEmpty());
+}
+
+TEST(server_plan, the_condition_tells_whether_the_last_moments_can_be_brought_back) {
+    World world;
+    world.create_and_run();
+    const auto condition = [&]() -> std::string {
+        for (const auto& each : world.view.status->conditions)
+            if (each.type == "BackedUp") return each.status + " " + each.reason;
+        return "";
+    };
+    EXPECT_EQ(condition(), "") << "no backups are kept there";
+    const auto told = [&](const model::BackupReport& report) {
+        world.view.reports[0].backups = report;
+        world.decide();
+        return condition();
+    };
+    EXPECT_EQ(told({}), "False FirstBackup");
+    EXPECT_EQ(told({.restorable = {{"a", "b"}}}), "True EverySecond");
+    EXPECT_EQ(told({.restorable = {{"a", "b"}, {"c", "d"}}}), "True WithGaps");
+    EXPECT_EQ(told({.restorable = {{"a", "b"}}, .trouble = "the disk is full"}), "False Trouble");
+    EXPECT_EQ(world.view.status->conditions[1].message, "the disk is full");
 }
 
 TEST(server_plan, requests_for_one_database_are_done_one_after_another) {

@@ -63,8 +63,15 @@ def instance_folder(name=MAIN):
     raise AssertionError(f"no instance of {name}")
 
 
-def backup_processes(name):
-    """pgBackRest's that make a backup of the server."""
+def backed_up(name=MAIN):
+    """The condition."""
+    found = [each for each in server(name)["properties"]["howdah"]["conditions"]
+             if each["type"] == "BackedUp"]
+    return found[0] if found else {"status": "Unknown"}
+
+
+def backup_processes(name, command="backup"):
+    """pgBackRest's that back the server up, or restore from it."""
     found = []
     try:
         stanza = "--stanza=" + os.path.basename(instance_folder(name))
@@ -76,7 +83,7 @@ def backup_processes(name):
                 words = file.read().split("\0")
         except OSError:
             continue
-        if stanza in words and "backup" in words:
+        if stanza in words and command in words:
             found.append(int(path.split("/")[2]))
     return found
 
@@ -170,13 +177,101 @@ class Backups(Case):
         self.assertEqual(backups(name), [])
         wait_until("another backup is made", lambda: backups(name), timeout=180)
 
+    def test_5_a_backup_on_demand_stays_until_it_is_deleted(self):
+        wait_until("a backup is there", backups, timeout=180)
+        path = HOME.server_path(MAIN) + "/backups/before-upgrade"
+        HOME.do("PUT", path, timeout=180)
+        entry = HOME.get(path).json["properties"]
+        self.assertEqual(entry["source"], "Customer Initiated")
+        self.assertEqual(entry["howdah"]["kind"], "Differential")
+        self.assertEqual(HOME.call("PUT", path).status, 409)
+        HOME.do("DELETE", path, timeout=60)
+        self.assertEqual(HOME.get(path).status, 404)
+        self.assertGreaterEqual(len(backups()), 1)
+        refused = HOME.call("DELETE", HOME.server_path(MAIN) + "/backups/" + backups()[0]["name"])
+        self.assertEqual(refused.status, 409, repr(refused))
+
+    def test_5_a_backup_on_demand_outlives_a_killed_agent(self):
+        wait_until("a backup is there", backups, timeout=180)
+        path = HOME.server_path(MAIN) + "/backups/twice"
+        answer = HOME.call("PUT", path)
+        wait_until("pgBackRest copies it", lambda: backup_processes(MAIN), timeout=60, pause=0.01)
+        HOME.kill("howdah-agent")
+        HOME.finish(answer, timeout=180)
+        named = [each for each in backups() if each["name"] == "twice"]
+        self.assertEqual(len(named), 1, "once, whoever made it")
+        HOME.do("DELETE", path, timeout=60)
+
+    def test_5_a_deleted_server_comes_back_with_all_that_was_committed(self):
+        name = "dropped"
+        HOME.create_server(name)
+        source = HOME.server_path(name)
+        wait_until("a backup is there", lambda: restorable(name), timeout=180)
+        HOME.psql(name, "CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n")
+        HOME.do("DELETE", source)
+        self.assertEqual(HOME.get(source).status, 404)
+        other = put("other", {"location": howdah_client.LOCATION, "properties": {
+            "createMode": "ReviveDropped", "sourceServerResourceId": source + "x"}})
+        self.assertEqual(other.status, 404)
+        answer = put(name, {"location": howdah_client.LOCATION, "properties": {
+            "createMode": "ReviveDropped", "sourceServerResourceId": source}})
+        self.assertEqual(answer.status, 202, repr(answer))
+        HOME.finish(answer, timeout=300)
+        HOME.allow(name)
+        self.assertEqual(HOME.psql(name, "SELECT count(*), sum(n) FROM numbers"), "1000|500500")
+        HOME.do("DELETE", source)
+
+    def test_5_a_repository_that_is_away_costs_no_second_of_the_window(self):
+        wait_until("a time can be restored", restorable, timeout=180)
+        before = restorable()
+        folder = os.path.join(HOME.dir, "backups")
+        os.rename(folder, folder + ".away")
+        try:
+            archive()
+            wait_until("the condition says so", lambda: backed_up()["status"] == "False",
+                       timeout=60)
+            self.assertIn("WAL cannot be kept", backed_up()["message"])
+            HOME.psql(MAIN, "CREATE TABLE meanwhile AS SELECT 1 AS n")
+            moment = now()
+            archive()
+            # Also an agent that has begun anew must not make another repository in its place.
+            HOME.kill("howdah-agent")
+            wait_until("it says so again", lambda: "not there" in backed_up().get("message", ""),
+                       timeout=60)
+            self.assertFalse(os.path.exists(folder))
+        finally:
+            os.rename(folder + ".away", folder)
+        wait_until("the condition is well again", lambda: backed_up()["status"] == "True",
+                   timeout=120)
+        wait_until("that time can be restored", lambda: is_restorable(moment), timeout=120)
+        self.assertEqual(len(restorable()), len(before), "there is no new gap")
+
+    def test_5_what_is_killed_in_a_restore_goes_on(self):
+        wait_until("a time can be restored", restorable, timeout=180)
+        HOME.psql(MAIN, "CREATE TABLE IF NOT EXISTS whole AS SELECT generate_series(1, 5000) AS n")
+        name = "killed-back"
+        answer = put(name, restore_body(text_of(now())))
+        self.assertEqual(answer.status, 202, repr(answer))
+        wait_until("pgBackRest restores it", lambda: backup_processes(MAIN, "restore"),
+                   timeout=120, pause=0.01)
+        for pid in backup_processes(MAIN, "restore"):
+            os.kill(pid, signal.SIGKILL)
+        wait_until("it is tried again", lambda: backup_processes(MAIN, "restore"), timeout=120,
+                   pause=0.01)
+        HOME.kill("howdah-agent")
+        HOME.finish(answer, timeout=300)
+        HOME.passwords[name] = HOME.passwords[MAIN]
+        HOME.allow(name)
+        self.assertEqual(HOME.psql(name, "SELECT count(*), sum(n) FROM whole"), "5000|12502500")
+        HOME.do("DELETE", HOME.server_path(name))
+
     def test_6_the_guide(self):
         said = run_guide(HOME, "backups.md")
         self.assertIn("orders-back", said)
         # Both servers are deleted; their backups stay for a while.
         dropped = os.path.join(HOME.dir, "backups", "dropped")
         wait_until("deleted servers are noted",
-                   lambda: os.path.isdir(dropped) and len(os.listdir(dropped)) == 2)
+                   lambda: os.path.isdir(dropped) and len(os.listdir(dropped)) >= 2)
         kept = os.listdir(os.path.join(HOME.dir, "backups", "backup"))
         self.assertTrue(set(os.listdir(dropped)) & set(kept))
 

@@ -152,7 +152,6 @@ class Names(Undisturbed):
     def test_what_comes_later_is_refused_by_name(self):
         base = HOME.server_path(NAME)
         for method, where, body in (
-                ("GET", "/backups", None), ("PUT", "/backups/b1", {}),
                 ("PUT", "/migrations/m1", {"location": "local", "properties": {}}),
                 ("PUT", "/virtualendpoints/v1", {"properties": {}}),
                 ("POST", "/startLtrBackup", {})):

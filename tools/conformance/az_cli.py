@@ -304,6 +304,11 @@ def steps_of(az, home):
         found = az.server("backup", "show", *backup_of, "-n" if is_new else "-b", listed["name"])
         return seen("its time", found["completedTime"] == listed["completedTime"])
 
+    def allow(server):
+        here = ("-s", server, "-n", "here") if is_new else ("-n", server, "-r", "here")
+        az.server("firewall-rule", "create", "-g", GROUP, *here, "--start-ip-address", "127.0.0.1",
+                  "--end-ip-address", "127.0.0.1")
+
     def restore():
         copy = "az-copy"
         psql("create table restored (n int); insert into restored values (1)")
@@ -314,13 +319,35 @@ def steps_of(az, home):
         az.server("restore", "-g", GROUP, "-n", copy, "--source-server", NAME, "--restore-time",
                   moment, *(("--yes",) if is_new else ()))
         home.passwords[copy] = home.passwords[NAME]
-        here = ("-s", copy, "-n", "here") if is_new else ("-n", copy, "-r", "here")
-        az.server("firewall-rule", "create", "-g", GROUP, *here, "--start-ip-address", "127.0.0.1",
-                  "--end-ip-address", "127.0.0.1")
-        found = home.psql(copy, "select string_agg(n::text, ',') from restored")
-        az.server("delete", "-g", GROUP, "-n", copy, "--yes")
+        allow(copy)
         return seen("psql: the new server has the rows of that second, and no later ones",
-                    found == "1")
+                    home.psql(copy, "select string_agg(n::text, ',') from restored") == "1")
+
+    def revive():
+        seen_soon("a backup of it", lambda: az.server("backup", "list", "-g", GROUP, "-s" if is_new
+                                                      else "-n", "az-copy"), 180)
+        home.psql("az-copy", "insert into restored values (3)")
+        source = az.server("show", "-g", GROUP, "-n", "az-copy")["id"]
+        az.server("delete", "-g", GROUP, "-n", "az-copy", "--yes")
+        az.server("revive-dropped", "-g", GROUP, "-n", "az-revived", "-l", "local",
+                  "--source-server", source)
+        home.passwords["az-revived"] = home.passwords[NAME]
+        allow("az-revived")
+        found = home.psql("az-revived", "select string_agg(n::text, ',' order by n) from restored")
+        az.server("delete", "-g", GROUP, "-n", "az-revived", "--yes")
+        return seen("psql: all that was committed before it was deleted", found == "1,3")
+
+    def make_backup():
+        az.server("backup", "create", *child, "-n", "by-hand")
+        return seen("the list has it", "by-hand" in names(az.server("backup", "list", *child)))
+
+    def drop_backup():
+        az.server("backup", "delete", *child, "-n", "by-hand", "--yes")
+        return seen("the list lacks it", "by-hand" not in names(
+            az.server("backup", "list", *child)))
+
+    backups_by_hand = {"backup create": make_backup,
+                       "backup delete": drop_backup} if is_new else {}
 
     def delete():
         az.server("delete", *where, "--yes")
@@ -369,7 +396,9 @@ def steps_of(az, home):
         "replica list": lambda: nothing_yet(az.server("replica", "list", *where)),
         "backup list": list_backups,
         "backup show": show_backup,
+        **backups_by_hand,
         "restore": restore,
+        "revive-dropped": revive,
         **tuning,
         **logs,
         **administrators,
@@ -398,8 +427,6 @@ def other_commands(az):
         f"{tuning} show": child,
         f"{tuning} show-settings": (*child, "-n", "analysis_interval"),
         f"{tuning} update": (*child, "--enabled", "True"),
-        "backup create": (*child, "-n", "x"),
-        "backup delete": (*child, "-n", "x", "--yes"),
         "fabric-mirroring start": (*child, "-d", "postgres", "--yes"),
         "fabric-mirroring stop": (*child, "--yes"),
         "fabric-mirroring update-databases": (*child, "-d", "postgres", "--yes"),
@@ -438,8 +465,6 @@ def other_commands(az):
         "replica create": ("replica", "create", "-g", GROUP, "--replica-name", "az-replica",
                            "--source-server", source),
         "replica stop-replication": ("replica", "stop-replication", *where, "--yes"),
-        "revive-dropped": ("revive-dropped", "-g", GROUP, "-n", "az-revived", "-l", "local",
-                           "--source-server", source),
         "upgrade": ("upgrade", *where, "--version", "14", "--yes"),
         **found,
     }

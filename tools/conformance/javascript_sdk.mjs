@@ -62,10 +62,10 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 const allow = (server) => client.firewallRules.beginCreateOrUpdateAndWait(group, server, "here",
   { startIpAddress: "127.0.0.1", endIpAddress: "127.0.0.1" }, poll);
 
-async function firstBackup() {
+async function firstBackup(server = NAME) {
   let found = [];
   for (let i = 0; i < 360 && !found.length; i++) {
-    found = await all(client.backupsAutomaticAndOnDemand.listByServer(group, NAME));
+    found = await all(client.backupsAutomaticAndOnDemand.listByServer(group, server));
     if (!found.length) await pause(500);
   }
   return found[0];
@@ -203,6 +203,17 @@ const steps = {
     const one = await client.backupsAutomaticAndOnDemand.get(group, NAME, listed.name);
     return seen("its time", one.completedTime.getTime() === listed.completedTime.getTime());
   },
+  "backupsAutomaticAndOnDemand.beginCreate": async () => {
+    await client.backupsAutomaticAndOnDemand.beginCreateAndWait(group, NAME, "by-hand", poll);
+    const made = await client.backupsAutomaticAndOnDemand.get(group, NAME, "by-hand");
+    return seen("GET shows it, apart from the schedule's",
+      made.backupType === "Customer On-Demand" && made.completedTime);
+  },
+  "backupsAutomaticAndOnDemand.beginDelete": async () => {
+    await client.backupsAutomaticAndOnDemand.beginDeleteAndWait(group, NAME, "by-hand", poll);
+    return seen("the list lacks it", !(await names(
+      client.backupsAutomaticAndOnDemand.listByServer(group, NAME))).includes("by-hand"));
+  },
   "servers.beginCreateOrUpdate: PointInTimeRestore": async () => {
     psql("create table restored (n int); insert into restored values (1)");
     await pause(1100);
@@ -214,10 +225,20 @@ const steps = {
       sourceServerResourceId: (await client.servers.get(group, NAME)).id,
     }, poll);
     await allow(COPY);
-    const found = psql("select string_agg(n::text, ',') from restored", COPY);
-    await client.servers.beginDeleteAndWait(group, COPY, poll);
     return seen("psql: the new server has the rows of that second, and no later ones",
-      found === "1");
+      psql("select string_agg(n::text, ',') from restored", COPY) === "1");
+  },
+  "servers.beginCreateOrUpdate: ReviveDropped": async () => {
+    await firstBackup(COPY);
+    psql("insert into restored values (3)", COPY);
+    const { id } = await client.servers.get(group, COPY);
+    await client.servers.beginDeleteAndWait(group, COPY, poll);
+    await client.servers.beginCreateOrUpdateAndWait(group, COPY, {
+      location: "local", createMode: "ReviveDropped", sourceServerResourceId: id }, poll);
+    await allow(COPY);
+    const found = psql("select string_agg(n::text, ',' order by n) from restored", COPY);
+    await client.servers.beginDeleteAndWait(group, COPY, poll);
+    return seen("psql: all that was committed before it was deleted", found === "1,3");
   },
   "servers.beginRestart": async () => {
     const before = psql("select pg_postmaster_start_time()");

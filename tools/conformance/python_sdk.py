@@ -184,6 +184,33 @@ class Client:
             return seen("its time", backups.get(g, NAME, listed.name).completed_time
                         == listed.completed_time)
 
+        def make_backup():
+            backups.begin_create(g, NAME, "by-hand").result()
+            made = backups.get(g, NAME, "by-hand")
+            return seen("GET shows it, apart from the schedule's",
+                        made.backup_type == "Customer On-Demand" and made.completed_time)
+
+        def drop_backup():
+            backups.begin_delete(g, NAME, "by-hand").result()
+            return seen("the list lacks it", "by-hand" not in [
+                b.name for b in backups.list_by_server(g, NAME)])
+
+        def rows_of_copy():
+            home.passwords[COPY] = home.passwords[NAME]
+            home.allow(COPY)
+            return home.psql(COPY, "select string_agg(n::text, ',' order by n) from restored")
+
+        def revive():
+            home.psql(COPY, "insert into restored values (3)")
+            before = c.servers.get(g, COPY)
+            c.servers.begin_delete(g, COPY).result()
+            c.servers.begin_create_or_update(g, COPY, m.Server(
+                location="local", create_mode="ReviveDropped",
+                source_server_resource_id=before.id)).result()
+            found = rows_of_copy()
+            c.servers.begin_delete(g, COPY).result()
+            return seen("psql: all that was committed before it was deleted", found == "1,3")
+
         def restore():
             psql("create table restored (n int); insert into restored values (1)")
             time.sleep(1.1)
@@ -193,12 +220,10 @@ class Client:
             c.servers.begin_create_or_update(g, COPY, m.Server(
                 location="local", create_mode="PointInTimeRestore", point_in_time_utc=moment,
                 source_server_resource_id=c.servers.get(g, NAME).id)).result()
-            home.passwords[COPY] = home.passwords[NAME]
-            home.allow(COPY)
-            found = home.psql(COPY, "select string_agg(n::text, ',') from restored")
-            c.servers.begin_delete(g, COPY).result()
+            seen("its first backup", seen_soon("a backup of the new server", lambda: list(
+                backups.list_by_server(g, COPY)), 180))
             return seen("psql: the new server has the rows of that second, and no later ones",
-                        found == "1")
+                        rows_of_copy() == "1")
 
         def delete():
             c.servers.begin_delete(g, NAME).result()
@@ -259,7 +284,10 @@ class Client:
                 "the suffix", c.private_dns_zone_suffix.get().startswith("private.")),
             "backups_automatic_and_on_demand.list_by_server": list_backups,
             "backups_automatic_and_on_demand.get": get_backup,
+            "backups_automatic_and_on_demand.begin_create": make_backup,
+            "backups_automatic_and_on_demand.begin_delete": drop_backup,
             "servers.begin_create_or_update: PointInTimeRestore": restore,
+            "servers.begin_create_or_update: ReviveDropped": revive,
             "servers.begin_restart": restart,
             "servers.begin_stop": stop,
             "servers.begin_start": start,

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
+#include <iterator>
 #include <list>
 #include <set>
 #include <system_error>
@@ -104,6 +106,7 @@ struct BackupKeeper::Charge {
     bool has_stanza = false;
     bool closes_next = false;          ///< the next heartbeat has its segment archived at once
     std::optional<bool> is_archiving;  ///< with archive_mode; none: it was not asked yet
+    std::deque<BackupOrder> orders;    ///< the first is being carried out, or waits
     std::string look_trouble;
     std::string push_trouble;
     std::string activity;
@@ -171,16 +174,23 @@ void BackupKeeper::take(const std::vector<BackupServer>& servers) {
         if (begins) reload(*charge, each.incarnation);
     }
     std::vector<std::string> gone;
+    std::deque<BackupOrder> orphans;
     {
         const std::lock_guard lock(mutex_);
         std::erase_if(charges_, [&](const auto& each) {
             if (present.contains(each.first)) return false;
+            const std::lock_guard charge_lock(each.second->mutex);
             each.second->stop.request_stop();
+            std::move(each.second->orders.begin(), each.second->orders.end(),
+                      std::back_inserter(orphans));
+            each.second->orders.clear();
             gone.push_back(each.first);
             return true;
         });
     }
     for (const std::string& each : gone) mark_dropped(each);
+    for (const BackupOrder& each : orphans)
+        each.done(Error{ErrorCode::cancelled, "the server was deleted before this was done"});
 }
 
 /// What another agent has kept meanwhile: whoever becomes primary goes on with it. Without marks
@@ -338,6 +348,7 @@ void BackupKeeper::look(Charge& charge) {
     if (done.ok()) done = read(charge);
     if (done.ok()) done = back_up_if_due(charge);
     if (done.ok()) done = expire(charge);
+    if (done.ok()) carry_out_orders(charge);
     {
         const std::lock_guard lock(charge.mutex);
         const bool was_well = charge.look_trouble.empty();
@@ -363,17 +374,19 @@ Status BackupKeeper::prepare(Charge& charge) {
         pgbackrest = charge.pgbackrest;
         is_archiving = charge.is_archiving == true;
     }
+    bool has_stanza = os::exists(
+        fmt::format("{}/archive/{}/archive.info", options_.repository, server.incarnation));
+    if (!has_stanza) HD_CHECK(notes_.check(options_.used_path));
     if (!pgbackrest) {
         HD_TRY(pgbackrest, open(server));
         const std::lock_guard lock(charge.mutex);
         charge.pgbackrest = pgbackrest;
     }
-    bool has_stanza = os::exists(
-        fmt::format("{}/archive/{}/archive.info", options_.repository, server.incarnation));
     if (!has_stanza && server.is_primary && is_archiving) {
         HD_CHECK(pgbackrest->create_stanza());
         has_stanza = true;
     }
+    if (has_stanza) HD_CHECK(notes_.note_used(options_.used_path));
     const std::lock_guard lock(charge.mutex);
     charge.has_stanza = has_stanza;
     return ok_status();
@@ -460,30 +473,107 @@ Status BackupKeeper::back_up_if_due(Charge& charge) {
         look_again(charge);
         return ok_status();
     }
-    std::shared_ptr<const PgBackRest> pgbackrest;
-    {
-        const std::lock_guard lock(charge.mutex);
-        pgbackrest = charge.pgbackrest;
-        charge.activity = fmt::format("a {} backup is made", kind_text(*kind));
-    }
-    publish(charge);
-    const Status made = pgbackrest->back_up(*kind, "", charge.stop.get_token());
+    const Status made = back_up(charge, *kind, "");
     if (charge.stop.stop_requested()) return made;
     {
         const std::lock_guard lock(charge.mutex);
         charge.kept.failures = made.ok() ? 0 : charge.kept.failures + 1;
         charge.kept.failed_at = made.ok() ? "" : format_iso8601(clock_.wall());
-        if (made.ok())
-            log::info("a backup was made",
-                      {{"server", charge.server.server_id}, {"kind", kind_text(*kind)}});
     }
     keep(charge);
-    HD_CHECK(made);
+    return made;
+}
+
+/// `name`: empty: by schedule. REQUIRES: backup_mutex_ is held.
+Status BackupKeeper::back_up(Charge& charge, Kind kind, const std::string& name) {
+    std::shared_ptr<const PgBackRest> pgbackrest;
+    std::string server;
+    {
+        const std::lock_guard lock(charge.mutex);
+        pgbackrest = charge.pgbackrest;
+        server = charge.server.server_id;
+        charge.activity = fmt::format("a {} backup is made", kind_text(kind));
+    }
+    publish(charge);
+    HD_CHECK(pgbackrest->back_up(kind, name, charge.stop.get_token()));
+    log::info("a backup was made", {{"server", server}, {"kind", kind_text(kind)}, {"name", name}});
     HD_CHECK(read(charge));
     // What it is good for is known only with a commit behind it: its end is rounded up to a second.
     std::this_thread::sleep_for(kBehindBackup);
     note_mark(charge, /*closes=*/true);
     return ok_status();
+}
+
+// ---------------------------------------------------------------------------------------------
+// On demand
+
+void BackupKeeper::order(const std::string& incarnation, BackupOrder order) {
+    Status refused = ok_status();
+    if (const auto charge = find(incarnation); !charge) {
+        refused = Error{ErrorCode::unavailable, "no backups are kept of this server here (yet)"};
+    } else {
+        const std::lock_guard lock(charge->mutex);
+        if (charge->stop.stop_requested() || charge->orders.size() >= kOrdersMax) {
+            refused = Error{ErrorCode::unavailable, "too much is to be done with its backups"};
+        } else {
+            charge->orders.push_back(std::move(order));
+            charge->next_look = Instant{};
+            return;
+        }
+    }
+    order.done(refused);
+}
+
+/// One after the other; those that cannot be begun now wait for the next look.
+void BackupKeeper::carry_out_orders(Charge& charge) {
+    for (;;) {
+        BackupOrder next;
+        {
+            const std::lock_guard lock(charge.mutex);
+            if (charge.orders.empty()) return;
+            next = charge.orders.front();
+        }
+        const std::optional<Status> result = carry_out(charge, next);
+        // The agent offers it again after its restart; of a deleted server it was answered.
+        if (charge.stop.stop_requested()) return;
+        if (!result) return look_again(charge);
+        {
+            const std::lock_guard lock(charge.mutex);
+            if (charge.orders.empty()) return;
+            charge.orders.pop_front();
+        }
+        publish(charge);
+        next.done(*result);
+    }
+}
+
+/// None: not now. A backup on demand is a differential one, upon which no other is ever built, so
+/// that it can be dropped at any time: it waits for the first of the schedule.
+std::optional<Status> BackupKeeper::carry_out(Charge& charge, const BackupOrder& order) {
+    std::shared_ptr<const PgBackRest> pgbackrest;
+    std::string label;
+    bool has_full = false;
+    {
+        const std::lock_guard lock(charge.mutex);
+        if (!charge.repository || !charge.server.is_primary) return std::nullopt;
+        pgbackrest = charge.pgbackrest;
+        for (const Backup& each : charge.repository->backups) {
+            if (each.on_demand == order.name) label = each.label;
+            has_full = has_full || each.kind == Kind::full;
+        }
+    }
+    if (order.is_drop) {
+        if (label.empty()) return ok_status();
+        const Status dropped = pgbackrest->expire({.labels = {label}});
+        return dropped.ok() ? read(charge) : dropped;
+    }
+    if (!label.empty()) return ok_status();
+    const std::unique_lock only_one(backup_mutex_, std::try_to_lock);
+    if (!has_full || !only_one.owns_lock()) return std::nullopt;
+    Status made = back_up(charge, Kind::differential, order.name);
+    // One that an agent began before it was killed may still go on.
+    if (!made.ok() && made.error().code == ErrorCode::conflict) return std::nullopt;
+    return made;
 }
 
 Status BackupKeeper::expire(Charge& charge) {

@@ -38,6 +38,13 @@ struct BackupServer {
     bool is_primary = false;  ///< it runs, takes commits, and its WAL is to be kept
 };
 
+/// What a user wants of the backups of a server.
+struct BackupOrder {
+    std::string name;
+    bool is_drop = false;
+    std::function<void(const Status&)> done;
+};
+
 inline std::string restore_folder(const std::string& folder) { return folder + "/source"; }
 
 /// Backs up the servers of one machine into a folder, with pgBackRest: takes their WAL, makes the
@@ -50,6 +57,7 @@ class BackupKeeper {
   public:
     struct Options {
         std::string repository;  ///< absolute
+        std::string used_path;   ///< of the agent's own: remembers that it was used
         std::string program = std::string(kPgBackRest);
         int processes = 1;
         /// Where the instances of all agents that share the repository are.
@@ -66,6 +74,7 @@ class BackupKeeper {
     static constexpr int kBackupNice = 10;
     static constexpr std::size_t kVisitsMax = 64;   ///< threads at a time
     static constexpr std::ptrdiff_t kLooksMax = 4;  ///< of them with a pgBackRest
+    static constexpr std::size_t kOrdersMax = 16;   ///< of a server, that wait
     static constexpr std::size_t kSegmentBytesMax = 17U << 20;
 
     /// `changed`: called on any thread when the report of a server has changed.
@@ -80,6 +89,10 @@ class BackupKeeper {
     /// permission_denied for the question of another user than the server's own.
     ArchiveAnswer answer(const ArchiveQuestion& question);
 
+    /// A backup on demand is to be made, or dropped; repeatable, as one that is there, or is not,
+    /// is a success. `done` is called once, on any thread, before this returns if nothing was
+    /// begun; never if the agent ends before.
+    void order(const std::string& incarnation, BackupOrder order);
     /// None: the server is unknown, or nothing has been looked at yet.
     std::optional<model::BackupReport> report(const std::string& incarnation) const;
 
@@ -102,6 +115,9 @@ class BackupKeeper {
     void look_again(Charge& charge);
     void keep(Charge& charge);
     Status back_up_if_due(Charge& charge);
+    Status back_up(Charge& charge, core::backup::Kind kind, const std::string& name);
+    void carry_out_orders(Charge& charge);
+    std::optional<Status> carry_out(Charge& charge, const BackupOrder& order);
     Status expire(Charge& charge);
     Status push(Charge& charge, const std::string& file);
     ArchiveAnswer fetch(Charge& charge, const std::string& file);

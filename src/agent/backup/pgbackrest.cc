@@ -245,11 +245,15 @@ Status PgBackRest::expire(const Expiry& what) const {
     return ok_status();
 }
 
-Status PgBackRest::restore(const std::string& label, Timestamp target, const std::string& data,
-                           const std::string& restore_command, std::stop_token stop) const {
-    std::vector<std::string> arguments{"--set=" + label, "--type=time",
-                                       "--target=" + postgres_time(target),
-                                       "--target-action=promote", "--pg1-path=" + data};
+Status PgBackRest::restore(const std::string& label, std::optional<Timestamp> target,
+                           const std::string& data, const std::string& restore_command,
+                           std::stop_token stop) const {
+    std::vector<std::string> arguments{"--set=" + label, "--pg1-path=" + data};
+    if (target)
+        for (const std::string& each :
+             {std::string("--type=time"), "--target=" + postgres_time(*target),
+              std::string("--target-action=promote")})
+            arguments.push_back(each);
     if (!restore_command.empty())
         arguments.push_back("--recovery-option=restore_command=" + restore_command);
     return order("restore", std::move(arguments), kBackupMax, std::move(stop));

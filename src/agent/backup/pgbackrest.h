@@ -63,11 +63,12 @@ class PgBackRest {
     /// Repeatable; one that was broken off goes on the next time.
     Status expire(const core::backup::Expiry& what) const;
     /// Brings a backup back into `data`, which must be empty or absent, and writes what PostgreSQL
-    /// needs to recover up to `target` with `restore_command` (its %f and %p; runs as PostgreSQL's
-    /// user; empty: the configuration has it), and to go on from there. Owners are those of the
-    /// backup, as root.
-    Status restore(const std::string& label, Timestamp target, const std::string& data,
-                   const std::string& restore_command, std::stop_token stop) const;
+    /// needs to recover up to `target` (none: to the end of the WAL) with `restore_command` (its %f
+    /// and %p; runs as PostgreSQL's user; empty: the configuration has it), and to go on from
+    /// there. Owners are those of the backup, as root.
+    Status restore(const std::string& label, std::optional<Timestamp> target,
+                   const std::string& data, const std::string& restore_command,
+                   std::stop_token stop) const;
 
     /// For a command that runs as the same user.
     std::string configuration_path() const { return options_.folder + "/pgbackrest.conf"; }

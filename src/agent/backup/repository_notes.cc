@@ -23,7 +23,24 @@ model::KeptBackups RepositoryNotes::kept(const std::string& stanza) const {
     return model::from_json<model::KeptBackups>(text.value_or("{}")).value_or(model::KeptBackups());
 }
 
+bool RepositoryNotes::is_there() const { return os::exists(repository_ + "/archive"); }
+
+Status RepositoryNotes::check(const std::string& used_path) const {
+    if (is_there() || os::read_file(used_path, kFileBytesMax).value_or("") != repository_)
+        return ok_status();
+    return Error{ErrorCode::unavailable, "the repository of the backups is not there", repository_,
+                 "bring its disk back to " + repository_ +
+                     "; if it is lost for good, make the folder 'archive' in it, and backups "
+                     "begin anew"};
+}
+
+Status RepositoryNotes::note_used(const std::string& used_path) const {
+    if (os::read_file(used_path, kFileBytesMax).value_or("") == repository_) return ok_status();
+    return os::write_file_atomic(used_path, repository_, 0600);
+}
+
 Status RepositoryNotes::keep(const std::string& stanza, const model::KeptBackups& kept) const {
+    if (!is_there()) return ok_status();
     HD_CHECK(os::make_folders(repository_ + "/kept", 0700));
     return os::replace_file(kept_path(stanza), model::to_json(kept), 0600);
 }

@@ -15,10 +15,17 @@ class RepositoryNotes {
   public:
     explicit RepositoryNotes(std::string repository) : repository_(std::move(repository)) {}
 
+    /// unavailable: `used_path`, a file of the agent's own, says that this repository has been
+    /// used, but nothing of it is there: a disk that is not mounted. It must not be begun anew in
+    /// its place.
+    Status check(const std::string& used_path) const;
+    /// From now on it must be there.
+    Status note_used(const std::string& used_path) const;
+
     /// Nothing, if nobody has kept anything, or it cannot be read: the window is shorter for a
     /// while.
     model::KeptBackups kept(const std::string& stanza) const;
-    /// Without waiting for the disk.
+    /// Without waiting for the disk. A repository that is not there is not made.
     Status keep(const std::string& stanza, const model::KeptBackups& kept) const;
     Status forget(const std::string& stanza) const;
 
@@ -28,6 +35,7 @@ class RepositoryNotes {
     bool take_question(const std::string& stanza) const;
 
   private:
+    bool is_there() const;
     std::string kept_path(const std::string& stanza) const;
     std::string question_path(const std::string& stanza) const;
 

@@ -111,8 +111,10 @@ void add_backups(const RenderInput& input, Lines& lines) {
     if (!input.restore_command.empty()) {
         lines.section("restore");
         lines.add("restore_command", input.restore_command);
-        lines.add("recovery_target_time", input.restore_time);
-        lines.add("recovery_target_action", "promote");
+        if (!input.restore_time.empty()) {
+            lines.add("recovery_target_time", input.restore_time);
+            lines.add("recovery_target_action", "promote");
+        }
         // Nobody is let in before; what the source had set higher does not matter then.
         lines.add("hot_standby", "off");
     }

@@ -61,9 +61,9 @@ struct RenderInput {
     /// PostgreSQL's command for every segment of WAL that is complete; empty: it keeps them for
     /// nobody.
     std::string archive_command = {};
-    /// Of a server that is being restored: where its WAL comes from, and up to which time, as
-    /// PostgreSQL writes it. Empty: it is not.
+    /// Of a server that is being restored: where its WAL comes from. Empty: it is not.
     std::string restore_command = {};
+    /// Up to which time, as PostgreSQL writes it; empty: to the end.
     std::string restore_time = {};
 };
 

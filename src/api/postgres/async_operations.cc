@@ -60,7 +60,7 @@ Answer show_resource(const Call& call, const model::Operation& operation) {
 bool has_result(std::string_view kind) {
     for (const std::string_view each :
          {"CreateServer", "UpdateServer", "CreateDatabase", "UpdateFirewallRule",
-          "UpdateConfiguration", "UpdateAdministrator"})
+          "UpdateConfiguration", "UpdateAdministrator", "CreateBackup"})
         if (kind == each) return true;
     return false;
 }
@@ -113,7 +113,8 @@ Answer get_by_id(const Call& call, const model::ResourceId& id) {
         {"databases", "databaseName", get_database},
         {"firewallRules", "firewallRuleName", get_firewall_rule},
         {"administrators", "objectId", get_administrator},
-        {"configurations", "configurationName", get_configuration}};
+        {"configurations", "configurationName", get_configuration},
+        {"backups", "backupName", get_backup}};
     for (const auto& [type, parameter, get] : kChildren) {
         if (!iequals(type, id.segments.back().type)) continue;
         inner.parameters.emplace_back(parameter, id.name());

@@ -1,6 +1,10 @@
+#include <fmt/core.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "api/paging.h"
+#include "api/postgres/change.h"
 #include "api/postgres/handlers.h"
 #include "api/postgres/view.h"
 #include "base/text.h"
@@ -13,6 +17,9 @@ namespace howdah::api::postgres {
 namespace {
 
 constexpr std::string_view kType = "backups";
+constexpr std::size_t kNameMax = 128;
+constexpr std::size_t kOnDemandMax = 7;  ///< as on Azure
+constexpr std::string_view kOwnPrefix = "backup_";
 
 Json backup_json(const model::ResourceId& server, const model::BackupEntry& backup) {
     const model::ResourceId id = server.child(std::string(kType), backup.name);
@@ -31,16 +38,104 @@ Json backup_json(const model::ResourceId& server, const model::BackupEntry& back
                 {"repositoryBytes", backup.repository_bytes}}}}}};
 }
 
+/// None: nothing is known of its backups.
+Result<std::optional<model::BackupReport>> told_of(const Call& call,
+                                                   const model::ResourceId& server,
+                                                   const ServerRecord& record) {
+    const std::string host = record.status ? record.status->host : "";
+    HD_TRY(const auto entry, call.context.store.get(store::keys::report(server.key(), host)));
+    if (!entry) return std::optional<model::BackupReport>();
+    HD_TRY(auto report, model::from_json<model::InstanceReport>(entry->value));
+    if (report.incarnation != record.spec.incarnation) report.backups.reset();
+    return std::move(report.backups);
+}
+
 Result<std::vector<model::BackupEntry>> backups_of(const Call& call,
                                                    const model::ResourceId& server) {
     HD_TRY(const ServerRecord record, load_server(call, server));
-    const std::string host = record.status ? record.status->host : "";
-    HD_TRY(const auto entry, call.context.store.get(store::keys::report(server.key(), host)));
-    if (!entry) return std::vector<model::BackupEntry>();
-    HD_TRY(const auto report, model::from_json<model::InstanceReport>(entry->value));
-    if (report.incarnation != record.spec.incarnation || !report.backups)
-        return std::vector<model::BackupEntry>();
-    return report.backups->backups;
+    HD_TRY(auto told, told_of(call, server, record));
+    return told ? std::move(told->backups) : std::vector<model::BackupEntry>();
+}
+
+model::ResourceId backup_id(const Call& call) {
+    return server_id(call).child(std::string(kType), call.parameter("backupName"));
+}
+
+Status check_backup_name(const std::string& name) {
+    bool good = !name.empty() && name.size() <= kNameMax;
+    for (const char c : name)
+        good = good && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.');
+    if (good && !to_lower(name).starts_with(kOwnPrefix)) return ok_status();
+    return Error{ErrorCode::invalid_resource_name,
+                 fmt::format("'{}' cannot be the name of a backup", name.substr(0, kNameMax)),
+                 "name",
+                 fmt::format("use 1 to {} letters, digits, underscores, hyphens and dots, and do "
+                             "not begin with '{}'",
+                             kNameMax, kOwnPrefix)};
+}
+
+const model::BackupEntry* find(const model::BackupReport& told, const std::string& name) {
+    for (const model::BackupEntry& each : told.backups)
+        if (iequals(each.name, name)) return &each;
+    return nullptr;
+}
+
+Result<model::Operation> try_make(const Call& call, const model::ResourceId& id, bool& overtaken) {
+    const model::ResourceId server = id.parent();
+    HD_TRY(const ServerRecord record, load_server(call, server));
+    HD_CHECK(check_server_can_change(record, "backups"));
+    HD_TRY(const auto told, told_of(call, server, record));
+    if (!told)
+        return Error{ErrorCode::invalid_state,
+                     fmt::format("no backups are kept of the server '{}' (yet)", server.name()),
+                     server.to_string(),
+                     "look at its conditions: 'howdah server show' has them under howdah"};
+    if (find(*told, id.name()) != nullptr)
+        return Error{ErrorCode::already_exists,
+                     fmt::format("there is a backup '{}' already", id.name()), id.to_string(),
+                     "choose another name, or delete that backup first"};
+    const auto count = std::count_if(told->backups.begin(), told->backups.end(),
+                                     [](const auto& each) { return each.on_demand; });
+    HD_TRY(const auto pending, pending_operations(call, server.key()));
+    const auto coming =
+        std::count_if(pending.begin(), pending.end(),
+                      [](const model::Operation& each) { return each.kind == "CreateBackup"; });
+    if (static_cast<std::size_t>(count + coming) >= kOnDemandMax)
+        return Error{ErrorCode::quota_exceeded,
+                     fmt::format("the server '{}' has {} backups on demand, which is the most it "
+                                 "can have",
+                                 server.name(), kOnDemandMax),
+                     id.to_string(), "delete one of them first"};
+    store::Transaction txn;
+    const auto operation = call.context.operations.begin(
+        txn, draft_for_action(call, "CreateBackup", record, id.to_string(), txn));
+    HD_CHECK(commit_attempt(call, txn, overtaken));
+    return operation;
+}
+
+/// None: there is no such backup.
+Result<std::optional<model::Operation>> try_drop(const Call& call, const model::ResourceId& id,
+                                                 bool& overtaken) {
+    const model::ResourceId server = id.parent();
+    HD_TRY(const ServerRecord record, load_server(call, server));
+    HD_TRY(const auto told, told_of(call, server, record));
+    const model::BackupEntry* const backup = told ? find(*told, id.name()) : nullptr;
+    if (backup == nullptr) return std::optional<model::Operation>();
+    if (!backup->on_demand)
+        return Error{ErrorCode::invalid_state,
+                     fmt::format("the backup '{}' was made by the schedule, and goes when no "
+                                 "second of the retention needs it",
+                                 backup->name),
+                     id.to_string(), "only backups on demand can be deleted"};
+    HD_CHECK(check_server_can_change(record, "backups"));
+    store::Transaction txn;
+    // By its own name: the path may have other letter cases.
+    const std::string own = server.child(std::string(kType), backup->name).to_string();
+    auto operation = call.context.operations.begin(
+        txn, draft_for_action(call, "DeleteBackup", record, own, txn));
+    HD_CHECK(commit_attempt(call, txn, overtaken));
+    return std::optional<model::Operation>(std::move(operation));
 }
 
 }  // namespace
@@ -55,12 +150,30 @@ Answer list_backups(Call& call) {
 }
 
 Answer get_backup(Call& call) {
-    const model::ResourceId server = server_id(call);
-    const std::string& name = call.parameter("backupName");
-    HD_TRY(const auto backups, backups_of(call, server));
+    const model::ResourceId id = backup_id(call);
+    HD_TRY(const auto backups, backups_of(call, id.parent()));
     for (const model::BackupEntry& each : backups)
-        if (iequals(each.name, name)) return json_answer(200, backup_json(server, each));
-    return child_not_found(server.child(std::string(kType), name));
+        if (iequals(each.name, id.name())) return json_answer(200, backup_json(id.parent(), each));
+    return child_not_found(id);
+}
+
+/// The request has no body; what clients send is not read.
+Answer put_backup(Call& call) {
+    const model::ResourceId id = backup_id(call);
+    HD_CHECK(check_backup_name(id.name()));
+    HD_TRY(const model::Operation operation, with_retries(call, id.parent(), [&](bool& overtaken) {
+               return try_make(call, id, overtaken);
+           }));
+    return with_operation(call, http::Response{202, {}, ""}, operation);
+}
+
+Answer delete_backup(Call& call) {
+    const model::ResourceId id = backup_id(call);
+    HD_TRY(const auto operation, with_retries(call, id.parent(), [&](bool& overtaken) {
+               return try_drop(call, id, overtaken);
+           }));
+    if (!operation) return empty_answer(204);
+    return with_operation(call, http::Response{202, {}, ""}, *operation);
 }
 
 }  // namespace howdah::api::postgres

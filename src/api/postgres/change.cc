@@ -39,6 +39,44 @@ control::OperationDraft draft_for(const Call& call, std::string kind, const mode
     return draft;
 }
 
+control::OperationDraft draft_for_action(const Call& call, std::string kind,
+                                         const ServerRecord& server, std::string resource_id,
+                                         store::Transaction& txn) {
+    control::OperationDraft draft =
+        draft_for(call, std::move(kind), server.spec, std::move(resource_id));
+    draft.generation = 0;
+    draft.action_id = call.context.ids.uuid();
+    txn.expect(store::keys::server(server_id(call)), server.modified);
+    return draft;
+}
+
+Status check_server_can_change(const ServerRecord& server, std::string_view what) {
+    if (server.spec.deleting)
+        return Error{ErrorCode::conflict,
+                     fmt::format("the server '{}' is being deleted", server.spec.name),
+                     server.spec.id, "wait until it is gone"};
+    if (!server.spec.running)
+        return Error{ErrorCode::invalid_state,
+                     fmt::format("the server '{}' is stopped, so its {} cannot be changed",
+                                 server.spec.name, what),
+                     server.spec.id, "start the server first"};
+    return ok_status();
+}
+
+Status commit_attempt(const Call& call, const store::Transaction& txn, bool& overtaken) {
+    const auto revision = call.context.operations.commit(txn);
+    if (revision.ok()) return ok_status();
+    overtaken = revision.error().code == ErrorCode::conflict;
+    return revision.error();
+}
+
+Error overtaken_too_often(const model::ResourceId& server) {
+    return {ErrorCode::unavailable,
+            fmt::format("the server '{}' was changed by others at the same time, again and again",
+                        server.name()),
+            "", "send the request again"};
+}
+
 Result<ChangedServer> change_server(Call& call, const ServerChange& change) {
     const std::string key = change.server.key();
     HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(key));
@@ -61,11 +99,7 @@ Result<ChangedServer> change_server(Call& call, const ServerChange& change) {
         if (revision.ok()) return ChangedServer{std::move(server), std::move(operation)};
         if (revision.error().code != ErrorCode::conflict) return revision.error();
     }
-    return Error{ErrorCode::unavailable,
-                 fmt::format("the server '{}' was changed by others at the same time, again and "
-                             "again",
-                             change.server.name()),
-                 "", "send the request again"};
+    return overtaken_too_often(change.server);
 }
 
 http::Response with_operation(const Call& call, http::Response response,

@@ -37,6 +37,31 @@ void stamp(const Call& call, model::SystemData& data);
 control::OperationDraft draft_for(const Call& call, std::string kind, const model::ServerSpec& spec,
                                   std::string resource_id);
 
+/// Of an operation that ends with an action's result, and not with a generation of the server. Adds
+/// to the transaction that the server is as it was read: a concurrent deletion leaves no operation
+/// behind.
+control::OperationDraft draft_for_action(const Call& call, std::string kind,
+                                         const ServerRecord& server, std::string resource_id,
+                                         store::Transaction& txn);
+/// invalid_state, conflict: it does not run. `what` of it is to be changed: "databases".
+Status check_server_can_change(const ServerRecord& server, std::string_view what);
+/// Commits; notes whether somebody else was faster, so that the attempt can be repeated.
+Status commit_attempt(const Call& call, const store::Transaction& txn, bool& overtaken);
+Error overtaken_too_often(const model::ResourceId& server);
+
+/// Runs one attempt after the other until none is overtaken by somebody else's change.
+template <typename Attempt>
+auto with_retries(Call& call, const model::ResourceId& server, const Attempt& attempt)
+    -> std::invoke_result_t<Attempt, bool&> {
+    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(server.key()));
+    for (int i = 0; i < kChangeAttemptsMax; ++i) {
+        bool overtaken = false;
+        auto done = attempt(overtaken);
+        if (!overtaken) return done;
+    }
+    return overtaken_too_often(server);
+}
+
 /// Begins a failover (planned, forced) of the server that the path names, as `restart` with a
 /// failover does. `also` adds to the transaction what is to be begun with it; may run several
 /// times. Errors: not_found; why it cannot fail over now.

@@ -147,19 +147,6 @@ Result<StoredDatabase> load_database(const Call& call, const model::ResourceId& 
     return stored;
 }
 
-Status check_server_can_change(const ServerRecord& server) {
-    if (server.spec.deleting)
-        return Error{ErrorCode::conflict,
-                     fmt::format("the server '{}' is being deleted", server.spec.name),
-                     server.spec.id, "wait until it is gone"};
-    if (!server.spec.running)
-        return Error{ErrorCode::invalid_state,
-                     fmt::format("the server '{}' is stopped, so its databases cannot be changed",
-                                 server.spec.name),
-                     server.spec.id, "start the server first"};
-    return ok_status();
-}
-
 /// Whether a drop of the database waits or goes on: what PostgreSQL has now is not what a creation
 /// behind it will meet.
 Result<bool> is_being_dropped(const Call& call, const model::ResourceId& id) {
@@ -175,29 +162,17 @@ Result<model::Operation> begin(const Call& call, const ServerRecord& server,
                                const model::ResourceId& id,
                                std::optional<model::DatabaseSpec> database,
                                store::Transaction& txn) {
-    control::OperationDraft draft =
-        draft_for(call, database ? "CreateDatabase" : "DropDatabase", server.spec, id.to_string());
+    control::OperationDraft draft = draft_for_action(
+        call, database ? "CreateDatabase" : "DropDatabase", server, id.to_string(), txn);
     draft.database = std::move(database);
-    draft.generation = 0;
-    draft.action_id = call.context.ids.uuid();
-    // A concurrent deletion of the server must not leave an operation behind.
-    txn.expect(store::keys::server(id.parent()), server.modified);
     return call.context.operations.begin(txn, draft);
-}
-
-/// Commits; notes whether somebody else was faster, so that the attempt can be repeated.
-Status commit(const Call& call, const store::Transaction& txn, bool& overtaken) {
-    const auto revision = call.context.operations.commit(txn);
-    if (revision.ok()) return ok_status();
-    overtaken = revision.error().code == ErrorCode::conflict;
-    return revision.error();
 }
 
 Result<model::Operation> try_put(const Call& call, const model::ResourceId& server_key,
                                  const model::ResourceId& id, model::DatabaseSpec& database,
                                  bool& overtaken) {
     HD_TRY(const ServerRecord server, load_server(call, server_key));
-    HD_CHECK(check_server_can_change(server));
+    HD_CHECK(check_server_can_change(server, "databases"));
     HD_TRY(const auto offer, call.services.offers.current());
     const std::string host = server.status ? server.status->host : "";
     HD_CHECK(check_collation(offer->engine(server.spec.version, host), database));
@@ -221,7 +196,7 @@ Result<model::Operation> try_put(const Call& call, const model::ResourceId& serv
     database.operation_id = operation.id;
     txn.expect(store::keys::database(id), stored.modified);
     txn.put(store::keys::database(id), model::to_json(database));
-    HD_CHECK(commit(call, txn, overtaken));
+    HD_CHECK(commit_attempt(call, txn, overtaken));
     return operation;
 }
 
@@ -233,32 +208,15 @@ Result<std::optional<model::Operation>> try_delete(const Call& call,
     HD_TRY(const StoredDatabase stored, load_database(call, id));
     const bool exists = find_status(server, id.name()) != nullptr;
     if (!exists && !stored.spec) return std::optional<model::Operation>();
-    HD_CHECK(check_server_can_change(server));
+    HD_CHECK(check_server_can_change(server, "databases"));
     store::Transaction txn;
     HD_TRY(model::Operation operation, begin(call, server, id, std::nullopt, txn));
     if (stored.spec) {
         txn.expect(store::keys::database(id), stored.modified);
         txn.remove(store::keys::database(id));
     }
-    HD_CHECK(commit(call, txn, overtaken));
+    HD_CHECK(commit_attempt(call, txn, overtaken));
     return std::optional<model::Operation>(std::move(operation));
-}
-
-/// Runs one attempt after the other until none is overtaken by somebody else's change.
-template <typename Attempt>
-auto with_retries(Call& call, const model::ResourceId& server, const Attempt& attempt)
-    -> std::invoke_result_t<Attempt, bool&> {
-    HD_TRY(const Turnstile::Pass pass, call.services.turnstile.enter(server.key()));
-    for (int i = 0; i < kChangeAttemptsMax; ++i) {
-        bool overtaken = false;
-        auto done = attempt(overtaken);
-        if (!overtaken) return done;
-    }
-    return Error{ErrorCode::unavailable,
-                 fmt::format("the server '{}' was changed by others at the same time, again and "
-                             "again",
-                             server.name()),
-                 "", "send the request again"};
 }
 
 model::ResourceId database_id(const Call& call) {

@@ -61,6 +61,8 @@ Answer list_capabilities_by_server(Call& call);
 // backups.cc
 Answer list_backups(Call& call);
 Answer get_backup(Call& call);
+Answer put_backup(Call& call);
+Answer delete_backup(Call& call);
 
 // log_files.cc
 Answer list_log_files(Call& call);

@@ -18,7 +18,6 @@ namespace {
 constexpr const Versions* kV = &kPostgresVersions;
 
 constexpr std::string_view kThreats = "threat protection settings are";
-constexpr std::string_view kBackups = "backups on demand are";
 constexpr std::string_view kLongTerm = "long-term retention of backups is";
 constexpr std::string_view kMigrations = "migrations are";
 constexpr std::string_view kMaintenance = "maintenance events are";
@@ -42,10 +41,9 @@ constexpr Route kRoutes[] = {
      "listByServer", kV, list_nothing, kThreats},
     {"GET", HD_F "/advancedThreatProtectionSettings/{threatProtectionName}",
      "advancedThreatProtectionSettings", "get", kV, get_nothing, kThreats},
-    {"PUT", HD_F "/backups/{backupName}", "backupsAutomaticAndOnDemand", "create", kV, nullptr,
-     kBackups},
-    {"DELETE", HD_F "/backups/{backupName}", "backupsAutomaticAndOnDemand", "delete", kV, nullptr,
-     kBackups},
+    {"PUT", HD_F "/backups/{backupName}", "backupsAutomaticAndOnDemand", "create", kV, put_backup},
+    {"DELETE", HD_F "/backups/{backupName}", "backupsAutomaticAndOnDemand", "delete", kV,
+     delete_backup},
     {"GET", HD_F "/backups/{backupName}", "backupsAutomaticAndOnDemand", "get", kV, get_backup},
     {"GET", HD_F "/backups", "backupsAutomaticAndOnDemand", "listByServer", kV, list_backups},
     {"POST", HD_F "/ltrPreBackup", "backupsLongTermRetention", "checkPrerequisites", kV, nullptr,

@@ -12,8 +12,9 @@ namespace howdah::api::postgres {
 namespace {
 
 constexpr std::string_view kSwitch[] = {"Enabled", "Disabled"};
-constexpr std::string_view kCreateModes[] = {"Default", "Create", "Update", "PointInTimeRestore"};
-constexpr std::string_view kLaterCreateModes[] = {"GeoRestore", "Replica", "ReviveDropped"};
+constexpr std::string_view kCreateModes[] = {"Default", "Create", "Update", "PointInTimeRestore",
+                                             "ReviveDropped"};
+constexpr std::string_view kLaterCreateModes[] = {"GeoRestore", "Replica"};
 constexpr std::string_view kStorageTypes[] = {"Premium_LRS", "PremiumV2_LRS", "UltraSSD_LRS"};
 constexpr std::string_view kStorageTiers[] = {"P1",  "P2",  "P3",  "P4",  "P6",  "P10", "P15",
                                               "P20", "P30", "P40", "P50", "P60", "P70", "P80"};

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "api/postgres/server_errors.h"
+#include "api/postgres/server_source.h"
 #include "api/postgres/view.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -17,7 +19,6 @@ namespace {
 
 constexpr std::size_t kSaltBytes = 16;
 constexpr std::int64_t kMajorMax = 999;
-constexpr std::string_view kServerType = "Microsoft.DBforPostgreSQL/flexibleServers";
 
 // The words that Azure does not allow as the name of a resource with a public endpoint.
 constexpr std::string_view kReservedNames[] = {
@@ -34,18 +35,6 @@ constexpr std::string_view kReservedLogins[] = {
     "guest",           "public",         "replication",  "none",  "user",          "all",
     "current_user",    "session_user",   "current_role", "howdah"};
 constexpr std::string_view kReservedLoginStarts[] = {"pg_", "azure_", "howdah_"};
-
-Error bad_value(std::string_view path, std::string message, std::string hint = {}) {
-    return {ErrorCode::invalid_argument, std::move(message), std::string(path), std::move(hint)};
-}
-
-Error frozen(std::string_view path, std::string_view is, std::string_view wanted,
-             std::string hint = "create another server with the value you want") {
-    return {ErrorCode::property_change_not_allowed,
-            fmt::format("changing property '{}' from '{}' to '{}' is not allowed", path, is,
-                        wanted.substr(0, 128)),
-            std::string(path), std::move(hint)};
-}
 
 std::string sku_names(const Offer& offer) {
     std::string names;
@@ -411,11 +400,6 @@ Status apply_administrator(const ServerBody& body, model::ServerSpec& spec) {
     return ok_status();
 }
 
-Error missing(std::string_view path) {
-    return {ErrorCode::invalid_argument, fmt::format("the field '{}' is required", path),
-            std::string(path)};
-}
-
 /// Name and password come together, and are there where passwords are taken.
 Status require_administrator(const ServerBody& body, const model::ServerSpec& spec) {
     const bool has_password = body.administrator_password || !spec.sealed_verifier.empty();
@@ -432,120 +416,6 @@ std::string normal_location(std::string_view location) {
     for (const char c : to_lower(location))
         if (c != ' ') out += c;
     return out;
-}
-
-/// What the request leaves open is as the source has it; what it says otherwise about the data
-/// itself is refused.
-void inherit(const model::ServerSpec& source, ServerBody& body) {
-    const auto take = [](auto& field, const auto& value) {
-        if (!field) field = value;
-    };
-    take(body.sku_name, source.sku.name);
-    take(body.sku_tier, source.sku.tier);
-    take(body.version, source.version);
-    take(body.administrator_login, source.administrator_login);
-    if (source.administrator_login.empty()) body.administrator_login.reset();
-    take(body.storage.size_gb, source.storage.size_gb);
-    take(body.backup_retention_days, source.backup.retention_days);
-    take(body.public_network_access, source.network.public_access);
-    take(body.password_auth, source.auth.password);
-    take(body.active_directory_auth, source.auth.active_directory);
-}
-
-/// What is behind the newest time that can be restored, and not in the future: its WAL comes to the
-/// repository in a moment, and the restore waits for it. Not if it has not come for long.
-bool is_on_its_way(const model::ServerStatus& source, Timestamp time, Timestamp now) {
-    constexpr std::chrono::minutes kArchivedMax{10};
-    if (source.state != "Ready" || source.restorable.empty() || time > now) return false;
-    const auto newest = parse_iso8601(source.restorable.back().to);
-    return newest.ok() && time > *newest && now - *newest <= kArchivedMax;
-}
-
-/// The time, if all that is needed for it is in the source's repository, or comes there at once.
-Result<std::string> restorable_time(const std::optional<model::ServerStatus>& source,
-                                    const std::optional<std::string>& wanted, Timestamp now) {
-    constexpr std::string_view kPath = "properties.pointInTimeUTC";
-    if (!wanted) return missing(kPath);
-    const auto time = parse_iso8601(*wanted);
-    if (!time.ok())
-        return bad_value(kPath, fmt::format("'{}' is no time", wanted->substr(0, 64)),
-                         "write it as 2026-11-23T04:05:06Z");
-    const auto spans = source ? source->restorable : std::vector<model::RestorableSpan>();
-    const std::string text = format_iso8601(*time);
-    if (source && is_on_its_way(*source, *time, now)) return text;
-    const model::RestorableSpan* before = nullptr;
-    const model::RestorableSpan* after = nullptr;
-    for (const model::RestorableSpan& each : spans) {
-        // ISO-8601 of one form is in the order of time.
-        if (each.from <= text && text <= each.to) return text;
-        if (each.to < text) before = &each;
-        if (each.from > text && after == nullptr) after = &each;
-    }
-    std::string hint = "The server has no backup yet; look again in a minute.";
-    if (before != nullptr && after != nullptr)
-        hint = fmt::format("The nearest times that can be restored are {} and {}.", before->to,
-                           after->from);
-    else if (before != nullptr)
-        hint = fmt::format("The latest time that can be restored is {}.", before->to);
-    else if (after != nullptr)
-        hint = fmt::format("The earliest time that can be restored is {}.", after->from);
-    return bad_value(kPath, fmt::format("the server cannot be restored to {}", text), hint);
-}
-
-/// Fills in what comes from the server that is restored; nothing for other requests.
-Status apply_restore(const Call& call, const std::string& key, ServerBody& body,
-                     model::ServerSpec& spec) {
-    constexpr std::string_view kSource = "properties.sourceServerResourceId";
-    if (body.create_mode != "PointInTimeRestore") {
-        if (!body.source_server && !body.point_in_time) return ok_status();
-        return bad_value(body.source_server ? kSource : "properties.pointInTimeUTC",
-                         "the field belongs to a restore",
-                         "set properties.createMode to 'PointInTimeRestore'");
-    }
-    if (!body.source_server) return missing(kSource);
-    const auto id = model::ResourceId::parse(*body.source_server);
-    if (!id.ok() || id->segments.size() != 1 || !iequals(id->type(), kServerType))
-        return bad_value(kSource,
-                         fmt::format("'{}' is no server's id", body.source_server->substr(0, 256)),
-                         "give the whole id, as 'az postgres flexible-server show' prints it");
-    if (!call.may_read(kServerType, id->to_string())) return server_not_found(*id);
-    HD_TRY(const ServerRecord source, load_server(call, *id));
-    HD_TRY(std::string time,
-           restorable_time(source.status, body.point_in_time, call.context.clock.wall()));
-    if (body.version && *body.version != source.spec.version)
-        return frozen("properties.version", source.spec.version, *body.version,
-                      "a restored server has the version of its source");
-    const std::string& login = source.spec.administrator_login;
-    if (body.administrator_login && *body.administrator_login != login)
-        return frozen("properties.administratorLogin", login, *body.administrator_login);
-    inherit(source.spec, body);
-    spec.parameters = source.spec.parameters;
-    spec.parameter_spellings = source.spec.parameter_spellings;
-    spec.maintenance = source.spec.maintenance;
-    if (!source.spec.sealed_verifier.empty()) {
-        HD_TRY(const Secret verifier,
-               call.context.secrets.unseal(store::keys::seal_name_of_verifier(id->key()),
-                                           source.spec.sealed_verifier));
-        spec.sealed_verifier =
-            call.context.secrets.seal(store::keys::seal_name_of_verifier(key), verifier);
-    }
-    spec.restore = {.source_id = id->key(),
-                    .source_incarnation = source.spec.incarnation,
-                    .time = std::move(time)};
-    return ok_status();
-}
-
-/// The request that made the server may come again; another one would be ignored.
-Status check_restored_before(const ServerBody& body, const model::ServerSpec& spec) {
-    if (!body.source_server && !body.point_in_time && body.create_mode != "PointInTimeRestore")
-        return ok_status();
-    const auto time = parse_iso8601(body.point_in_time.value_or(""));
-    const bool is_same = spec.restore && time.ok() && spec.restore->time == format_iso8601(*time) &&
-                         iequals(spec.restore->source_id, body.source_server.value_or(""));
-    if (is_same) return ok_status();
-    return Error{ErrorCode::already_exists,
-                 fmt::format("the server '{}' exists, and is not restored into", spec.name),
-                 spec.id, "restore to a server of another name"};
 }
 
 }  // namespace
@@ -684,7 +554,7 @@ Result<model::ServerSpec> new_server(const Call& call, const Offer& offer,
                                  kServerType, id.name(), id.resource_group),
                      "properties.createMode", "use 'Create' for a server that is not there yet"};
     model::ServerSpec spec;
-    HD_CHECK(apply_restore(call, id.key(), body, spec));
+    HD_CHECK(apply_source(call, id.key(), body, spec));
     if (!body.sku_name) return missing("sku.name");
     if (!body.sku_tier) return missing("sku.tier");
     if (!body.version) return missing("properties.version");
@@ -717,7 +587,7 @@ Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
                                  "with the same name cannot be created in location '{}'",
                                  spec.name, spec.location, body.location->substr(0, 64)),
                      "location"};
-    HD_CHECK(check_restored_before(body, spec));
+    HD_CHECK(check_same_source(body, spec));
     HD_TRY(const std::string zone, changed_zone(offer, body.availability_zone, status, spec));
     HD_CHECK(apply_version(offer, body, spec));
     model::ServerSpec wanted = spec;

@@ -87,6 +87,16 @@ Json howdah_json(const ServerRecord& server, const Offer& offer) {
     if (status.port != 0) out["port"] = status.port;
     for (const model::RestorableSpan& each : status.restorable)
         out["restorable"].push_back({{"from", each.from}, {"to", each.to}});
+    for (const model::Condition& each : status.conditions) {
+        // What the machine lacks is told of the machine.
+        if (each.type.starts_with("Capability.")) continue;
+        Json condition = {{"type", each.type},
+                          {"status", each.status},
+                          {"reason", each.reason},
+                          {"lastTransitionTime", each.last_transition_time}};
+        if (!each.message.empty()) condition["message"] = as_sentence(each.message);
+        out["conditions"].push_back(std::move(condition));
+    }
     if (status.failure && status.failed_generation == server.spec.generation) {
         out["failure"] = {{"code", status.failure->code},
                           {"message", as_sentence(status.failure->message)}};

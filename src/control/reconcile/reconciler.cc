@@ -7,6 +7,7 @@
 #include "control/reconcile/access_removal.h"
 #include "control/reconcile/records.h"
 #include "core/plan/members_plan.h"
+#include "model/json.h"
 #include "store/keys.h"
 
 // Keys of the queue: "s" + a server's id, "g" + a group's id, "sweep".
@@ -177,6 +178,7 @@ Result<StepOutcome> Reconciler::sweep() {
     HD_TRY(const std::size_t removed, operations_.sweep());
     if (clock_.now() >= next_gone_sweep_) {
         HD_CHECK(sweep_gone());
+        HD_CHECK(sweep_dropped());
         HD_CHECK(sweep_access(store_));
         next_gone_sweep_ = clock_.now() + kGoneSweepEvery;
     }
@@ -197,6 +199,20 @@ Status Reconciler::sweep_gone() {
     return for_each(store_, "/gone/", [&](const store::Entry& each) -> Status {
         if (each.value >= oldest_kept) return {};
         HD_CHECK(store_.commit(store::Transaction().remove(each.key)));
+        return {};
+    });
+}
+
+/// As long as agents keep their backups.
+Status Reconciler::sweep_dropped() {
+    const std::string oldest_kept = format_iso8601(clock_.wall() - kDroppedRetention);
+    return for_each(store_, "/dropped/", [&](const store::Entry& each) -> Status {
+        const auto dropped = model::from_json<model::DroppedServer>(each.value);
+        if (dropped.ok() && dropped->dropped_at >= oldest_kept) return {};
+        // Its name may have been used and deleted once more.
+        const auto removed =
+            store_.commit(store::Transaction().expect(each.key, each.modified).remove(each.key));
+        if (!removed.ok() && removed.error().code != ErrorCode::conflict) return removed.error();
         return {};
     });
 }

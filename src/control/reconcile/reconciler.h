@@ -32,6 +32,9 @@ class Reconciler {
     static constexpr Duration kSweepEvery = std::chrono::minutes(1);
     /// That a server was deleted is remembered this long, for instances that show up late.
     static constexpr std::chrono::hours kGoneRetention{24 * 30};
+    /// A deleted server can be brought back for so long, as on Azure; agents keep its backups for
+    /// the same time.
+    static constexpr std::chrono::hours kDroppedRetention{24 * 7};
 
     Reconciler(store::Store& store, const Clock& clock, IdSource& ids,
                const store::SecretBox& secrets, CertificateSource& certificates,
@@ -58,6 +61,7 @@ class Reconciler {
     Result<StepOutcome> step_server(const std::string& server_key);
     Result<StepOutcome> sweep();
     Status sweep_gone();
+    Status sweep_dropped();
     void after_error(const std::string& key, const Error& error);
 
     store::Store& store_;

@@ -301,8 +301,15 @@ Status ServerStep::add_removal(store::Transaction& transaction, const Loaded& lo
     transaction.remove(keys::old_report(view.server_key));
     for (const std::string& each : loaded.reports) transaction.remove(each);
     transaction.remove(keys::server_tls(view.server_key));
-    if (!incarnation.empty())
-        transaction.put(keys::gone(incarnation), format_iso8601(clock_.wall()));
+    const std::string now = format_iso8601(clock_.wall());
+    if (!incarnation.empty()) transaction.put(keys::gone(incarnation), now);
+    if (view.spec && view.status && !view.status->restorable.empty()) {
+        const model::DroppedServer dropped{*view.spec, view.status->restorable, view.status->host,
+                                           now};
+        const std::string text = model::to_json(dropped);
+        if (text.size() <= store::kValueBytesMax)
+            transaction.put(keys::dropped(view.server_key), text);
+    }
     return {};
 }
 

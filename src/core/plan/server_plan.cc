@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <set>
 
 #include "base/text.h"
@@ -37,6 +38,10 @@ std::string_view to_string(ActionKind kind) {
             return "drop_database";
         case ActionKind::fail_over:
             return "fail_over";
+        case ActionKind::make_backup:
+            return "make_backup";
+        case ActionKind::drop_backup:
+            return "drop_backup";
     }
     return "unknown";
 }
@@ -77,8 +82,15 @@ std::string word_for(const std::string& operation_kind) {
 }
 
 bool is_failover(const Operation& operation) { return operation.kind == "FailoverServer"; }
-bool is_database_operation(const Operation& operation) {
+/// It ends with an action's result: of databases, and of backups on demand.
+bool is_of_action(const Operation& operation) {
     return !operation.action_id.empty() && !is_failover(operation);
+}
+bool is_backup_operation(const Operation& operation) {
+    return operation.kind == "CreateBackup" || operation.kind == "DeleteBackup";
+}
+bool is_database_operation(const Operation& operation) {
+    return is_of_action(operation) && !is_backup_operation(operation);
 }
 /// It ends with a generation.
 bool is_change(const Operation& operation) {
@@ -109,7 +121,7 @@ class Planner {
             plan_deletion();
         else
             plan_instance();
-        if (!decision_.remove_server) plan_databases();
+        if (!decision_.remove_server) plan_actions();
         if (!decision_.remove_server) plan_failovers();
         end_operations();
         take_back();
@@ -152,13 +164,15 @@ class Planner {
     void plan_failover(Operation& operation);
     void plan_deletion();
     void plan_removal();
-    // Databases.
-    void plan_databases();
-    void plan_database(Operation& operation);
-    bool take_database_result(Operation& operation, const Action& action);
-    std::optional<Failure> database_refusal(const Operation& operation, bool is_sent) const;
-    void fail_database(Operation& operation, Failure failure);
-    std::optional<Action> database_action(const Operation& operation) const;
+    // Databases and backups on demand.
+    void plan_actions();
+    void plan_action(Operation& operation);
+    bool take_action_result(Operation& operation, const Action& action);
+    std::optional<Failure> action_refusal(const Operation& operation, bool is_sent) const;
+    void fail_action(Operation& operation, Failure failure);
+    std::optional<Action> action_of(const Operation& operation) const;
+    std::string action_progress(const Operation& operation, const Action& action,
+                                bool is_sent) const;
     // Operations.
     Failure shared_failure() const;
     void end_operations();
@@ -176,6 +190,7 @@ class Planner {
     std::string settled_state() const;
     void set_conditions();
     void set_availability_condition();
+    void set_backup_condition();
     void set_condition(const std::string& type, const std::string& status,
                        const std::string& reason, const std::string& message);
 
@@ -242,7 +257,7 @@ class Planner {
     std::set<std::string> consumed_;
     std::set<std::string> kept_results_;  ///< of operations that wait for more
     std::set<std::string> removed_databases_;
-    std::set<std::string> busy_databases_;
+    std::set<std::string> busy_;  ///< ids of what something is done to
     ServerDecision decision_;
 };
 
@@ -254,7 +269,7 @@ void Planner::take_server_results() {
         const bool is_ours = result.incarnation == spec_.incarnation;
         const bool is_for_operation = result.kind != ActionKind::ensure_instance &&
                                       result.kind != ActionKind::delete_instance;
-        // plan_databases and plan_failovers take those.
+        // plan_actions and plan_failovers take those.
         if (is_ours && is_for_operation) continue;
         if (is_ours && result.failure)
             take_failure(result);
@@ -345,7 +360,10 @@ void Planner::follow_report() {
     if (primary == nullptr) return;
     const model::InstanceReport& report = *primary;
     if (!report.minor_version.empty()) status_.minor_version = report.minor_version;
-    if (report.backups) status_.restorable = report.backups->restorable;
+    if (report.backups) {
+        status_.restorable = report.backups->restorable;
+        status_.backup_trouble = report.backups->trouble;
+    }
     status_.pending_restart = report.pending_restart;
     if (report.state != "running") return;  // it cannot see its databases otherwise
     const auto is_reported = [&](const std::string& name) {
@@ -715,19 +733,24 @@ void Planner::plan_removal() {
 }
 
 // ---------------------------------------------------------------------------------------------
-// Databases
+// Databases and backups on demand
 
-void Planner::plan_databases() {
+void Planner::plan_actions() {
     for (Operation& each : operations_)
-        if (is_database_operation(each) && each.end_time.empty()) plan_database(each);
+        if (is_of_action(each) && each.end_time.empty()) plan_action(each);
 }
 
-std::optional<Action> Planner::database_action(const Operation& operation) const {
+std::optional<Action> Planner::action_of(const Operation& operation) const {
+    static const std::map<std::string_view, ActionKind> kKinds = {
+        {"CreateDatabase", ActionKind::create_database},
+        {"DropDatabase", ActionKind::drop_database},
+        {"CreateBackup", ActionKind::make_backup},
+        {"DeleteBackup", ActionKind::drop_backup}};
     const auto id = model::ResourceId::parse(operation.resource_id);
-    if (!id.ok() || id->segments.size() < 2) return std::nullopt;
+    const auto kind = kKinds.find(operation.kind);
+    if (!id.ok() || id->segments.size() < 2 || kind == kKinds.end()) return std::nullopt;
     Action action;
-    action.kind = operation.kind == "CreateDatabase" ? ActionKind::create_database
-                                                     : ActionKind::drop_database;
+    action.kind = kind->second;
     action.id = action_id(spec_.incarnation, operation.generation, action.kind, operation.id,
                           operation.retries);
     action.host = status_.host;
@@ -735,6 +758,10 @@ std::optional<Action> Planner::database_action(const Operation& operation) const
     action.incarnation = spec_.incarnation;
     action.term = status_.term;
     action.generation = spec_.generation;
+    if (is_backup_operation(operation)) {
+        action.backup = id->name();
+        return action;
+    }
     action.database = model::DatabaseSpec{operation.resource_id, id->name()};
     if (action.kind == ActionKind::drop_database) return action;
     if (operation.database) {
@@ -750,20 +777,32 @@ std::optional<Action> Planner::database_action(const Operation& operation) const
     return std::nullopt;
 }
 
-void Planner::plan_database(Operation& operation) {
-    if (operation.kind != "CreateDatabase" && operation.kind != "DropDatabase") {
+std::string Planner::action_progress(const Operation& operation, const Action& action,
+                                     bool is_sent) const {
+    if (action.database)
+        return fmt::format("{} database '{}'",
+                           action.kind == ActionKind::create_database ? "creating" : "dropping",
+                           action.database->name);
+    if (operation.kind == "DeleteBackup") return "deleting the backup";
+    const bool has_word =
+        is_sent && report() != nullptr && report()->backups && !report()->backups->activity.empty();
+    return has_word ? report()->backups->activity : "waiting for the backup's turn";
+}
+
+void Planner::plan_action(Operation& operation) {
+    const std::optional<Action> action = action_of(operation);
+    if (!action && operation.kind != "CreateDatabase") {
         return end(operation, "Failed",
                    failure_of(ErrorCode::not_supported,
                               fmt::format("'{}' is no known operation", operation.kind)));
     }
-    const std::optional<Action> action = database_action(operation);
     if (!action) {
         return end(operation, "Canceled",
                    failure_of(ErrorCode::cancelled, "the database's record is gone"));
     }
-    if (take_database_result(operation, *action)) return;
-    // One thing at a time for each database, in the order of the requests.
-    const bool is_next = busy_databases_.insert(action->database->name).second;
+    if (take_action_result(operation, *action)) return;
+    // One thing at a time for each database and each backup, in the order of the requests.
+    const bool is_next = busy_.insert(to_lower(operation.resource_id)).second;
     const bool is_elsewhere = std::any_of(
         remaining_.begin(), remaining_.end(),
         [&](const Action& each) { return each.id == action->id && each.host != action->host; });
@@ -771,13 +810,11 @@ void Planner::plan_database(Operation& operation) {
     if (is_elsewhere) drop_action(action->id);
     const bool is_sent = std::any_of(remaining_.begin(), remaining_.end(),
                                      [&](const Action& each) { return each.id == action->id; });
-    if (const auto refusal = database_refusal(operation, is_sent)) {
+    if (const auto refusal = action_refusal(operation, is_sent)) {
         drop_action(action->id);
-        return fail_database(operation, *refusal);
+        return fail_action(operation, *refusal);
     }
-    const bool is_creation = action->kind == ActionKind::create_database;
-    const std::string progress = fmt::format(
-        "{} database '{}'", is_creation ? "creating" : "dropping", action->database->name);
+    const std::string progress = action_progress(operation, *action, is_sent);
     if (is_sent) return show_progress(operation, progress);
     if (!is_next || !is_settled() || !is_running())
         return show_progress(operation, "waiting for the server");
@@ -788,7 +825,7 @@ void Planner::plan_database(Operation& operation) {
 }
 
 /// True if there was a result.
-bool Planner::take_database_result(Operation& operation, const Action& action) {
+bool Planner::take_action_result(Operation& operation, const Action& action) {
     const ActionResult* result = result_of(action.id);
     if (result == nullptr) return false;
     consume(action.id);
@@ -800,16 +837,16 @@ bool Planner::take_database_result(Operation& operation, const Action& action) {
         const milliseconds pause = retry_pause(operation.retries);
         operation.retry_at = format_iso8601(now_ + pause);
         operation.progress = fmt::format("trying again: {}", result->failure->message);
-        busy_databases_.insert(action.database->name);
+        busy_.insert(to_lower(operation.resource_id));
         ask_again_in(pause);
     } else {
-        fail_database(operation, *result->failure);
+        fail_action(operation, *result->failure);
     }
     return true;
 }
 
-/// Why a database operation cannot go on; none: it can, now or later.
-std::optional<Failure> Planner::database_refusal(const Operation& operation, bool is_sent) const {
+/// Why an operation cannot go on; none: it can, now or later.
+std::optional<Failure> Planner::action_refusal(const Operation& operation, bool is_sent) const {
     if (spec_.deleting)
         return failure_of(ErrorCode::invalid_state,
                           fmt::format("server '{}' is being deleted", spec_.name));
@@ -822,14 +859,18 @@ std::optional<Failure> Planner::database_refusal(const Operation& operation, boo
         return failure_of(ErrorCode::invalid_state,
                           fmt::format("server '{}' could not be created", spec_.name),
                           "repair the server first");
-    if (is_older_than(operation.start_time, kDatabaseDeadline, now_))
-        return failure_of(ErrorCode::timeout,
-                          fmt::format("server '{}' did not come to running in time", spec_.name),
-                          "check the state of the server, then repeat the request");
+    // A backup may take hours once it has begun.
+    const bool is_long = is_backup_operation(operation) && is_sent;
+    if (is_older_than(operation.start_time, is_long ? kBackupDeadline : kDatabaseDeadline, now_))
+        return failure_of(
+            ErrorCode::timeout,
+            is_long ? "the backup did not come about in time"
+                    : fmt::format("server '{}' did not come to running in time", spec_.name),
+            "check the state of the server, then repeat the request");
     return std::nullopt;
 }
 
-void Planner::fail_database(Operation& operation, Failure failure) {
+void Planner::fail_action(Operation& operation, Failure failure) {
     const auto id = model::ResourceId::parse(operation.resource_id);
     const bool exists =
         id.ok() && std::any_of(status_.databases.begin(), status_.databases.end(),
@@ -988,14 +1029,14 @@ void Planner::consume_other_results() {
         drop_action(each.action_id);
     }
     if (decision_.remove_server) return;
-    // A database action whose operation is gone has nobody to tell.
+    // An action whose operation is gone has nobody to tell.
     for (const Action& each : std::vector<Action>(remaining_)) {
         const bool is_wanted =
             each.kind == ActionKind::ensure_instance || each.kind == ActionKind::delete_instance ||
             std::any_of(operations_.begin(), operations_.end(), [&](const Operation& operation) {
                 if (!operation.end_time.empty()) return false;
                 if (is_failover(operation)) return kept_results_.contains(each.id);
-                const auto action = database_action(operation);
+                const auto action = action_of(operation);
                 return action && action->id == each.id;
             });
         if (!is_wanted) drop_action(each.id);
@@ -1043,6 +1084,7 @@ void Planner::set_conditions() {
     if (report() != nullptr && report()->state == "failed") message = report()->detail;
     set_condition("Ready", status_.state == "Ready" ? "True" : "False", status_.state, message);
     set_availability_condition();
+    set_backup_condition();
     const HostView* at = host();
     if (at == nullptr) return;
     set_condition("HostReachable", at->is_silent ? "False" : "True",
@@ -1064,6 +1106,20 @@ void Planner::set_availability_condition() {
     else if (const auto* copy = find_report(view_.reports, standby); copy != nullptr)
         message = word == "Healthy" ? "" : copy->detail;
     set_condition("HighlyAvailable", word == "Healthy" ? "True" : "False", word, message);
+}
+
+/// Whether its last moments can be brought back. Said only where backups are kept.
+void Planner::set_backup_condition() {
+    const model::InstanceReport* primary = primary_report(status_, view_.reports);
+    if (primary == nullptr || !primary->backups) return;
+    if (!status_.backup_trouble.empty())
+        return set_condition("BackedUp", "False", "Trouble", status_.backup_trouble);
+    if (status_.restorable.empty())
+        return set_condition("BackedUp", "False", "FirstBackup",
+                             "the first backup is not made yet");
+    const bool has_gap = status_.restorable.size() > 1;
+    set_condition("BackedUp", "True", has_gap ? "WithGaps" : "EverySecond",
+                  has_gap ? "some stretches between the backups cannot be restored" : "");
 }
 
 void Planner::finish_status() {

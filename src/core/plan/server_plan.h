@@ -69,6 +69,8 @@ inline constexpr std::size_t kRevisionsMax = 4;
 inline constexpr std::chrono::milliseconds kOperationDeadline = std::chrono::hours(1);
 /// A database operation waits no longer for its server to run.
 inline constexpr std::chrono::milliseconds kDatabaseDeadline = std::chrono::minutes(15);
+/// A backup on demand that has begun has this long.
+inline constexpr std::chrono::milliseconds kBackupDeadline = std::chrono::hours(24);
 /// A server that no host can run is given up after this time.
 inline constexpr std::chrono::milliseconds kPlacementDeadline = std::chrono::minutes(10);
 /// A server that runs waits no longer for a host for its standby: other changes wait with it.

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <string>
+
+#include "api/call.h"
+#include "api/postgres/server_body.h"
+#include "model/records.h"
+
+/// What the data of a new server begin with: nothing, or those of another server as they were at a
+/// time, be it there or deleted a few days ago.
+namespace howdah::api::postgres {
+
+/// Fills in what comes from the source; nothing for requests without one. `key`: the new server's.
+Status apply_source(const Call& call, const std::string& key, ServerBody& body,
+                    model::ServerSpec& spec);
+
+/// Of a server that exists. The request that made it may come again; already_exists for another
+/// one, which would be ignored.
+Status check_same_source(const ServerBody& body, const model::ServerSpec& spec);
+
+}  // namespace howdah::api::postgres
