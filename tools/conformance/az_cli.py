@@ -346,6 +346,7 @@ def steps_of(az, home):
         return seen("the list lacks it", "by-hand" not in names(
             az.server("backup", "list", *child)))
 
+    revival = {"revive-dropped": revive} if "revive-dropped" in az.commands() else {}
     backups_by_hand = {"backup create": make_backup,
                        "backup delete": drop_backup} if is_new else {}
 
@@ -398,7 +399,7 @@ def steps_of(az, home):
         "backup show": show_backup,
         **backups_by_hand,
         "restore": restore,
-        "revive-dropped": revive,
+        **revival,
         **tuning,
         **logs,
         **administrators,
