@@ -45,7 +45,9 @@ def gateway(home, name):
 
 
 def output_of(*command, password=None):
-    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    # The superuser's own search path has no customer's schema in it.
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C",
+                   "PGOPTIONS": "-c search_path=public"}
     if password:
         environment["PGPASSWORD"] = password
     done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False,
@@ -106,6 +108,7 @@ class ByHand:
         text = "\n".join(
             f"repo1-path={repository}" if line.startswith("repo1-path=") else
             f"pg1-path={data}" if line.startswith("pg1-path=") else
+            f"spool-path={folder}/spool" if line.startswith("spool-path=") else
             f"lock-path={folder}/lock" if line.startswith("lock-path=") else
             f"log-path={folder}/log" if line.startswith("log-path=") else line
             for line in text.splitlines())
@@ -184,7 +187,9 @@ def restore(home, target):
 def fill(home, scale):
     home.make_group()
     home.create_server(NAME, **SIZE)
-    output_of("pgbench", "-i", "-q", "-s", str(scale), *direct(home, NAME), "postgres")
+    home.allow(NAME)
+    output_of("pgbench", "-i", "-q", "-s", str(scale), gateway(home, NAME),
+              password=home.passwords[NAME])
 
 
 def with_backups(arguments, rows):
@@ -217,7 +222,6 @@ def archiving(home, arguments, rows):
     nothing."""
     with howdah_client.Home(backups=False) as bare:
         fill(bare, arguments.scale)
-        home.allow(NAME)
         seconds = arguments.seconds
 
         def by_socket(where):
