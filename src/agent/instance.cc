@@ -273,7 +273,8 @@ void Instance::add_backups_locked() {
                      .user = base_.os_uid,
                      .retention_days = base_.spec.backup.retention_days,
                      .restores_from = restores ? base_.spec.restore->source_incarnation : "",
-                     .is_primary = report.state == "running" && leads};
+                     .is_primary = report.state == "running" && leads,
+                     .is_standby = report.member && report.member->role == "standby"};
 }
 
 /// Costs a sync, so it is left out when nothing changed.

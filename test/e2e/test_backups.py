@@ -89,8 +89,8 @@ def backup_processes(name, command="backup"):
 
 
 def archive(name=MAIN):
-    """PostgreSQL would archive the present segment in four minutes; now it does at once. The agent's
-    user alone may say so, through the socket."""
+    """PostgreSQL would archive the present segment in four minutes; now it does at once, also when
+    nothing was written to it. The agent's user alone may say so, through the socket."""
     folder = instance_folder(name)
     with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
         port = json.load(file)["backend_port"]
@@ -100,7 +100,7 @@ def archive(name=MAIN):
         entry = pwd.getpwnam(HOME.user)
         who = ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
     subprocess.run([*who, "psql", "-Xqw", "-h", sockets, "-p", str(port), "-U", "howdah", "-d",
-                    "azure_maintenance", "-c", "SELECT pg_switch_wal()"], check=True, timeout=30,
+                    "azure_maintenance", "-c", "SELECT txid_current()", "-c", "SELECT pg_switch_wal()"], check=True, timeout=30,
                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
 

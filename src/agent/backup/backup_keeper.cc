@@ -282,6 +282,10 @@ void BackupKeeper::beat(Charge& charge) {
         closes = charge.has_stanza && std::exchange(charge.closes_next, false);
     }
     note_mark(charge, closes);
+    // A repository that has gone is not noticed by a server with nothing to archive.
+    if (notes_.is_there()) return;
+    const std::lock_guard lock(charge.mutex);
+    if (charge.has_stanza) charge.next_look = Instant{};
 }
 
 /// Whoever restores the server to a moment ago asks for it.
@@ -633,6 +637,15 @@ ArchiveAnswer BackupKeeper::answer(const ArchiveQuestion& question) {
             return Error{ErrorCode::permission_denied, "this is another server's archive"};
     }
     if (!question.is_push) return fetch(*charge, question.file);
+    bool is_standby = false;
+    {
+        const std::lock_guard lock(charge->mutex);
+        is_standby = charge->server.is_standby;
+    }
+    if (is_standby) {
+        HD_CHECK(confirm(*charge, question.file));
+        return std::string();
+    }
     const Status pushed = push(*charge, question.file);
     bool is_news = false;
     {
@@ -664,6 +677,38 @@ Status BackupKeeper::push(Charge& charge, const std::string& file) {
     // Another timeline has begun: what can be restored is another question.
     if (file.ends_with(".history")) charge.next_look = Instant{};
     return ok_status();
+}
+
+/// A standby keeps what it received until the repository has it, so that whoever is promoted can
+/// archive what the old primary could not any more (RULES Backup 1). It pushes nothing itself: the
+/// primary does at the same time.
+Status BackupKeeper::confirm(Charge& charge, const std::string& file) {
+    const auto segment = core::backup::parse_segment(file);
+    const Instant deadline = clock_.now() + kConfirmMax;
+    const bool may_wait = confirms_.try_acquire();
+    Status done = Error{ErrorCode::unavailable, "its primary has not archived it yet"};
+    for (;;) {
+        std::shared_ptr<const PgBackRest> pgbackrest;
+        {
+            const std::lock_guard lock(charge.mutex);
+            const bool is_known =
+                segment.ok() && charge.repository && charge.repository->wal.has(*segment);
+            if (is_known) done = ok_status();
+            if (charge.server.is_standby && charge.has_stanza) pgbackrest = charge.pgbackrest;
+        }
+        if (done.ok() || !pgbackrest) break;
+        if (may_wait) std::this_thread::sleep_for(kConfirmPoll);
+        const auto has = pgbackrest->has(file);
+        if (!has.ok()) done = has.error();
+        if (has.ok() && *has) {
+            done = ok_status();
+            const std::lock_guard lock(charge.mutex);
+            if (segment.ok() && charge.repository) charge.repository->wal.add(*segment);
+        }
+        if (done.ok() || !has.ok() || !may_wait || clock_.now() >= deadline) break;
+    }
+    if (may_wait) confirms_.release();
+    return done;
 }
 
 ArchiveAnswer BackupKeeper::fetch(Charge& charge, const std::string& file) {

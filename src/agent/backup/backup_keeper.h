@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <semaphore>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -36,6 +37,7 @@ struct BackupServer {
     /// empty: it is not.
     std::string restores_from;
     bool is_primary = false;  ///< it runs, takes commits, and its WAL is to be kept
+    bool is_standby = false;  ///< its WAL is its primary's to archive
 };
 
 /// What a user wants of the backups of a server.
@@ -76,6 +78,11 @@ class BackupKeeper {
     static constexpr std::ptrdiff_t kLooksMax = 4;  ///< of them with a pgBackRest
     static constexpr std::size_t kOrdersMax = 16;   ///< of a server, that wait
     static constexpr std::size_t kSegmentBytesMax = 17U << 20;
+    /// How long a standby's question is held until the primary has archived: it comes at the same
+    /// moment. A standby that ends waits that long for its archiver, so it is short.
+    static constexpr Duration kConfirmMax = std::chrono::seconds(2);
+    static constexpr Duration kConfirmPoll = std::chrono::milliseconds(400);
+    static constexpr std::ptrdiff_t kConfirmsMax = 8;  ///< questions that are held at a time
 
     /// `changed`: called on any thread when the report of a server has changed.
     BackupKeeper(Options options, const Clock& clock,
@@ -120,6 +127,7 @@ class BackupKeeper {
     std::optional<Status> carry_out(Charge& charge, const BackupOrder& order);
     Status expire(Charge& charge);
     Status push(Charge& charge, const std::string& file);
+    Status confirm(Charge& charge, const std::string& file);
     ArchiveAnswer fetch(Charge& charge, const std::string& file);
     void publish(Charge& charge);
     void mark_dropped(const std::string& stanza) const;
@@ -130,6 +138,7 @@ class BackupKeeper {
     const Clock& clock_;
     const std::function<void(const std::string&)> changed_;
     std::mutex backup_mutex_;  ///< held for the one backup that is made
+    std::counting_semaphore<kConfirmsMax> confirms_{kConfirmsMax};
     mutable std::mutex mutex_;
     Charges charges_;  ///< guarded by mutex_
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "os/file.h"
 
 namespace howdah::agent {
@@ -24,6 +25,7 @@ constexpr int kNotInArchive = 1;
 constexpr std::string_view kKeepAll = "9999999";
 constexpr Duration kBackupMax = std::chrono::hours(7 * 24);
 constexpr std::size_t kSegmentDigits = 24;
+constexpr std::size_t kSegmentFolderDigits = 16;
 constexpr std::string_view kHistory = ".history";
 
 std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -139,6 +141,18 @@ Status PgBackRest::create_stanza() const { return order("stanza-create", {}, kLo
 
 Status PgBackRest::push(const std::string& path) const {
     return order("archive-push", {path}, kPushMax);
+}
+
+Result<bool> PgBackRest::has(const std::string& name) const {
+    HD_TRY(const auto info, look());
+    std::string folder = archive_folder(info);
+    if (folder.empty()) return false;
+    if (name.size() >= kSegmentDigits) folder += "/" + name.substr(0, kSegmentFolderDigits);
+    std::string pattern;
+    for (const char c : name) pattern += c == '.' ? "[.]" : std::string(1, c);
+    HD_TRY(const std::string found,
+           ask("repo-ls", {"--filter=^" + pattern + "(-|$)", folder}, kLookMax));
+    return !trim(found).empty();
 }
 
 Result<bool> PgBackRest::fetch(const std::string& name, const std::string& path) const {

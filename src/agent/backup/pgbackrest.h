@@ -53,6 +53,9 @@ class PgBackRest {
     /// One WAL segment, or history file, by its path. Repeatable. When it returns well, the
     /// repository has it on disk.
     Status push(const std::string& path) const;
+    /// Whether the repository has what push() would take, by its name
+    /// (core::backup::is_archive_name holds).
+    Result<bool> has(const std::string& name) const;
     /// Brings what push() took back to `path`. False: the repository does not have it.
     Result<bool> fetch(const std::string& name, const std::string& path) const;
     /// Waits until the WAL that it needs is in the repository, which somebody else has to push.

@@ -15,6 +15,8 @@ class RepositoryNotes {
   public:
     explicit RepositoryNotes(std::string repository) : repository_(std::move(repository)) {}
 
+    /// Somebody has begun a repository here, and its disk is there.
+    bool is_there() const;
     /// unavailable: `used_path`, a file of the agent's own, says that this repository has been
     /// used, but nothing of it is there: a disk that is not mounted. It must not be begun anew in
     /// its place.
@@ -35,7 +37,6 @@ class RepositoryNotes {
     bool take_question(const std::string& stanza) const;
 
   private:
-    bool is_there() const;
     std::string kept_path(const std::string& stanza) const;
     std::string question_path(const std::string& stanza) const;
 

@@ -101,7 +101,9 @@ std::string preload_libraries(const RenderInput& input) {
 void add_backups(const RenderInput& input, Lines& lines) {
     if (!input.archive_command.empty()) {
         lines.section("backups");
-        lines.add("archive_mode", "on");
+        // A standby asks too, so that it keeps what the repository does not have. What is recovered
+        // is not asked for: it comes from a repository, and there is none of its own yet.
+        lines.add("archive_mode", input.restore_command.empty() ? "always" : "off");
         lines.add("archive_command", input.archive_command);
         // With the heartbeat of BackupKeeper: what is committed is in the repository within five
         // minutes, also of a server with nothing to do.

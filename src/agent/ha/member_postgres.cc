@@ -66,6 +66,20 @@ std::optional<std::int64_t> history_number(std::string_view name) {
     return lsn.ok() ? std::optional(static_cast<std::int64_t>(*lsn)) : std::nullopt;
 }
 
+/// pg_basebackup marks what it received as archived. Whether it is, the repository says (RULES
+/// Backup 1).
+Status offer_for_archive(const std::string& data) {
+    constexpr std::string_view kDone = ".done";
+    const std::string folder = data + "/pg_wal/archive_status/";
+    HD_TRY(const auto names, os::list_folder(folder));
+    for (const std::string& name : names) {
+        if (!name.ends_with(kDone)) continue;
+        const std::string segment = name.substr(0, name.size() - kDone.size());
+        HD_CHECK(os::rename_synced(folder + name, folder + segment + ".ready"));
+    }
+    return ok_status();
+}
+
 }  // namespace
 
 std::string ha_conf(const HaSettings& settings) {
@@ -249,6 +263,7 @@ Status MemberPostgres::clone(const MemberAddress& from, bool was_primary,
                     .stop = std::move(stop)}));
     if (!copied.succeeded())
         return Error{ErrorCode::postgres, "copying the primary failed: " + copied.describe()};
+    HD_CHECK(offer_for_archive(fresh));
     const std::string old = folder + std::string(kOldData);
     if (os::exists(old) && !was_primary) {
         HD_CHECK(os::remove_tree(paths().data()));
