@@ -36,6 +36,10 @@ std::string last_fatal(const std::string& log_folder) {
     return text.substr(at, text.find('"', at) - at);
 }
 
+RepositoryNotes notes_of(const Machine& machine) {
+    return {machine.options().repository, machine.layout().repository_notes()};
+}
+
 }  // namespace
 
 /// A standby is copied from its primary.
@@ -58,6 +62,7 @@ Status Instance::restore() {
 Result<PgBackRest> Instance::source_of_restore() const {
     if (!machine_.keeps_backups())
         return Error{ErrorCode::not_supported, "no backups are kept on this machine"};
+    HD_CHECK(notes_of(machine_).configure());
     PgBackRest source({.program = std::string(kPgBackRest),
                        .stanza = state_.spec.restore->source_incarnation,
                        .repository = machine_.options().repository,
@@ -75,8 +80,8 @@ Result<PgBackRest> Instance::source_of_restore() const {
 /// Everything that the repository of a deleted server has.
 Result<core::backup::Backup> Instance::newest_backup(const PgBackRest& source) const {
     HD_TRY(auto repository, source.list());
-    repository.marks = marks_of(RepositoryNotes(machine_.options().repository)
-                                    .kept(state_.spec.restore->source_incarnation));
+    HD_TRY(const auto kept, notes_of(machine_).kept(state_.spec.restore->source_incarnation));
+    repository.marks = marks_of(kept);
     const auto spans = core::backup::restorable(repository);
     HD_TRY(const auto* newest, spans.empty()
                                    ? core::backup::backup_before(repository, clock_.wall())
@@ -88,13 +93,14 @@ Result<core::backup::Backup> Instance::newest_backup(const PgBackRest& source) c
 /// has the source is asked to have its WAL archived.
 Result<core::backup::Backup> Instance::backup_to_restore(const PgBackRest& source,
                                                          Timestamp target) const {
-    const RepositoryNotes notes(machine_.options().repository);
+    const RepositoryNotes notes = notes_of(machine_);
     const std::string& stanza = state_.spec.restore->source_incarnation;
     const Instant deadline = clock_.now() + kArchivedMax;
     bool is_asked = false;
     for (;;) {
         HD_TRY(auto repository, source.list());
-        repository.marks = marks_of(notes.kept(stanza));
+        HD_TRY(const auto kept, notes.kept(stanza));
+        repository.marks = marks_of(kept);
         const auto found = core::backup::backup_for(repository, target);
         if (found.ok()) return **found;
         const auto spans = core::backup::restorable(repository);

@@ -44,6 +44,7 @@ struct Layout {
     std::string archive_socket() const { return root() + "/s/archive"; }
     /// The repository that was used (RepositoryNotes).
     std::string used_repository() const { return root() + "/repository"; }
+    std::string repository_notes() const { return root() + "/notes"; }
     std::string archive_program() const { return root() + "/bin/howdah-archive"; }
 };
 

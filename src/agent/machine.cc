@@ -43,7 +43,8 @@ bool has_pgbouncer() { return access("/usr/sbin/pgbouncer", X_OK) == 0; }
 Machine::Machine(MachineOptions options)
     : options_(std::move(options)), engines_(find_engines()), user_name_(name_of_user(geteuid())) {
     install_guards();
-    keeps_backups_ = !options_.repository.empty() && os::exists(std::string(kPgBackRest));
+    keeps_backups_ = options_.repository.kind != core::backup::RepositoryPlace::Kind::none &&
+                     os::exists(std::string(kPgBackRest));
     install_archive_program();
     auto detected = os::Cgroups::detect("howdah");
     if (detected.ok())
@@ -109,7 +110,7 @@ std::vector<model::Capability> Machine::capabilities() const {
     add("engines", !engines_.empty(),
         "no PostgreSQL is installed: install the package postgresql-15");
     add("backups", keeps_backups(),
-        options_.repository.empty()
+        options_.repository.kind == core::backup::RepositoryPlace::Kind::none
             ? "no repository was given to the agent"
             : "pgBackRest is not installed: install the package pgbackrest");
     add("cgroup-limits", cgroups_.has_value(), cgroups_reason_);

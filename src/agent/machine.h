@@ -9,6 +9,7 @@
 #include "agent/neighbours.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "core/backup/repository_place.h"
 #include "model/records.h"
 #include "os/cgroup.h"
 
@@ -28,7 +29,7 @@ struct MachineOptions {
     /// IPv4 address that standbys on other hosts stream from, and where they find a primary.
     std::string member_address = "127.0.0.1";
     /// Where the servers' backups are kept; empty: there are none, and no WAL is archived.
-    std::string repository;
+    core::backup::RepositoryPlace repository;
     std::string archive_program;             ///< howdah-archive
     const Neighbours* neighbours = nullptr;  ///< borrowed; none: there is this machine alone
 };

@@ -16,6 +16,7 @@
 #include "agent/backup/backup_keeper.h"
 #include "agent/neighbours.h"
 #include "apps/etcd_arguments.h"
+#include "apps/repository_option.h"
 #include "base/log.h"
 #include "os/file.h"
 #include "os/process.h"
@@ -41,6 +42,7 @@ struct Options {
     store::EtcdOptions etcd;
     int number = 1;
     std::string fence_program;  ///< empty: beside this one
+    std::string repository;     ///< read_repository_option
     int pool_size = 2;
     std::string log_level = "info";
 };
@@ -140,6 +142,7 @@ Status serve(Options options, const os::Fd& termination) {
     if (store) neighbours.emplace(neighbours_options(options), *store);
     if (neighbours) neighbours->load();
     options.machine.neighbours = neighbours ? &*neighbours : nullptr;
+    options.machine.repository = repository_of_option(options.repository);
     const Machine machine(options.machine);
     HD_TRY(Journal journal, Journal::open(machine.layout().journal()));
     MemberServices services({.layout = machine.layout(),
@@ -151,6 +154,7 @@ Status serve(Options options, const os::Fd& termination) {
     BackupKeeper keeper(
         {.repository = machine.options().repository,
          .used_path = machine.layout().used_repository(),
+         .notes_folder = machine.layout().repository_notes(),
          .instance_folders = instance_folders(machine.layout())},
         clock, [&](const std::string& incarnation) { agent_of_all->backups_changed(incarnation); });
     Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size,
@@ -223,8 +227,9 @@ int run(int argc, char** argv) {
                    "where connections of this machine's gateway to others come from")
         ->check(CLI::ValidIPV4);
     add_etcd_options(app, options.etcd);
-    app.add_option("--repository", options.machine.repository,
-                   "folder of the servers' backups; without it there are none");
+    app.add_option("--repository", options.repository,
+                   "folder of the servers' backups, or a .toml file of a bucket; without it there "
+                   "are none");
     app.add_option("--guard-folder", options.machine.guard_folder, "folder of howdah_guard-*.so");
     app.add_option("--pool-size", options.pool_size, "prepared data directories of each major")
         ->check(CLI::Range(0, Agent::kPoolMax));

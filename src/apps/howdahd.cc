@@ -17,6 +17,7 @@
 #include "apps/howdahd/home.h"
 #include "apps/howdahd/issuers.h"
 #include "apps/howdahd/options.h"
+#include "apps/repository_option.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "control/fleet/fleet.h"
@@ -57,7 +58,7 @@ struct Options {
     bool replace_token_keys = false;
     bool reset_administrator = false;
     std::string trusted_issuers;  ///< a file
-    std::string repository;       ///< a folder, or kNoRepository; empty: a folder of the home
+    std::string repository;  ///< a folder or file, or kNoRepository; empty: a folder of the home
     std::string log_level = "info";
 };
 
@@ -147,7 +148,12 @@ class Daemon {
         const SeveralMachines& several = options_.several;
         std::vector<std::string> arrangement = {several.address, several.gateway_source};
         append_etcd_options(arrangement, several.etcd);
+        HD_TRY(const auto place, read_repository_option(repository()));
         arrangement.push_back(repository());
+        // Agents read its file when they begin.
+        if (place.is_remote())
+            arrangement.push_back(fmt::format(
+                "{:x}", std::hash<std::string>()(os::read_file(repository()).value_or(""))));
         HD_TRY(is_rearranged_, note_arrangement(home_, join(arrangement, " ")));
         for (AllInOneOptions::Agent& each : agents_)
             each.is_stale = each.is_stale || is_rearranged_;
@@ -464,8 +470,9 @@ int run(int argc, char** argv) {
     app.add_option("--trusted-issuers", options.trusted_issuers,
                    "TOML file of other issuers whose tokens are taken (docs/guide/issuers.md)");
     app.add_option("--repository", options.repository,
-                   "folder of the servers' backups (absent: 'backups' in the home; none: no "
-                   "backups; never those of several machines)");
+                   "where the servers' backups are kept: a folder, or a .toml file of a bucket or "
+                   "container (docs/guide/backups.md); absent: 'backups' in the home; none: no "
+                   "backups; never those of several machines");
     app.add_option("--log-level", options.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
     try {

@@ -116,7 +116,7 @@ class PgBackRestTest : public testing::Test {
     PgBackRest repository_of(const std::string& stanza, const char* key = kKey) const {
         return PgBackRest({.program = kProgram,
                            .stanza = stanza,
-                           .repository = folder_ + "/repository",
+                           .repository = core::backup::folder_place(folder_ + "/repository"),
                            .key = Secret(key),
                            .folder = folder_ + "/pgbackrest",
                            .data = cluster_->data(),

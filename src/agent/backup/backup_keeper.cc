@@ -103,6 +103,7 @@ struct BackupKeeper::Charge {
     std::shared_ptr<const PgBackRest> pgbackrest;  ///< none: the key is not known yet
     model::KeptBackups kept;
     std::optional<Repository> repository;  ///< as last read, with what was pushed since
+    bool has_reloaded = false;             ///< `kept` has what other agents kept
     bool has_stanza = false;
     bool closes_next = false;          ///< the next heartbeat has its segment archived at once
     std::optional<bool> is_archiving;  ///< with archive_mode; none: it was not asked yet
@@ -134,7 +135,7 @@ std::vector<model::WalMark> thinned(std::vector<model::WalMark> marks, std::size
 BackupKeeper::BackupKeeper(Options options, const Clock& clock,
                            std::function<void(const std::string&)> changed)
     : options_(std::move(options)),
-      notes_(options_.repository),
+      notes_(options_.repository, options_.notes_folder, options_.program),
       clock_(clock),
       changed_(std::move(changed)) {}
 
@@ -163,17 +164,15 @@ void BackupKeeper::take(const std::vector<BackupServer>& servers) {
         present.insert(each.incarnation);
         auto charge = find(each.incarnation);
         if (!charge) charge = add(each);
-        bool begins = false;
-        {
-            const std::lock_guard charge_lock(charge->mutex);
-            begins = each.is_primary && !charge->server.is_primary;
-            charge->server = each;
-            charge->closes_next = charge->closes_next || begins;
-            if (begins) charge->next_look = charge->next_beat = Instant{};
-        }
-        if (begins) reload(*charge, each.incarnation);
+        const std::lock_guard charge_lock(charge->mutex);
+        const bool begins = each.is_primary && !charge->server.is_primary;
+        charge->server = each;
+        if (!begins) continue;
+        // Another agent may have kept more meanwhile.
+        charge->has_reloaded = false;
+        charge->closes_next = true;
+        charge->next_look = charge->next_beat = Instant{};
     }
-    std::vector<std::string> gone;
     std::deque<BackupOrder> orphans;
     {
         const std::lock_guard lock(mutex_);
@@ -184,30 +183,39 @@ void BackupKeeper::take(const std::vector<BackupServer>& servers) {
             std::move(each.second->orders.begin(), each.second->orders.end(),
                       std::back_inserter(orphans));
             each.second->orders.clear();
-            gone.push_back(each.first);
+            if (gone_.size() < kGoneMax) gone_.insert(each.first);
             return true;
         });
     }
-    for (const std::string& each : gone) mark_dropped(each);
     for (const BackupOrder& each : orphans)
         each.done(Error{ErrorCode::cancelled, "the server was deleted before this was done"});
 }
 
 /// What another agent has kept meanwhile: whoever becomes primary goes on with it. Without marks
-/// the window is shorter until the next one.
-void BackupKeeper::reload(Charge& charge, const std::string& incarnation) {
-    model::KeptBackups kept = notes_.kept(incarnation);
-    if (kept.marks.empty()) return;
+/// the window is shorter until the next one. No heartbeat comes before, as it would be kept in
+/// their place.
+Status BackupKeeper::reload(Charge& charge) {
+    std::string stanza;
+    {
+        const std::lock_guard lock(charge.mutex);
+        if (charge.has_reloaded) return ok_status();
+        stanza = charge.server.incarnation;
+    }
+    HD_TRY(model::KeptBackups kept, notes_.kept(stanza));
     const std::lock_guard lock(charge.mutex);
+    charge.has_reloaded = true;
     const auto& marks = charge.kept.marks;
-    if (!marks.empty() && marks.back().at >= kept.marks.back().at) return;
+    const bool is_older =
+        kept.marks.empty() || (!marks.empty() && marks.back().at >= kept.marks.back().at);
+    if (is_older) return ok_status();
     charge.kept = std::move(kept);
     if (charge.repository) charge.repository->marks = marks_of(charge.kept);
+    return ok_status();
 }
 
 std::shared_ptr<BackupKeeper::Charge> BackupKeeper::add(const BackupServer& server) {
     auto charge = std::make_shared<Charge>();
-    reload(*charge, server.incarnation);
+    charge->server.incarnation = server.incarnation;
     const std::lock_guard lock(mutex_);
     charges_[server.incarnation] = charge;
     return charge;
@@ -234,7 +242,7 @@ void BackupKeeper::run(const std::stop_token& stop,
             log::error("no thread is to be had", {{"reason", problem.what()}});
         }
     };
-    Instant next_sweep = clock_.now() + kSweepEvery;
+    const std::jthread attendant([this](const std::stop_token& end) { attend(end); });
     while (!stop.stop_requested()) {
         visits.remove_if([](const Visit& each) { return !each.is_busy->load(); });
         take(servers());
@@ -247,11 +255,10 @@ void BackupKeeper::run(const std::stop_token& stop,
         auto looks = std::count_if(charges.begin(), charges.end(),
                                    [](const auto& each) { return each.second->is_looking.load(); });
         for (const auto& [incarnation, charge] : charges) {
-            take_question(*charge);
             const std::lock_guard lock(charge->mutex);
             const bool has_room = visits.size() < kVisitsMax;
-            if (has_room && !charge->is_beating && charge->server.is_primary &&
-                now >= charge->next_beat) {
+            const bool may_beat = charge->server.is_primary && charge->has_reloaded;
+            if (has_room && !charge->is_beating && may_beat && now >= charge->next_beat) {
                 charge->next_beat = now + kBeatEvery;
                 begin(charge, charge->is_beating, &BackupKeeper::beat);
             }
@@ -260,10 +267,6 @@ void BackupKeeper::run(const std::stop_token& stop,
                 ++looks;
                 begin(charge, charge->is_looking, &BackupKeeper::look);
             }
-        }
-        if (now >= next_sweep) {
-            sweep();
-            next_sweep = now + kSweepEvery;
         }
         std::this_thread::sleep_for(kRunPoll);
     }
@@ -283,22 +286,45 @@ void BackupKeeper::beat(Charge& charge) {
     }
     note_mark(charge, closes);
     // A repository that has gone is not noticed by a server with nothing to archive.
-    if (notes_.is_there()) return;
+    if (!notes_.has_gone()) return;
     const std::lock_guard lock(charge.mutex);
     if (charge.has_stanza) charge.next_look = Instant{};
 }
 
-/// Whoever restores the server to a moment ago asks for it.
-void BackupKeeper::take_question(Charge& charge) const {
-    std::string stanza;
-    {
-        const std::lock_guard lock(charge.mutex);
-        if (charge.server.is_primary) stanza = charge.server.incarnation;
+/// What waits for the repository and is no server's own.
+void BackupKeeper::attend(const std::stop_token& stop) {
+    Instant next_questions = clock_.now();
+    Instant next_sweep = clock_.now() + kSweepEvery;
+    while (!stop.stop_requested()) {
+        const Instant now = clock_.now();
+        if (now >= next_questions) {
+            take_questions();
+            mark_dropped();
+            next_questions = clock_.now() + notes_.asks_every();
+        }
+        if (now >= next_sweep) {
+            sweep();
+            next_sweep = clock_.now() + kSweepEvery;
+        }
+        std::this_thread::sleep_for(kRunPoll);
     }
-    if (stanza.empty() || !notes_.take_question(stanza)) return;
-    const std::lock_guard lock(charge.mutex);
-    charge.closes_next = true;
-    charge.next_beat = Instant{};
+}
+
+/// Whoever restores a server to a moment ago asks for it. That the repository does not answer is
+/// for the server's own looks to say.
+void BackupKeeper::take_questions() {
+    for (const std::string& stanza : notes_.questions().value_or({})) {
+        const auto charge = find(stanza);
+        if (!charge) continue;
+        {
+            const std::lock_guard lock(charge->mutex);
+            if (!charge->server.is_primary) continue;
+        }
+        if (!notes_.take_question(stanza).ok()) continue;
+        const std::lock_guard lock(charge->mutex);
+        charge->closes_next = true;
+        charge->next_beat = Instant{};
+    }
 }
 
 /// `closes`: its segment is archived now, and not when it is full or four minutes old.
@@ -378,9 +404,11 @@ Status BackupKeeper::prepare(Charge& charge) {
         pgbackrest = charge.pgbackrest;
         is_archiving = charge.is_archiving == true;
     }
-    bool has_stanza = os::exists(
-        fmt::format("{}/archive/{}/archive.info", options_.repository, server.incarnation));
+    if (!pgbackrest) HD_CHECK(notes_.configure());
+    if (notes_.has_gone()) HD_CHECK(notes_.check(options_.used_path));
+    HD_TRY(bool has_stanza, notes_.has_stanza(server.incarnation));
     if (!has_stanza) HD_CHECK(notes_.check(options_.used_path));
+    HD_CHECK(reload(charge));
     if (!pgbackrest) {
         HD_TRY(pgbackrest, open(server));
         const std::lock_guard lock(charge.mutex);
@@ -737,39 +765,40 @@ ArchiveAnswer BackupKeeper::fetch(Charge& charge, const std::string& file) {
 // What deleted servers left
 
 /// From now on its time runs. It may be a standby's, while the server goes on elsewhere.
-void BackupKeeper::mark_dropped(const std::string& stanza) const {
-    const std::string folder = options_.repository + "/dropped";
-    Status marked = os::make_folders(folder, 0700);
-    if (marked.ok())
-        marked = os::write_file_atomic(folder + "/" + stanza, format_iso8601(clock_.wall()));
-    if (!marked.ok())
-        log::warn("the backups of a deleted server stay for ever",
-                  {{"stanza", stanza}, {"reason", marked.error().describe()}});
+void BackupKeeper::mark_dropped() {
+    std::set<std::string> gone;
+    {
+        const std::lock_guard lock(mutex_);
+        gone = gone_;
+    }
+    for (const std::string& stanza : gone) {
+        const Status marked = notes_.mark_dropped(stanza, clock_.wall());
+        if (!marked.ok()) {
+            log::warn("a deleted server's backups cannot be marked yet",
+                      {{"stanza", stanza}, {"reason", marked.error().describe()}});
+            return;
+        }
+        const std::lock_guard lock(mutex_);
+        gone_.erase(stanza);
+    }
 }
 
-/// A deleted server can be brought back for a while; then its backups go. Only what an agent has
-/// marked: a repository may have stanzas of somebody else.
+/// A deleted server can be brought back for a while; then its backups go.
 void BackupKeeper::sweep() const {
-    const std::string dropped = options_.repository + "/dropped";
-    const auto stanzas = os::list_folder(dropped);
-    if (!stanzas.ok()) return;
-    for (const std::string& stanza : *stanzas) {
+    const auto dropped = notes_.dropped();
+    if (!dropped.ok()) return;
+    for (const RepositoryNotes::Dropped& each : *dropped) {
         const bool is_used =
             std::any_of(options_.instance_folders.begin(), options_.instance_folders.end(),
-                        [&](const std::string& each) { return os::exists(each + "/" + stanza); });
-        const std::string mark = dropped + "/" + stanza;
-        const auto since = parse_iso8601(trim(os::read_file(mark, 64).value_or("")));
+                        [&](const auto& folder) { return os::exists(folder + "/" + each.stanza); });
         Status done = ok_status();
-        if (is_used) {
-            done = os::remove_tree(mark);
-        } else if (since.ok() && clock_.wall() - *since >= kDroppedKeep) {
-            for (const char* each : {"/archive/", "/backup/", "/dropped/"})
-                if (done.ok()) done = os::remove_tree(options_.repository + each + stanza);
-            if (done.ok()) done = notes_.forget(stanza);
-        }
+        if (is_used)
+            done = notes_.unmark_dropped(each.stanza);
+        else if (clock_.wall() - each.since >= kDroppedKeep)
+            done = notes_.remove_stanza(each.stanza);
         if (!done.ok())
             log::warn("the backups of a deleted server cannot be let go",
-                      {{"stanza", stanza}, {"reason", done.error().describe()}});
+                      {{"stanza", each.stanza}, {"reason", done.error().describe()}});
     }
 }
 

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <semaphore>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -49,17 +50,18 @@ struct BackupOrder {
 
 inline std::string restore_folder(const std::string& folder) { return folder + "/source"; }
 
-/// Backs up the servers of one machine into a folder, with pgBackRest: takes their WAL, makes the
-/// backups that are due, lets old ones go, and says what can be restored. core/backup decides; the
-/// control plane is not asked.
+/// Backs up the servers of one machine into a repository, with pgBackRest: takes their WAL, makes
+/// the backups that are due, lets old ones go, and says what can be restored. core/backup decides;
+/// the control plane is not asked.
 ///
 /// Each server has a heartbeat: a commit every minute, so that a time that was asked for has one
 /// behind it also on an idle server. One backup at a time is made on a machine. Thread-safe.
 class BackupKeeper {
   public:
     struct Options {
-        std::string repository;  ///< absolute
-        std::string used_path;   ///< of the agent's own: remembers that it was used
+        core::backup::RepositoryPlace repository;
+        std::string used_path;     ///< of the agent's own: remembers that it was used
+        std::string notes_folder;  ///< likewise; for RepositoryNotes
         std::string program = std::string(kPgBackRest);
         int processes = 1;
         /// Where the instances of all agents that share the repository are.
@@ -74,9 +76,10 @@ class BackupKeeper {
     static constexpr std::size_t kTroubleBytesMax = 800;
     static constexpr std::size_t kReportedMax = 500;  ///< spans, and backups: the newest
     static constexpr int kBackupNice = 10;
-    static constexpr std::size_t kVisitsMax = 64;   ///< threads at a time
-    static constexpr std::ptrdiff_t kLooksMax = 4;  ///< of them with a pgBackRest
-    static constexpr std::size_t kOrdersMax = 16;   ///< of a server, that wait
+    static constexpr std::size_t kVisitsMax = 64;    ///< threads at a time
+    static constexpr std::ptrdiff_t kLooksMax = 4;   ///< of them with a pgBackRest
+    static constexpr std::size_t kOrdersMax = 16;    ///< of a server, that wait
+    static constexpr std::size_t kGoneMax = 10'000;  ///< deleted servers that wait to be marked
     static constexpr std::size_t kSegmentBytesMax = 17U << 20;
     /// How long a standby's question is held until the primary has archived: it comes at the same
     /// moment. A standby that ends waits that long for its archiver, so it is short.
@@ -110,10 +113,11 @@ class BackupKeeper {
     void take(const std::vector<BackupServer>& servers);
     std::shared_ptr<Charge> find(const std::string& incarnation) const;
     std::shared_ptr<Charge> add(const BackupServer& server);
-    void reload(Charge& charge, const std::string& incarnation);
+    void attend(const std::stop_token& stop);
+    Status reload(Charge& charge);
     Result<std::shared_ptr<const PgBackRest>> open(const BackupServer& server) const;
     void beat(Charge& charge);
-    void take_question(Charge& charge) const;
+    void take_questions();
     void note_mark(Charge& charge, bool closes);
     void look(Charge& charge);
     Status prepare(Charge& charge);
@@ -130,7 +134,7 @@ class BackupKeeper {
     Status confirm(Charge& charge, const std::string& file);
     ArchiveAnswer fetch(Charge& charge, const std::string& file);
     void publish(Charge& charge);
-    void mark_dropped(const std::string& stanza) const;
+    void mark_dropped();
     void sweep() const;
 
     const Options options_;
@@ -140,7 +144,8 @@ class BackupKeeper {
     std::mutex backup_mutex_;  ///< held for the one backup that is made
     std::counting_semaphore<kConfirmsMax> confirms_{kConfirmsMax};
     mutable std::mutex mutex_;
-    Charges charges_;  ///< guarded by mutex_
+    Charges charges_;             ///< guarded by mutex_
+    std::set<std::string> gone_;  ///< stanzas of deleted servers, not marked yet; guarded by mutex_
 };
 
 /// Those that tell the most, when there are too many: the newest, and one for each hour before.

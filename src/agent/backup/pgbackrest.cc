@@ -14,12 +14,14 @@ using core::backup::Backup;
 using core::backup::Expiry;
 using core::backup::Kind;
 using core::backup::Repository;
+using core::backup::RepositoryPlace;
 using core::backup::Segment;
 using core::backup::WalArchive;
 
 /// Exit codes of pgBackRest (its error.auto).
 constexpr int kLockTaken = 50;
-constexpr int kNotInArchive = 1;
+constexpr int kNotThere = 1;
+constexpr Duration kRemoveMax = std::chrono::hours(1);
 
 /// Effectively none: what expires is decided here (RULES Backup 6).
 constexpr std::string_view kKeepAll = "9999999";
@@ -32,6 +34,33 @@ std::string last_part(const std::string& path) { return path.substr(path.rfind('
 
 bool is_history(const std::string& name) {
     return name.size() == 8 + kHistory.size() && name.ends_with(kHistory);
+}
+
+std::string place_lines(const RepositoryPlace& place) {
+    std::string lines = fmt::format("repo1-path={}\n", place.path);
+    if (!place.is_remote()) return lines;
+    // Small files together: each request of its own takes milliseconds. A store that is silent is
+    // asked three times, and is to be reported within a minute.
+    lines += fmt::format("repo1-bundle=y\nio-timeout=20\nrepo1-storage-port={}\n", place.port);
+    if (!place.ca_file.empty()) lines += "repo1-storage-ca-file=" + place.ca_file + "\n";
+    const std::string type = place.kind == RepositoryPlace::Kind::s3 ? "s3" : "azure";
+    lines += "repo1-type=" + type + "\n";
+    const auto add = [&](std::string_view name, const std::string& value) {
+        if (!value.empty()) lines += fmt::format("repo1-{}-{}={}\n", type, name, value);
+    };
+    add("endpoint", place.endpoint);
+    if (place.has_path_style) add("uri-style", "path");
+    if (type == "s3") {
+        add("bucket", place.bucket);
+        add("region", place.region);
+        add("key", place.account);
+        add("key-secret", place.key.reveal());
+    } else {
+        add("container", place.bucket);
+        add("account", place.account);
+        add("key", place.key.reveal());
+    }
+    return lines;
 }
 
 std::uint32_t timeline_of(const std::string& history_name) {
@@ -68,52 +97,66 @@ Result<Backup> backup_of(const model::pgbackrest::Backup& told) {
     return backup;
 }
 
-Status PgBackRest::configure() const {
-    const auto owner = options_.runs_as
-                           ? std::optional(os::Owner{options_.runs_as->uid, options_.runs_as->gid})
-                           : std::nullopt;
-    for (const std::string& each : {options_.folder, options_.repository}) {
-        HD_CHECK(os::make_folders(each, 0700));
-        if (owner) HD_CHECK(os::change_owner(each, *owner));
-    }
+std::string PgBackRest::general_lines() const {
     // Locks by folder: stanzas of two agents of a machine never meet.
-    const std::string text = fmt::format(
-        "# Written by howdah-agent; changes are lost.\n"
-        "[global]\n"
-        "repo1-path={0}\n"
-        "repo1-cipher-type=aes-256-cbc\n"
-        "repo1-cipher-pass={1}\n"
-        "repo1-retention-full={2}\n"
-        "lock-path={3}/lock\n"
-        "spool-path={3}/spool\n"
-        "log-path={3}\n"
+    return fmt::format(
+        "repo1-retention-full={0}\n"
+        "lock-path={1}/lock\n"
+        "spool-path={1}/spool\n"
+        "log-path={1}\n"
         "log-level-file=off\n"
         "log-level-console=off\n"
         "log-level-stderr=error\n"
         "compress-type=zst\n"
-        "process-max={4}\n"
+        "process-max={2}\n"
         "start-fast=y\n"
         // Standbys answer for what the primary has pushed (adr/0017).
-        "archive-mode-check=n\n"
-        "[{5}]\n"
-        "pg1-path={6}\n"
-        "pg1-socket-path={7}\n"
-        "pg1-port={8}\n"
-        "pg1-user={9}\n",
-        options_.repository, options_.key.reveal(), kKeepAll, options_.folder, options_.processes,
-        options_.stanza, options_.data, options_.socket_folder, options_.port, options_.user);
+        "archive-mode-check=n\n",
+        kKeepAll, options_.folder, options_.processes);
+}
+
+std::string PgBackRest::stanza_lines() const {
+    std::string lines;
+    if (!options_.key.empty())
+        lines = "repo1-cipher-type=aes-256-cbc\nrepo1-cipher-pass=" + options_.key.reveal() + "\n";
+    if (options_.stanza.empty()) return lines;
+    return lines + fmt::format(
+                       "[{}]\n"
+                       "pg1-path={}\n"
+                       "pg1-socket-path={}\n"
+                       "pg1-port={}\n"
+                       "pg1-user={}\n",
+                       options_.stanza, options_.data, options_.socket_folder, options_.port,
+                       options_.user);
+}
+
+Status PgBackRest::configure() const {
+    const auto owner = options_.runs_as
+                           ? std::optional(os::Owner{options_.runs_as->uid, options_.runs_as->gid})
+                           : std::nullopt;
+    const RepositoryPlace& place = options_.repository;
+    if (!place.trouble.empty()) return Error{ErrorCode::unavailable, place.trouble};
+    std::vector<std::string> folders{options_.folder};
+    if (!options_.stanza.empty() && !place.is_remote()) folders.push_back(place.path);
+    for (const std::string& each : folders) {
+        HD_CHECK(os::make_folders(each, 0700));
+        if (owner) HD_CHECK(os::change_owner(each, *owner));
+    }
+    const std::string text = "# Written by howdah-agent; changes are lost.\n[global]\n" +
+                             place_lines(place) + general_lines() + stanza_lines();
     return owner ? os::write_file_atomic(configuration_path(), text, 0600, *owner)
                  : os::write_file_atomic(configuration_path(), text, 0600);
 }
 
 Result<os::Finished> PgBackRest::run(const std::string& command, std::vector<std::string> arguments,
-                                     Duration timeout, std::stop_token stop) const {
-    std::vector<std::string> all{options_.program, "--config=" + configuration_path(),
-                                 "--stanza=" + options_.stanza, command};
+                                     Duration timeout, std::stop_token stop, Secret input) const {
+    std::vector<std::string> all{options_.program, "--config=" + configuration_path(), command};
+    if (!options_.stanza.empty()) all.push_back("--stanza=" + options_.stanza);
     all.insert(all.end(), arguments.begin(), arguments.end());
     os::Command all_of_it{.arguments = std::move(all),
                           .environment = {"LC_ALL=C"},
                           .user = options_.runs_as,
+                          .input = std::move(input),
                           .timeout = timeout,
                           .output_bytes_max = kListBytesMax,
                           .stop = std::move(stop)};
@@ -158,7 +201,7 @@ Result<bool> PgBackRest::has(const std::string& name) const {
 Result<bool> PgBackRest::fetch(const std::string& name, const std::string& path) const {
     HD_TRY(const os::Finished done, run("archive-get", {name, path}, kPushMax));
     if (done.succeeded()) return true;
-    if (done.exit_code == kNotInArchive) return false;
+    if (done.exit_code == kNotThere) return false;
     return Error{ErrorCode::unavailable,
                  fmt::format("pgBackRest's archive-get failed: {}", done.describe())};
 }
@@ -228,6 +271,41 @@ Result<Repository> PgBackRest::list() const {
     }
     const std::string folder = archive_folder(info);
     if (!folder.empty()) HD_CHECK(add_wal(folder, found.wal));
+    return found;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Beside the stanzas
+
+Result<std::string> PgBackRest::read(const std::string& path) const {
+    HD_TRY(os::Finished done, run("repo-get", {"--ignore-missing", path}, kLookMax));
+    if (done.succeeded()) return std::move(done.output);
+    if (done.exit_code == kNotThere)
+        return Error{ErrorCode::not_found, "the repository does not have " + path};
+    return Error{ErrorCode::unavailable, "the repository cannot be read: " + done.describe()};
+}
+
+Status PgBackRest::write(const std::string& path, const std::string& text) const {
+    HD_TRY(const os::Finished done, run("repo-put", {path}, kLookMax, {}, Secret(text)));
+    if (done.succeeded()) return ok_status();
+    return Error{ErrorCode::unavailable, "the repository cannot be written: " + done.describe()};
+}
+
+Status PgBackRest::remove(const std::string& path) const {
+    return order("repo-rm", {path}, kLookMax);
+}
+
+Status PgBackRest::remove_folder(const std::string& path) const {
+    return order("repo-rm", {"--recurse", path}, kRemoveMax);
+}
+
+Result<std::vector<std::string>> PgBackRest::names(const std::string& folder) const {
+    std::vector<std::string> arguments;
+    if (!folder.empty()) arguments.push_back(folder);
+    HD_TRY(const std::string text, ask("repo-ls", std::move(arguments), kLookMax));
+    std::vector<std::string> found;
+    for (std::string& each : split(text, '\n'))
+        if (!each.empty()) found.push_back(std::move(each));
     return found;
 }
 

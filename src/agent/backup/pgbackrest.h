@@ -2,17 +2,19 @@
 
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/secret.h"
 #include "core/backup/backups.h"
+#include "core/backup/repository_place.h"
 #include "model/pgbackrest.h"
 #include "os/process.h"
 
 namespace howdah::agent {
 
-/// pgBackRest (2.45 or newer) for one server in one repository: a folder, encrypted. It runs as the
+/// pgBackRest (2.45 or newer) for one server in one repository, encrypted. It runs as the
 /// agent's own user, so that nobody who breaks into a server reaches its backups (adr/0017). What
 /// it makes is bounded in time only by `stop`: a backup may take hours.
 ///
@@ -24,12 +26,13 @@ class PgBackRest {
     struct Options {
         std::string program = "/usr/bin/pgbackrest";
         /// Of one life of a server: restored and copied servers share a system identifier, but
-        /// never a stanza (RULES Backup 2).
+        /// never a stanza (RULES Backup 2). Empty: of none; only what stands beside them is
+        /// reached.
         std::string stanza;
-        std::string repository;  ///< absolute
-        Secret key;              ///< of AES-256; without line breaks
-        std::string folder;      ///< of its own, below which nobody else writes
-        std::string data;        ///< the server's data directory
+        core::backup::RepositoryPlace repository;
+        Secret key;          ///< of AES-256; without line breaks; empty: nothing is encrypted
+        std::string folder;  ///< of its own, below which nobody else writes
+        std::string data;    ///< the server's data directory
         std::string socket_folder;
         int port = 0;
         std::string user;   ///< of PostgreSQL; superuser
@@ -46,7 +49,8 @@ class PgBackRest {
 
     explicit PgBackRest(Options options) : options_(std::move(options)) {}
 
-    /// Writes its configuration. REQUIRES: before any other call.
+    /// Writes its configuration. REQUIRES: before any other call. unavailable: the repository's
+    /// place cannot be used, and why.
     Status configure() const;
     /// Repeatable.
     Status create_stanza() const;
@@ -73,12 +77,24 @@ class PgBackRest {
                    const std::string& data, const std::string& restore_command,
                    std::stop_token stop) const;
 
+    /// Files beside the stanzas, by their path in the repository; a folder is there with its first
+    /// file. not_found: there is none.
+    Result<std::string> read(const std::string& path) const;
+    Status write(const std::string& path, const std::string& text) const;
+    /// Repeatable.
+    Status remove(const std::string& path) const;
+    Status remove_folder(const std::string& path) const;  ///< with all that is in it
+    /// Of files and folders in a folder; empty: there is none, or it is empty.
+    Result<std::vector<std::string>> names(const std::string& folder) const;
+
     /// For a command that runs as the same user.
     std::string configuration_path() const { return options_.folder + "/pgbackrest.conf"; }
 
   private:
+    std::string general_lines() const;
+    std::string stanza_lines() const;
     Result<os::Finished> run(const std::string& command, std::vector<std::string> arguments,
-                             Duration timeout, std::stop_token stop = {}) const;
+                             Duration timeout, std::stop_token stop = {}, Secret input = {}) const;
     /// The output; an error if it did not succeed.
     Result<std::string> ask(const std::string& command, std::vector<std::string> arguments,
                             Duration timeout, std::stop_token stop = {}) const;
