@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <vector>
+
 namespace howdah::core::backup {
 namespace {
 
@@ -70,8 +73,9 @@ TEST(repository_file, is_refused_by_what_is_wrong_in_it) {
 }
 
 TEST(repository_file, refuses_what_would_be_another_line_of_a_configuration_and_shows_no_value) {
-    for (const std::string value : {"a b", "a\tb", "a\rb", "a\"b", "a\\nb", "a#b", "\xc3\xa9",
-                                    std::string(1025, 'x').c_str()}) {
+    const std::vector<std::string> values{"a b",   "a\tb", "a\rb",     "a\"b",
+                                          "a\\nb", "a#b",  "\xc3\xa9", std::string(1025, 'x')};
+    for (const std::string& value : values) {
         const std::string why = refusal("type = \"s3\"\nsecret-key = \"" + value + "\"\n");
         EXPECT_EQ(why, "line 2 is not NAME = \"VALUE\" in plain letters") << value;
     }
