@@ -1073,8 +1073,10 @@ Status Instance::remove(model::Term term) {
         if (!os::ServerUsers::find(state_.os_user).ok()) state_.os_user.clear();
         HD_CHECK(use_directory({}));
     }
+    const bool was_begun = member_ != nullptr;
     end_member();
     find_postmaster();
+    if (was_begun) shut_down_unfenced();
     // What was committed until now is archived at its end: for a while it can be brought back.
     HD_CHECK(postmaster_->stop());
     publish("absent", "deleting the server");

@@ -205,6 +205,7 @@ Status Instance::join() {
     HD_CHECK(write_replication_password(password));
     if (state_.spec.is_founder) return join_as_founder(password);
     state_.is_member = true;
+    state_.is_restored = true;  // its primary's data was
     HD_CHECK(save());
     HD_CHECK(write_configuration());
     is_loaded_ = true;  // by the start to come

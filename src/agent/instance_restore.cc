@@ -42,10 +42,12 @@ RepositoryNotes notes_of(const Machine& machine) {
 
 }  // namespace
 
-/// A standby is copied from its primary.
+/// Only before the server is there for the first time: the spec goes on saying where it came from.
+/// A standby is copied from its primary, and never restored, also when it has become the primary.
 bool Instance::wants_restore() const {
     const bool is_copy = !state_.spec.member_hosts.empty() && !state_.spec.is_founder;
-    return state_.spec.restore && !is_copy && !state_.is_restored;
+    const bool is_new = state_.observed_generation == 0 && !state_.is_member;
+    return state_.spec.restore && is_new && !is_copy && !state_.is_restored;
 }
 
 Status Instance::restore() {
@@ -82,10 +84,10 @@ Result<core::backup::Backup> Instance::newest_backup(const PgBackRest& source) c
     HD_TRY(auto repository, source.list());
     HD_TRY(const auto kept, notes_of(machine_).kept(state_.spec.restore->source_incarnation));
     repository.marks = marks_of(kept);
-    const auto spans = core::backup::restorable(repository);
-    HD_TRY(const auto* newest, spans.empty()
-                                   ? core::backup::backup_before(repository, clock_.wall())
-                                   : core::backup::backup_for(repository, spans.back().to));
+    // Marks do not matter to a recovery without a target, but a gap does.
+    const auto* const at_the_end = core::backup::backup_for_the_end(repository);
+    if (at_the_end != nullptr) return *at_the_end;
+    HD_TRY(const auto* newest, core::backup::backup_before(repository, clock_.wall()));
     return *newest;
 }
 

@@ -29,6 +29,8 @@ struct BackupEntry {
 
 /// What an agent sees in the repository of one server.
 struct BackupReport {
+    /// The repository has not been read since the agent began: the lists say nothing.
+    bool is_unknown = false;
     std::vector<RestorableSpan> restorable;  ///< disjoint, oldest first
     std::vector<BackupEntry> backups;        ///< oldest first
     std::string activity;                    ///< what is being done now; empty: nothing
@@ -56,11 +58,18 @@ struct WalMark {
     std::string at;
 };
 
+/// What a backup found while it read the data.
+struct BackupDamage {
+    std::string label;  ///< of the backup; pgBackRest's
+    std::string pages;  ///< "base/5/16384 at pages 3, 9-10; ...": the first of them
+};
+
 /// kept/<incarnation>.json in a repository: what pgBackRest does not tell of it.
 struct KeptBackups {
-    std::vector<WalMark> marks;  ///< oldest first
-    std::int64_t failures = 0;   ///< backups that failed since the last one that did not
-    std::string failed_at;       ///< the last of them
+    std::vector<WalMark> marks;         ///< oldest first
+    std::int64_t failures = 0;          ///< backups that failed since the last one that did not
+    std::string failed_at;              ///< the last of them
+    std::vector<BackupDamage> damages;  ///< oldest first; of the last backups that had any
 };
 
 }  // namespace howdah::model

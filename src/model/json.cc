@@ -48,6 +48,7 @@ void fields(V& visit, BackupEntry& record) {
 }
 template <typename V>
 void fields(V& visit, BackupReport& record) {
+    HD_F(is_unknown);
     HD_F(restorable);
     HD_F(backups);
     HD_F(activity);
@@ -71,10 +72,16 @@ void fields(V& visit, WalMark& record) {
     HD_F(at);
 }
 template <typename V>
+void fields(V& visit, BackupDamage& record) {
+    HD_F(label);
+    HD_F(pages);
+}
+template <typename V>
 void fields(V& visit, KeptBackups& record) {
     HD_F(marks);
     HD_F(failures);
     HD_F(failed_at);
+    HD_F(damages);
 }
 template <typename V>
 void fields(V& visit, Subscription& record) {

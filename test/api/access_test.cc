@@ -95,6 +95,24 @@ TEST_F(Access, a_contributor_of_a_group_works_in_it_and_nowhere_else) {
     EXPECT_EQ(as_other("PUT", mine, Body::object(), kVersion).code(), "AuthorizationFailed");
 }
 
+TEST_F(Access, who_may_only_look_at_a_server_cannot_restore_its_data_into_one_of_their_own) {
+    world.make_group("rg2");
+    ASSERT_EQ(assign("{S}", kReader).status, 201);
+    ASSERT_EQ(assign("{S}/resourceGroups/rg2", kContributor, 2).status, 201);
+    const std::string mine =
+        "{S}/resourceGroups/rg2/providers/Microsoft.DBforPostgreSQL/flexibleServers/copy";
+    for (const char* mode : {"PointInTimeRestore", "ReviveDropped"}) {
+        const Body body = {{"location", "local"},
+                           {"properties",
+                            {{"createMode", mode},
+                             {"sourceServerResourceId", world.expand("{P}/flexibleServers/pg1")},
+                             {"pointInTimeUTC", "2026-11-20T04:00:00Z"}}}};
+        const Reply reply = as_other("PUT", mine, body);
+        EXPECT_EQ(reply.status, 403) << reply.text;
+        EXPECT_NE(reply.text.find("not restore from it"), std::string::npos) << reply.text;
+    }
+}
+
 TEST_F(Access, who_begins_an_operation_may_follow_it_and_strangers_may_not) {
     ASSERT_EQ(assign("{P}/flexibleServers/pg1", kContributor).status, 201);
     const Reply reply = as_other("POST", "{P}/flexibleServers/pg1/restart");

@@ -258,8 +258,61 @@ TEST(backups, one_with_broken_pages_is_the_last_choice_and_so_is_what_is_built_u
     story.repository.backups[1].has_errors = true;
     story.back_up(Kind::differential);
     EXPECT_EQ(backup_for(story.repository, story.now).value()->label, sound);
+    EXPECT_EQ(broken(story.repository), &story.repository.backups[1]);
+    EXPECT_EQ(newest_sound(story.repository)->label, sound);
     story.repository.backups.erase(story.repository.backups.begin());
     EXPECT_EQ(backup_for(story.repository, story.now).value()->kind, Kind::differential);
+    EXPECT_EQ(newest_sound(story.repository), nullptr);
+    story.back_up(Kind::full);
+    EXPECT_EQ(broken(story.repository), nullptr);
+    EXPECT_EQ(newest_sound(story.repository), &story.repository.backups.back());
+    EXPECT_EQ(broken({}), nullptr);
+}
+
+TEST(backups, nothing_that_may_be_dropped_at_any_time_is_relied_upon) {
+    const Policy policy;
+    Story story;
+    story.back_up(Kind::full);
+    story.hours_pass(10);
+    story.back_up(Kind::differential, "mine");
+    story.hours_pass(14);
+    EXPECT_EQ(due(story.repository, policy, {}, story.now), Kind::differential)
+        << "the schedule's own is a day old";
+    story.hours_pass(24 * 7 - 13);
+    const Expiry old = expired(story.repository, policy, story.now);
+    EXPECT_TRUE(old.labels.empty()) << "the retention begins with the schedule's own";
+}
+
+TEST(backups, behind_a_gap_the_end_is_reached_from_the_backup_that_closed_it) {
+    Story story;
+    EXPECT_EQ(backup_for_the_end(story.repository), nullptr);
+    story.back_up(Kind::full);
+    story.hours_pass(3);
+    story.an_hour(/*is_archived=*/false);
+    story.an_hour();
+    EXPECT_EQ(backup_for_the_end(story.repository), nullptr);
+    story.back_up(Kind::differential);
+    story.repository.marks.clear();
+    EXPECT_EQ(backup_for_the_end(story.repository), &story.repository.backups.back());
+}
+
+TEST(backups, what_proves_the_end_of_a_backup_is_kept_with_it) {
+    const Policy policy;
+    Story story;
+    story.back_up(Kind::full);
+    story.back_up(Kind::differential, "mine");
+    // As PostgreSQL does: the segment with a time behind its end is the next one.
+    Backup& mine = story.repository.backups.back();
+    mine.stopped += 30min;
+    for (int day = 0; day < 20; ++day) {
+        story.hours_pass(23);
+        story.back_up(day % 7 == 0 ? Kind::full : Kind::differential);
+        story.expire(expired(story.repository, policy, story.now));
+    }
+    const Backup& kept = story.repository.backups[1];
+    ASSERT_EQ(kept.on_demand, "mine");
+    EXPECT_TRUE(story.can_restore(kept.stopped));
+    EXPECT_FALSE(story.can_restore(kept.stopped + 24h));
 }
 
 TEST(backups, what_was_asked_for_outlives_the_retention_and_can_still_be_restored) {

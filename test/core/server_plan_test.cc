@@ -577,6 +577,33 @@ TEST(server_plan, an_operation_without_an_answer_ends_but_what_is_wanted_stays_w
     EXPECT_FALSE(world.view.status->failure.has_value());
 }
 
+TEST(server_plan, what_can_be_restored_stays_known_until_an_agent_has_read_it_again) {
+    World world;
+    world.create_and_run();
+    world.view.reports[0].backups = model::BackupReport{.restorable = {{"a", "b"}}};
+    world.decide();
+    world.view.reports[0].backups = model::BackupReport{.is_unknown = true, .trouble = "away"};
+    world.decide();
+    EXPECT_EQ(world.view.status->restorable.size(), 1U);
+    EXPECT_EQ(world.view.status->backup_trouble, "away");
+    world.view.reports[0].backups = model::BackupReport{};
+    world.decide();
+    EXPECT_THAT(world.view.status->restorable, IsEmpty());
+}
+
+TEST(server_plan, a_restore_has_days) {
+    World world;
+    world.create();
+    world.view.spec->restore = model::RestoreSpec{.source_incarnation = "inc0"};
+    world.decide();
+    world.now += kOperationDeadline + seconds(1);
+    world.decide();
+    EXPECT_THAT(world.ended, IsEmpty());
+    world.now += kRestoreDeadline;
+    world.decide();
+    EXPECT_EQ(world.ended.at("op1").status, "Failed");
+}
+
 TEST(server_plan, a_deletion_without_an_answer_still_happens_when_the_host_is_back) {
     World world;
     world.create_and_run();

@@ -88,9 +88,8 @@ def backup_processes(name, command="backup"):
     return found
 
 
-def archive(name=MAIN):
-    """PostgreSQL would archive the present segment in four minutes; now it does at once, also when
-    nothing was written to it. The agent's user alone may say so, through the socket."""
+def as_superuser(name, *commands):
+    """The agent's user alone may, through the socket."""
     folder = instance_folder(name)
     with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
         port = json.load(file)["backend_port"]
@@ -100,8 +99,14 @@ def archive(name=MAIN):
         entry = pwd.getpwnam(HOME.user)
         who = ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
     subprocess.run([*who, "psql", "-Xqw", "-h", sockets, "-p", str(port), "-U", "howdah", "-d",
-                    "azure_maintenance", "-c", "SELECT txid_current()", "-c", "SELECT pg_switch_wal()"], check=True, timeout=30,
-                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+                    "azure_maintenance", *(word for each in commands for word in ("-c", each))],
+                   check=True, timeout=30, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def archive(name=MAIN):
+    """PostgreSQL would archive the present segment in four minutes; now it does at once, also when
+    nothing was written to it."""
+    as_superuser(name, "SELECT txid_current()", "SELECT pg_switch_wal()")
 
 
 def is_restorable(moment, name=MAIN):
@@ -220,6 +225,57 @@ class Backups(Case):
         HOME.allow(name)
         self.assertEqual(HOME.psql(name, "SELECT count(*), sum(n) FROM numbers"), "1000|500500")
         HOME.do("DELETE", source)
+
+    def test_5_damaged_pages_are_found_and_named_and_a_sound_backup_is_restored(self):
+        wait_until("a time can be restored", restorable, timeout=180)
+        HOME.psql(MAIN, "CREATE TABLE fragile AS SELECT generate_series(1, 10000) AS n")
+        sound = now()
+        wait_until("that time can be restored", lambda: is_restorable(sound), timeout=150)
+        as_superuser(MAIN, "CHECKPOINT")
+        file = HOME.psql(MAIN, "SELECT pg_relation_filepath('fragile')")
+        with open(os.path.join(instance_folder(), "data", file), "r+b") as pages:
+            pages.seek(3 * 8192 + 1000)
+            pages.write(b"not what was written")
+        backup = HOME.server_path(MAIN) + "/backups/damaged"
+        HOME.do("PUT", backup, timeout=180)
+        wait_until("the condition says so", lambda: backed_up()["status"] == "False", timeout=60)
+        self.assertIn(f"{file} at page 3 ", backed_up()["message"])
+        self.assertIn("The newest sound backup is of 20", backed_up()["message"])
+        name = "sound"
+        HOME.finish(put(name, restore_body(text_of(sound))), timeout=300)
+        HOME.passwords[name] = HOME.passwords[MAIN]
+        HOME.allow(name)
+        self.assertEqual(HOME.psql(name, "SELECT count(*), sum(n) FROM fragile"), "10000|50005000")
+        HOME.do("DELETE", HOME.server_path(name))
+        # What is damaged is gone, and the next backup says so.
+        HOME.psql(MAIN, "DROP TABLE fragile")
+        HOME.do("DELETE", backup, timeout=60)
+        as_superuser(MAIN, "CHECKPOINT")
+        HOME.do("PUT", HOME.server_path(MAIN) + "/backups/mended", timeout=180)
+        wait_until("the condition is well again", lambda: backed_up()["status"] == "True",
+                   timeout=60)
+        HOME.do("DELETE", HOME.server_path(MAIN) + "/backups/mended", timeout=60)
+
+    def test_5_a_flipped_file_of_a_backup_is_refused_and_named(self):
+        name = "flipped"
+        HOME.create_server(name)
+        wait_until("a time can be restored", lambda: restorable(name), timeout=180)
+        stanza = os.path.basename(instance_folder(name))
+        copies = glob.glob(os.path.join(HOME.dir, "backups", "backup", stanza, "*F", "pg_data",
+                                        "base", "*", "*"))
+        largest = max(copies, key=os.path.getsize)
+        with open(largest, "r+b") as file:
+            file.seek(os.path.getsize(largest) // 2)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+        answer = put("of-flipped", restore_body(restorable(name)[-1]["to"], source=name))
+        self.assertEqual(answer.status, 202, repr(answer))
+        operation = HOME.operation(answer, timeout=300)
+        self.assertEqual(operation["status"], "Failed")
+        self.assertIn(os.path.basename(largest).split(".")[0], operation["error"]["message"])
+        for each in ("of-flipped", name):
+            HOME.do("DELETE", HOME.server_path(each))
 
     def test_5_a_repository_that_is_away_costs_no_second_of_the_window(self):
         wait_until("a time can be restored", restorable, timeout=180)

@@ -131,6 +131,31 @@ class Failover(Case):
         self.assertEqual(self.restored("across", moments[3]), "1 2 3 4")
         self.assertEqual(self.restored("behind", after), "1 2 3 4 5")
 
+    def test_a_restored_server_is_restored_once_whoever_is_its_primary_later(self):
+        wait_until("a time can be restored", spans, timeout=180)
+        lived = Pair(HOME, "lived")
+        path = HOME.server_path(lived.name)
+        HOME.finish(HOME.call("PUT", path, {
+            "location": howdah_client.LOCATION,
+            "properties": {"createMode": "PointInTimeRestore",
+                           "sourceServerResourceId": HOME.server_path(MAIN),
+                           "pointInTimeUTC": spans()[-1]["to"]}}), timeout=300)
+        HOME.passwords[lived.name] = HOME.passwords[MAIN]
+        HOME.allow(lived.name)
+        HOME.psql(lived.name, "CREATE TABLE since AS SELECT 7 AS n")
+        lived.patch("ZoneRedundant")
+        lived.wait_until_healthy()
+        before = lived.zones()
+        HOME.finish(lived.fail_over("PlannedFailover"))
+        wait_until("the zones are exchanged", lambda: lived.zones() == (before[1], before[0]), 60)
+        lived.wait_until_healthy()
+        HOME.do("PATCH", path, {"tags": {"changed": "yes"}}, timeout=120)
+        HOME.do("PATCH", path, {"properties": {"storage": {"storageSizeGB": 64}}}, timeout=120)
+        self.assertEqual(HOME.psql(lived.name, "SELECT n FROM since"), "7")
+        lived.patch("Disabled")
+        self.assertEqual(HOME.psql(lived.name, "SELECT n FROM since"), "7")
+        HOME.do("DELETE", path)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -173,7 +173,8 @@ class PgBackRestTest : public testing::Test {
             std::this_thread::yield();
         }
     }
-    static void must(const Status& done) {
+    template <typename Done>
+    static void must(const Done& done) {
         if (!done.ok()) ADD_FAILURE() << done.error().describe();
     }
     /// What a restore to this time has in its table, added up.

@@ -62,6 +62,24 @@ void keep_newest(std::vector<T>& all, std::size_t most) {
     if (all.size() > most) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(most));
 }
 
+/// What is known of broken pages; empty: nothing. The server goes on, and so do its backups.
+std::string damage_text(const Repository& repository, const model::KeptBackups& kept) {
+    const Backup* const broken = core::backup::broken(repository);
+    if (broken == nullptr) return "";
+    std::string pages = "unknown ones";
+    for (const model::BackupDamage& each : kept.damages)
+        if (each.label == broken->label) pages = each.pages;
+    const Backup* const sound = core::backup::newest_sound(repository);
+    return fmt::format(
+        "Pages of the data have wrong checksums, the disk has damaged them: {} (the number behind "
+        "the last / is a relfilenode of pg_class). {}",
+        pages,
+        sound == nullptr ? "No sound backup is left."
+                         : fmt::format("The newest sound backup is of {}; restore from it what "
+                                       "cannot be read any more.",
+                                       format_iso8601(sound->stopped)));
+}
+
 /// None: PostgreSQL was started without archive_mode.
 Result<std::optional<model::WalMark>> make_mark(const BackupServer& server, bool closes) {
     HD_TRY(auto session, pg::Connection::open({.host = server.socket_folder,
@@ -105,7 +123,8 @@ struct BackupKeeper::Charge {
     std::optional<Repository> repository;  ///< as last read, with what was pushed since
     bool has_reloaded = false;             ///< `kept` has what other agents kept
     bool has_stanza = false;
-    bool closes_next = false;          ///< the next heartbeat has its segment archived at once
+    bool is_known = false;     ///< the repository was read; without a stanza there is nothing in it
+    bool closes_next = false;  ///< the next heartbeat has its segment archived at once
     std::optional<bool> is_archiving;  ///< with archive_mode; none: it was not asked yet
     std::deque<BackupOrder> orders;    ///< the first is being carried out, or waits
     std::string look_trouble;
@@ -339,6 +358,8 @@ void BackupKeeper::note_mark(Charge& charge, bool closes) {
     if (!mark.ok()) return;
     {
         const std::lock_guard lock(charge.mutex);
+        // The first backup does not wait for the next look.
+        if (*mark && !charge.is_archiving.value_or(false)) charge.next_look = Instant{};
         charge.is_archiving = mark->has_value();
         if (!*mark) return;
         auto& marks = charge.kept.marks;
@@ -376,6 +397,10 @@ void BackupKeeper::keep(Charge& charge) {
 void BackupKeeper::look(Charge& charge) {
     Status done = prepare(charge);
     if (done.ok()) done = read(charge);
+    if (done.ok()) {
+        const std::lock_guard lock(charge.mutex);
+        charge.is_known = true;
+    }
     if (done.ok()) done = back_up_if_due(charge);
     if (done.ok()) done = expire(charge);
     if (done.ok()) carry_out_orders(charge);
@@ -527,9 +552,15 @@ Status BackupKeeper::back_up(Charge& charge, Kind kind, const std::string& name)
         charge.activity = fmt::format("a {} backup is made", kind_text(kind));
     }
     publish(charge);
-    HD_CHECK(pgbackrest->back_up(kind, name, charge.stop.get_token()));
+    HD_TRY(const std::string damage, pgbackrest->back_up(kind, name, charge.stop.get_token()));
     log::info("a backup was made", {{"server", server}, {"kind", kind_text(kind)}, {"name", name}});
     HD_CHECK(read(charge));
+    if (!damage.empty()) {
+        log::error("pages of a server's data are damaged", {{"server", server}, {"pages", damage}});
+        const std::lock_guard lock(charge.mutex);
+        charge.kept.damages.push_back({charge.repository->backups.back().label, damage});
+        keep_newest(charge.kept.damages, kDamagesMax);
+    }
     // What it is good for is known only with a commit behind it: its end is rounded up to a second.
     std::this_thread::sleep_for(kBehindBackup);
     note_mark(charge, /*closes=*/true);
@@ -587,6 +618,9 @@ std::optional<Status> BackupKeeper::carry_out(Charge& charge, const BackupOrder&
     bool has_full = false;
     {
         const std::lock_guard lock(charge.mutex);
+        // It would be carried out when nobody wants it any more: after another failover.
+        if (charge.server.is_standby)
+            return Error{ErrorCode::unavailable, "another host has the primary now"};
         if (!charge.repository || !charge.server.is_primary) return std::nullopt;
         pgbackrest = charge.pgbackrest;
         for (const Backup& each : charge.repository->backups) {
@@ -633,10 +667,13 @@ void BackupKeeper::publish(Charge& charge) {
     {
         const std::lock_guard lock(charge.mutex);
         model::BackupReport report{
+            .is_unknown = !charge.is_known,
             .activity = charge.activity,
             .trouble = charge.look_trouble.empty() ? charge.push_trouble : charge.look_trouble};
         if (report.trouble.empty() && charge.server.is_primary && charge.is_archiving == false)
             report.trouble = kOnlyAfterRestart;
+        if (report.trouble.empty() && charge.repository)
+            report.trouble = damage_text(*charge.repository, charge.kept);
         report.trouble.resize(std::min(report.trouble.size(), kTroubleBytesMax));
         if (charge.repository) {
             for (const auto& each : core::backup::restorable(*charge.repository))
@@ -723,6 +760,9 @@ Status BackupKeeper::confirm(Charge& charge, const std::string& file) {
                 segment.ok() && charge.repository && charge.repository->wal.has(*segment);
             if (is_known) done = ok_status();
             if (charge.server.is_standby && charge.has_stanza) pgbackrest = charge.pgbackrest;
+            // It was looked for when the standby came, maybe before there was one.
+            if (!pgbackrest)
+                charge.next_look = std::min(charge.next_look, clock_.now() + kLookAgain);
         }
         if (done.ok() || !pgbackrest) break;
         if (may_wait) std::this_thread::sleep_for(kConfirmPoll);

@@ -71,14 +71,16 @@ class BackupKeeper {
     static constexpr Duration kLookEvery = std::chrono::minutes(10);
     static constexpr Duration kLookAgain = std::chrono::seconds(10);  ///< after trouble
     static constexpr Duration kSweepEvery = std::chrono::hours(1);
-    static constexpr Duration kDroppedKeep = std::chrono::hours(7 * 24);
+    /// A day more than a deleted server is offered, so that whoever is restored from it can end.
+    static constexpr Duration kDroppedKeep = std::chrono::hours(8 * 24);
     static constexpr std::size_t kMarksMax = 1500;
     static constexpr std::size_t kTroubleBytesMax = 800;
     static constexpr std::size_t kReportedMax = 500;  ///< spans, and backups: the newest
     static constexpr int kBackupNice = 10;
-    static constexpr std::size_t kVisitsMax = 64;    ///< threads at a time
-    static constexpr std::ptrdiff_t kLooksMax = 4;   ///< of them with a pgBackRest
-    static constexpr std::size_t kOrdersMax = 16;    ///< of a server, that wait
+    static constexpr std::size_t kVisitsMax = 64;   ///< threads at a time
+    static constexpr std::ptrdiff_t kLooksMax = 4;  ///< of them with a pgBackRest
+    static constexpr std::size_t kOrdersMax = 16;   ///< of a server, that wait
+    static constexpr std::size_t kDamagesMax = 10;
     static constexpr std::size_t kGoneMax = 10'000;  ///< deleted servers that wait to be marked
     static constexpr std::size_t kSegmentBytesMax = 17U << 20;
     /// How long a standby's question is held until the primary has archived: it comes at the same

@@ -36,6 +36,17 @@ bool is_history(const std::string& name) {
     return name.size() == 8 + kHistory.size() && name.ends_with(kHistory);
 }
 
+/// What failed stands in the first line of an error; those behind it are hints and repetitions.
+std::string words_of(const os::Finished& done) {
+    constexpr std::size_t kWordsMax = 700;
+    const std::size_t begin = done.error_output.find("ERROR: ");
+    if (begin == std::string::npos) return done.describe();
+    std::string words;
+    for (const std::string& line : split(done.error_output.substr(begin), '\n'))
+        if (!trim(line).empty()) words += (words.empty() ? "" : " ") + std::string(trim(line));
+    return words.substr(0, kWordsMax);
+}
+
 std::string place_lines(const RepositoryPlace& place) {
     std::string lines = fmt::format("repo1-path={}\n", place.path);
     if (!place.is_remote()) return lines;
@@ -69,6 +80,25 @@ std::uint32_t timeline_of(const std::string& history_name) {
 }
 
 }  // namespace
+
+std::string damage_of(std::string_view warnings, const std::string& data) {
+    constexpr std::string_view kFile = " found in file ";
+    std::string found;
+    for (const std::string& line : split(warnings, '\n')) {
+        const std::size_t what = line.find("invalid page checksum");
+        const std::size_t at = what == std::string::npos ? what : line.find(kFile, what);
+        if (at == std::string::npos) continue;
+        std::string_view where = trim(std::string_view(line).substr(at + kFile.size()));
+        if (where.starts_with(data + "/")) where.remove_prefix(data.size() + 1);
+        if (!found.empty()) found += "; ";
+        found += where;
+        if (found.size() > kDamageBytesMax) {
+            found.resize(kDamageBytesMax);
+            return found + " ...";
+        }
+    }
+    return found;
+}
 
 std::string postgres_time(Timestamp time) {
     std::string text = format_iso8601(time);
@@ -171,7 +201,7 @@ Result<std::string> PgBackRest::ask(const std::string& command, std::vector<std:
     if (done.exit_code == kLockTaken)
         return Error{ErrorCode::conflict, "another backup or expiry of this server is under way"};
     return Error{ErrorCode::unavailable,
-                 fmt::format("pgBackRest's {} failed: {}", command, done.describe())};
+                 fmt::format("pgBackRest's {} failed: {}", command, words_of(done))};
 }
 
 Status PgBackRest::order(const std::string& command, std::vector<std::string> arguments,
@@ -206,12 +236,16 @@ Result<bool> PgBackRest::fetch(const std::string& name, const std::string& path)
                  fmt::format("pgBackRest's archive-get failed: {}", done.describe())};
 }
 
-Status PgBackRest::back_up(Kind kind, const std::string& name, std::stop_token stop) const {
+Result<std::string> PgBackRest::back_up(Kind kind, const std::string& name,
+                                        std::stop_token stop) const {
     std::vector<std::string> arguments{kind == Kind::full ? "--type=full" : "--type=diff"};
     if (!name.empty()) arguments.push_back(fmt::format("--annotation={}={}", kNameNote, name));
     // It would expire by itself what follows from the retention, which is: nothing.
     arguments.emplace_back("--no-expire-auto");
-    return order("backup", std::move(arguments), kBackupMax, std::move(stop));
+    arguments.emplace_back("--log-level-console=warn");
+    HD_TRY(const std::string said,
+           ask("backup", std::move(arguments), kBackupMax, std::move(stop)));
+    return damage_of(said, options_.data);
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -63,8 +63,9 @@ class PgBackRest {
     /// Brings what push() took back to `path`. False: the repository does not have it.
     Result<bool> fetch(const std::string& name, const std::string& path) const;
     /// Waits until the WAL that it needs is in the repository, which somebody else has to push.
-    /// `name`: empty: by schedule.
-    Status back_up(core::backup::Kind kind, const std::string& name, std::stop_token stop) const;
+    /// `name`: empty: by schedule. What damage_of() says of it: it is made all the same.
+    Result<std::string> back_up(core::backup::Kind kind, const std::string& name,
+                                std::stop_token stop) const;
     /// All but marks.
     Result<core::backup::Repository> list() const;
     /// Repeatable; one that was broken off goes on the next time.
@@ -108,6 +109,11 @@ class PgBackRest {
 
     Options options_;
 };
+
+/// The pages with wrong checksums that pgBackRest's backup warned of, by their files below `data`:
+/// "base/5/16384 at pages 3, 9-10; ...", kDamageBytesMax at most; empty: none. Pure.
+std::string damage_of(std::string_view warnings, const std::string& data);
+inline constexpr std::size_t kDamageBytesMax = 400;
 
 /// PostgreSQL takes no "T" and "Z".
 std::string postgres_time(Timestamp time);

@@ -120,6 +120,12 @@ Result<std::optional<model::Operation>> try_drop(const Call& call, const model::
     const model::ResourceId server = id.parent();
     HD_TRY(const ServerRecord record, load_server(call, server));
     HD_TRY(const auto told, told_of(call, server, record));
+    if (told && told->is_unknown)
+        return Error{ErrorCode::unavailable,
+                     fmt::format("the repository of the server '{}' has not answered since its "
+                                 "howdah-agent began",
+                                 server.name()),
+                     id.to_string(), "try again when the condition BackedUp is well"};
     const model::BackupEntry* const backup = told ? find(*told, id.name()) : nullptr;
     if (backup == nullptr) return std::optional<model::Operation>();
     if (!backup->on_demand)

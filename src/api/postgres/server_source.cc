@@ -134,6 +134,13 @@ Status apply_source(const Call& call, const std::string& key, ServerBody& body,
                          fmt::format("'{}' is no server's id", body.source_server->substr(0, 256)),
                          "give the whole id, as 'az postgres flexible-server show' prints it");
     if (!call.may_read(kServerType, id->to_string())) return server_not_found(*id);
+    // Whoever restores has all of the data, with a password of their own choice.
+    if (!call.access.allows(std::string(kServerType) + "/write", id->to_string()))
+        return Error{
+            ErrorCode::permission_denied,
+            fmt::format("you may look at the server '{}', but not restore from it", id->name()),
+            std::string(kSource),
+            "ask for a role with Microsoft.DBforPostgreSQL/flexibleServers/write on it"};
     HD_TRY(Source source, body.create_mode == kRevive ? source_dropped(call, *id, body)
                                                       : source_there(call, *id, body));
     if (body.version && *body.version != source.spec.version)

@@ -51,6 +51,15 @@ bool is_older(Timestamp when, Duration than, Timestamp now) {
     return now - when >= std::chrono::duration_cast<std::chrono::milliseconds>(than);
 }
 
+/// The segment with the first time behind the backup's end: without it PostgreSQL does not take the
+/// end for reached.
+SegmentNumber proof_of(const Repository& repository, const Backup& backup) {
+    const auto mark = std::find_if(
+        repository.marks.begin(), repository.marks.end(),
+        [&](const Mark& each) { return each.number >= backup.last && each.at >= backup.stopped; });
+    return mark == repository.marks.end() ? backup.last + 1 : mark->number;
+}
+
 std::string nearest(const std::vector<Span>& spans, Timestamp target) {
     if (spans.empty()) return std::string(kNothing);
     const Span* before = nullptr;
@@ -101,6 +110,19 @@ Result<const Backup*> backup_for(const Repository& repository, Timestamp target)
                  nearest(restorable(repository), target)};
 }
 
+const Backup* backup_for_the_end(const Repository& repository) {
+    const Backup* best = nullptr;
+    const auto rank = [&](const Backup& each) {
+        return std::pair(is_sound(repository, each), each.stopped);
+    };
+    for (const Backup& each : repository.backups) {
+        const bool is_whole = each.prior.empty() || find(repository, each.prior) != nullptr;
+        if (!is_whole || !leads_to_the_end(repository, each)) continue;
+        if (best == nullptr || rank(each) > rank(*best)) best = &each;
+    }
+    return best;
+}
+
 Result<const Backup*> backup_before(Repository& repository, Timestamp target) {
     repository.marks.clear();
     for (const Backup& each : repository.backups)
@@ -109,6 +131,21 @@ Result<const Backup*> backup_before(Repository& repository, Timestamp target) {
     std::sort(repository.marks.begin(), repository.marks.end(),
               [](const Mark& a, const Mark& b) { return a.number < b.number; });
     return backup_for(repository, target);
+}
+
+const Backup* broken(const Repository& repository) {
+    if (repository.backups.empty()) return nullptr;
+    const Backup& newest = repository.backups.back();
+    if (newest.has_errors) return &newest;
+    const Backup* const prior = newest.prior.empty() ? nullptr : find(repository, newest.prior);
+    return prior != nullptr && prior->has_errors ? prior : nullptr;
+}
+
+const Backup* newest_sound(const Repository& repository) {
+    const auto& all = repository.backups;
+    const auto found = std::find_if(all.rbegin(), all.rend(),
+                                    [&](const Backup& each) { return is_sound(repository, each); });
+    return found == all.rend() ? nullptr : &*found;
 }
 
 Timestamp retry_at(const Policy& policy, const Failures& failures) {
@@ -124,6 +161,8 @@ std::optional<Kind> due(const Repository& repository, const Policy& policy,
     const Backup* newest = nullptr;
     const Backup* full = nullptr;
     for (const Backup& each : repository.backups) {
+        // What was made on demand may be dropped at any time.
+        if (!each.on_demand.empty()) continue;
         if (newest == nullptr || each.stopped > newest->stopped) newest = &each;
         if (each.kind == Kind::full && (full == nullptr || each.stopped > full->stopped))
             full = &each;
@@ -143,7 +182,7 @@ Expiry expired(const Repository& repository, const Policy& policy, Timestamp now
     for (const Backup& each : repository.backups) {
         const auto span = span_of(repository, each);
         const bool covers = span && each.stopped <= begin && begin <= span->to;
-        if (!covers || !is_sound(repository, each)) continue;
+        if (!covers || !is_sound(repository, each) || !each.on_demand.empty()) continue;
         if (anchor == nullptr || each.stopped > anchor->stopped) anchor = &each;
     }
     Expiry out;
@@ -162,7 +201,7 @@ Expiry expired(const Repository& repository, const Policy& policy, Timestamp now
         } else if (each.stopped >= anchor->stopped) {
             before = std::min(before, each.first.number);
         } else if (!each.on_demand.empty()) {
-            out.kept.push_back({each.first.number, each.last});
+            out.kept.push_back({each.first.number, proof_of(repository, each)});
         }
     }
     std::reverse(out.labels.begin(), out.labels.end());

@@ -64,9 +64,18 @@ std::vector<Span> restorable(const Repository& repository);
 /// nearest times that can be restored.
 Result<const Backup*> backup_for(const Repository& repository, Timestamp target);
 
+/// From which everything that was archived last is reached; sound before newest; null: from none.
+const Backup* backup_for_the_end(const Repository& repository);
+
 /// The same of a repository whose marks are not known: the newest backup before this time, whether
 /// its WAL reaches it or not. PostgreSQL finds that out.
 Result<const Backup*> backup_before(Repository& repository, Timestamp target);
+
+/// The backup with broken pages that the newest one is, or is built upon; null: the newest is
+/// sound, or there is none.
+const Backup* broken(const Repository& repository);
+/// The newest one that is not, nor is built upon one; null: there is none.
+const Backup* newest_sound(const Repository& repository);
 
 struct Policy {
     std::int64_t retention_days = 7;

@@ -361,7 +361,7 @@ void Planner::follow_report() {
     const model::InstanceReport& report = *primary;
     if (!report.minor_version.empty()) status_.minor_version = report.minor_version;
     if (report.backups) {
-        status_.restorable = report.backups->restorable;
+        if (!report.backups->is_unknown) status_.restorable = report.backups->restorable;
         status_.backup_trouble = report.backups->trouble;
     }
     status_.pending_restart = report.pending_restart;
@@ -466,7 +466,8 @@ void Planner::wait_for_host() {
 /// Operations do not wait for ever. What cannot be taken back stays wanted, and comes about when
 /// the host answers again.
 void Planner::give_up_waiting() {
-    if (is_overdue(kOperationDeadline)) give_up(status_.host);
+    const bool is_restored = spec_.restore && status_.observed_generation == 0;
+    if (is_overdue(is_restored ? kRestoreDeadline : kOperationDeadline)) give_up(status_.host);
 }
 
 void Planner::give_up(const std::string& host) {

@@ -71,6 +71,8 @@ inline constexpr std::chrono::milliseconds kOperationDeadline = std::chrono::hou
 inline constexpr std::chrono::milliseconds kDatabaseDeadline = std::chrono::minutes(15);
 /// A backup on demand that has begun has this long.
 inline constexpr std::chrono::milliseconds kBackupDeadline = std::chrono::hours(24);
+/// As long as PostgreSQL may replay: a terabyte takes its hours.
+inline constexpr std::chrono::milliseconds kRestoreDeadline = std::chrono::hours(3 * 24);
 /// A server that no host can run is given up after this time.
 inline constexpr std::chrono::milliseconds kPlacementDeadline = std::chrono::minutes(10);
 /// A server that runs waits no longer for a host for its standby: other changes wait with it.
