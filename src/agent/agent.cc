@@ -168,6 +168,7 @@ bool Agent::accept(model::Action action) {
     }
     Member& member = member_locked(action.incarnation);
     replace_waiting_locked(member, action);
+    if (action.kind == model::ActionKind::delete_instance) member.instance->break_off();
     if (member.jobs.size() >= kQueuedActionsMax) return false;
     running_.insert(action.id);
     member.jobs.push_back({std::move(action)});

@@ -218,7 +218,7 @@ void Instance::publish(std::string_view state, std::string_view detail) {
                  .member_term = state_.member_term,
                  .postmaster_pid = runs && id ? id->pid : 0,
                  .watch_fd = runs ? postmaster_->watch_fd() : -1,
-                 .os_uid = os_uid_,
+                 .runs_as = runs_as_,
                  .is_restored = state_.is_restored};
         is_news = compose_locked();
     }
@@ -270,7 +270,7 @@ void Instance::add_backups_locked() {
                      .data = paths_.data(),
                      .socket_folder = paths_.socket_folder,
                      .port = static_cast<int>(report.backend_port),
-                     .user = base_.os_uid,
+                     .user = base_.runs_as,
                      .retention_days = base_.spec.backup.retention_days,
                      .restores_from = restores ? base_.spec.restore->source_incarnation : "",
                      .is_primary = report.state == "running" && leads,
@@ -371,7 +371,7 @@ Status Instance::load() {
 /// Makes the postmaster's object and takes over what runs.
 Status Instance::use_directory(const InstalledEngine& engine) {
     HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
-    os_uid_ = user ? user->uid : geteuid();
+    runs_as_ = user.value_or(os::User{geteuid(), getegid()});
     postmaster_.emplace(postmaster_options(engine, user), clock_);
     if (postmaster_->adopt()) {
         log::info("adopted a running PostgreSQL",
@@ -591,24 +591,26 @@ Result<Instance::Files> Instance::render() const {
         HD_TRY(const Timestamp target, parse_iso8601(state_.spec.restore->time));
         restore_time = postgres_time(target);
     }
-    const RenderInput input{.spec = spec,
-                            .data_folder = paths_.data(),
-                            .config_folder = paths_.config(),
-                            .socket_folder = paths_.socket_folder,
-                            .log_folder = paths_.log(),
-                            .certificate_path = paths_.tls(),
-                            .key_path = paths_.tls(),
-                            .backend_port = static_cast<int>(state_.backend_port),
-                            .guard_path = machine_.guard_path(state_.spec.major),
-                            .libraries = engine->libraries,
-                            .agent_user = machine_.user_name(),
-                            .listen_address = options.neighbours ? options.member_address : "",
-                            .gateway_sources = unique(sources),
-                            .token_port = static_cast<int>(options.token_port),
-                            .member_addresses = unique(members),
-                            .archive_command = archive_command("push %f # pgbackrest"),
-                            .restore_command = wants_restore() ? archive_command("get %f %p") : "",
-                            .restore_time = restore_time};
+    const RenderInput input{
+        .spec = spec,
+        .data_folder = paths_.data(),
+        .config_folder = paths_.config(),
+        .socket_folder = paths_.socket_folder,
+        .log_folder = paths_.log(),
+        .certificate_path = paths_.tls(),
+        .key_path = paths_.tls(),
+        .backend_port = static_cast<int>(state_.backend_port),
+        .guard_path = machine_.guard_path(state_.spec.major),
+        .libraries = engine->libraries,
+        .agent_user = machine_.user_name(),
+        .server_user = state_.os_user.empty() ? machine_.user_name() : state_.os_user,
+        .listen_address = options.neighbours ? options.member_address : "",
+        .gateway_sources = unique(sources),
+        .token_port = static_cast<int>(options.token_port),
+        .member_addresses = unique(members),
+        .archive_command = archive_command("push %f # pgbackrest"),
+        .restore_command = wants_restore() ? archive_command("get %f %p") : "",
+        .restore_time = restore_time};
     return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input)};
 }
 
@@ -1058,7 +1060,11 @@ Status Instance::drop_database(const model::DatabaseSpec& database, model::Term 
 }
 
 Status Instance::remove(model::Term term) {
-    HD_CHECK(check_term(term));
+    if (const Status current = check_term(term); !current.ok()) {
+        const std::lock_guard lock(mutex_);
+        restore_stop_ = {};
+        return current;
+    }
     publish("stopping", "deleting the server");
     HD_FAILPOINT("agent.instance.before_delete");
     if (os::exists(paths_.state())) {
@@ -1079,6 +1085,10 @@ Status Instance::remove(model::Term term) {
     if (was_begun) shut_down_unfenced();
     // What was committed until now is archived at its end: for a while it can be brought back.
     HD_CHECK(postmaster_->stop());
+    if (const Status archived = archive_rest(); !archived.ok())
+        log::error("a deleted server's last commits are not in the repository",
+                   {{"server", state_.spec.server_id}, {"reason", archived.error().describe()}});
+    HD_CHECK(note_gone());
     publish("absent", "deleting the server");
     const bool was_member = state_.is_member || state_.member_term > 0;
     if (was_member) HD_CHECK(remove_member());

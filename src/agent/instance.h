@@ -61,6 +61,8 @@ class Instance {
     Status fail_over(bool is_planned, model::Term term);
     /// Removes every trace. Repeatable.
     Status remove(model::Term term);
+    /// It is to be removed: what takes hours ends now. Any thread.
+    void break_off();
     /// Ends the thread of its member, if it has one; PostgreSQL goes on as it is.
     void end_member();
     /// What is asked for with SQL is done here: the primary, or the only instance.
@@ -145,6 +147,10 @@ class Instance {
     Result<core::backup::Backup> backup_to_restore(const PgBackRest& source,
                                                    Timestamp target) const;
     Status restore_data();
+    std::stop_token restore_stop() const;
+    Status check_wanted() const;
+    Status archive_rest() const;
+    Status note_gone() const;
     Status recover();
     Status choose_port();
     Status refresh(std::string_view detail = "");
@@ -182,7 +188,7 @@ class Instance {
     std::string verifier_;     ///< of the spec being brought about; not kept
     std::string backup_key_;   ///< likewise; empty: what is on disk
     std::string restore_key_;  ///< likewise
-    uid_t os_uid_ = 0;         ///< whom PostgreSQL runs as
+    os::User runs_as_;         ///< whom PostgreSQL runs as
     std::string tls_pem_;      ///< certificate and key, likewise; empty: what is on disk
     std::optional<Postmaster> postmaster_;
     Instant logs_noted_{};  ///< when the sizes of the log files were last reported
@@ -197,7 +203,7 @@ class Instance {
         model::Term member_term = 0;
         std::int64_t postmaster_pid = 0;
         int watch_fd = -1;
-        uid_t os_uid = 0;
+        os::User runs_as;
         bool is_restored = false;
     };
 
@@ -210,7 +216,8 @@ class Instance {
     std::string published_text_;  ///< guarded by mutex_; what `changed` was last called for
     /// Guarded by mutex_; likewise. They are not compared, as that would take its time.
     std::shared_ptr<const std::vector<model::FailoverPart>> published_failovers_;
-    TokenAccess token_access_;  ///< guarded by mutex_
+    TokenAccess token_access_;       ///< guarded by mutex_
+    std::stop_source restore_stop_;  ///< guarded by mutex_
 
     std::mutex limits_mutex_;
     /// Guarded by limits_mutex_; with I/O, whether that is in force or not. None: never set.

@@ -17,6 +17,9 @@ constexpr Duration kRecoveryMax = std::chrono::hours(3 * 24);
 constexpr Duration kArchivedMax = std::chrono::minutes(6);
 constexpr Duration kArchivedPoll = std::chrono::milliseconds(500);
 constexpr Duration kRecoveryPoll = std::chrono::milliseconds(100);
+/// How long a deletion waits for a repository that takes nothing, and in all.
+constexpr Duration kRestPauseMax = std::chrono::minutes(1);
+constexpr Duration kRestMax = std::chrono::hours(1);
 constexpr std::size_t kLogBytesMax = 8U << 20;
 
 /// The message of the last line of the newest log that says why PostgreSQL ended; empty: none does.
@@ -48,6 +51,21 @@ bool Instance::wants_restore() const {
     const bool is_copy = !state_.spec.member_hosts.empty() && !state_.spec.is_founder;
     const bool is_new = state_.observed_generation == 0 && !state_.is_member;
     return state_.spec.restore && is_new && !is_copy && !state_.is_restored;
+}
+
+void Instance::break_off() {
+    const std::lock_guard lock(mutex_);
+    restore_stop_.request_stop();
+}
+
+std::stop_token Instance::restore_stop() const {
+    const std::lock_guard lock(mutex_);
+    return restore_stop_.get_token();
+}
+
+Status Instance::check_wanted() const {
+    if (!restore_stop().stop_requested()) return ok_status();
+    return Error{ErrorCode::cancelled, "the server is to be deleted"};
 }
 
 Status Instance::restore() {
@@ -100,6 +118,7 @@ Result<core::backup::Backup> Instance::backup_to_restore(const PgBackRest& sourc
     const Instant deadline = clock_.now() + kArchivedMax;
     bool is_asked = false;
     for (;;) {
+        HD_CHECK(check_wanted());
         HD_TRY(auto repository, source.list());
         HD_TRY(const auto kept, notes.kept(stanza));
         repository.marks = marks_of(kept);
@@ -139,7 +158,13 @@ Status Instance::restore_data() {
     publish("preparing",
             fmt::format("restoring {:.1f} GB from the backup of {}",
                         static_cast<double>(backup.bytes) / 1e9, format_iso8601(backup.stopped)));
-    HD_CHECK(source.restore(backup.label, target, paths_.data(), "", {}));
+    const Status restored = source.restore(backup.label, target, paths_.data(), "", restore_stop());
+    if (!restored.ok()) {
+        Error error = restored.error().in("the backup " + backup.label);
+        error.hint = "ask for a time before " + format_iso8601(backup.started) +
+                     ", or behind the end of a newer backup";
+        return error;
+    }
     HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
     if (user) HD_CHECK(os::change_owner_tree(paths_.data(), user->uid, user->gid));
     HD_CHECK(os::sync_tree(paths_.data()));
@@ -154,9 +179,10 @@ Status Instance::recover() {
                 : fmt::format("replaying what was committed until {}", state_.spec.restore->time));
     HD_CHECK(write_configuration());
     const Instant deadline = clock_.now() + kRecoveryMax;
-    Status started = postmaster_->start();
+    Status started = postmaster_->start(restore_stop());
     while (!started.ok() && started.error().code == ErrorCode::timeout &&
            postmaster_->is_running() && clock_.now() < deadline) {
+        HD_CHECK(check_wanted());
         std::this_thread::sleep_for(kRecoveryPoll);
         if (postmaster_->is_ready()) return ok_status();
     }
@@ -164,6 +190,42 @@ Status Instance::recover() {
     const std::string why = last_fatal(paths_.log());
     if (why.empty()) return started;
     return Error{ErrorCode::postgres, "PostgreSQL could not recover: " + why};
+}
+
+// ---------------------------------------------------------------------------------------------
+// What a deleted server leaves
+
+/// PostgreSQL's archiver gives up when it is ended, and was maybe killed: what it has left is what
+/// the server is to be brought back with.
+Status Instance::archive_rest() const {
+    const std::string status_folder = paths_.data() + "/pg_wal/archive_status/";
+    if (!machine_.keeps_backups() || waiting_for_archive(paths_.data()).empty()) return ok_status();
+    const PgBackRest own(
+        {.program = std::string(kPgBackRest), .stanza = incarnation_, .folder = paths_.backup()});
+    // A server without a backup cannot be brought back.
+    if (!os::exists(own.stanza_note_path())) return ok_status();
+    const Instant last = clock_.now() + kRestMax;
+    Instant give_up = clock_.now() + kRestPauseMax;
+    for (std::vector<std::string> left = waiting_for_archive(paths_.data()); !left.empty();) {
+        const Status pushed = own.push(paths_.data() + "/pg_wal/" + left.front());
+        if (pushed.ok()) {
+            HD_CHECK(os::remove_tree(status_folder + left.front() + ".ready"));
+            left.erase(left.begin());
+            give_up = clock_.now() + kRestPauseMax;
+            continue;
+        }
+        if (clock_.now() >= std::min(give_up, last))
+            return pushed.error().in(fmt::format("{} segments of WAL are left", left.size()));
+        std::this_thread::sleep_for(kArchivedPoll);
+    }
+    return ok_status();
+}
+
+/// The keeper marks it in the repository, so that its time runs: also if this agent is killed now.
+Status Instance::note_gone() const {
+    if (!os::exists(paths_.backup())) return ok_status();
+    HD_CHECK(os::make_folders(machine_.layout().gone(), 0700));
+    return os::write_file_atomic(machine_.layout().gone() + "/" + incarnation_, "");
 }
 
 }  // namespace howdah::agent

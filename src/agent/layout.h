@@ -45,6 +45,8 @@ struct Layout {
     /// The repository that was used (RepositoryNotes).
     std::string used_repository() const { return root() + "/repository"; }
     std::string repository_notes() const { return root() + "/notes"; }
+    /// Deleted servers whose backups are not marked yet, by stanza.
+    std::string gone() const { return root() + "/gone"; }
     std::string archive_program() const { return root() + "/bin/howdah-archive"; }
 };
 

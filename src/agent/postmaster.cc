@@ -166,9 +166,9 @@ void Postmaster::remove_shared_memory() const {
     }
 }
 
-Status Postmaster::start() {
+Status Postmaster::start(const std::stop_token& stop) {
     HD_CHECK(launch());
-    return wait_ready();
+    return wait_ready(stop);
 }
 
 Status Postmaster::launch() {
@@ -199,10 +199,11 @@ Status Postmaster::launch() {
     return ok_status();
 }
 
-Status Postmaster::wait_ready() {
+Status Postmaster::wait_ready(const std::stop_token& stop) {
     const Instant deadline = clock_.now() + kStartMax;
     for (;;) {
         if (is_ready()) return ok_status();
+        if (stop.stop_requested()) return Error{ErrorCode::cancelled, "it is not waited for"};
         if (process_->wait_exit(kReadyPoll)) {
             os::reap({static_cast<pid_t>(id_->pid)});
             process_.reset();

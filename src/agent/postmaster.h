@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,7 @@ class Postmaster {
     /// Starts, or goes on with one that is starting, and waits until connections are accepted.
     /// Errors: `conflict` if processes of this directory still live; `postgres` with the end of its
     /// log if it gave up; `timeout` if it is still at it.
-    Status start();
+    Status start(const std::stop_token& stop = {});
     /// The same without waiting: is_ready() tells. Fine if it runs already.
     Status launch();
     /// Ends it with SIGKILL; ok only when it is proved that nothing of it is left.
@@ -74,7 +75,7 @@ class Postmaster {
     }
 
   private:
-    Status wait_ready();
+    Status wait_ready(const std::stop_token& stop);
     Status end_leftovers(int first_signal);
     bool is_proved_stopped() const;
     std::vector<pid_t> leftovers() const;

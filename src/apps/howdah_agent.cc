@@ -155,6 +155,7 @@ Status serve(Options options, const os::Fd& termination) {
         {.repository = machine.options().repository,
          .used_path = machine.layout().used_repository(),
          .notes_folder = machine.layout().repository_notes(),
+         .gone_folder = machine.layout().gone(),
          .instance_folders = instance_folders(machine.layout())},
         clock, [&](const std::string& incarnation) { agent_of_all->backups_changed(incarnation); });
     Agent agent(machine, options.link, std::move(journal), clock, ids, options.pool_size,

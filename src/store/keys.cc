@@ -81,7 +81,13 @@ std::string issuer_keys(std::string_view id) { return with_id("/issuer-keys", id
 std::string secret(std::string_view name) { return with_id("/secret", name); }
 std::string server_tls(std::string_view server_key) { return with_id("/secret/tls", server_key); }
 std::string gone(std::string_view incarnation) { return with_id("/gone", incarnation); }
-std::string dropped(std::string_view server_key) { return "/dropped" + std::string(server_key); }
+std::string dropped(std::string_view server_key, std::string_view incarnation) {
+    return dropped_lives(server_key) + std::string(incarnation);
+}
+
+std::string dropped_lives(std::string_view server_key) {
+    return "/dropped" + std::string(server_key) + "/";
+}
 std::string role(std::string_view role_id) { return with_id("/role", role_id); }
 std::string assignments_of(std::string_view principal_id) {
     return with_id("/assignment", principal_id) + "/";

@@ -48,7 +48,7 @@
 ///   /silent/{host}                                  since when a host has not been heard of
 ///   /invitation/{uuid}                              model::HostInvitation   written by control
 ///   /gone/{incarnation}                             when this life of a server was deleted
-///   /dropped/{server id}                            model::DroppedServer, of the last life
+///   /dropped/{server id}/{incarnation}              model::DroppedServer
 ///
 /// A group's own operations are pending under the group's id.
 namespace howdah::store::keys {
@@ -90,7 +90,9 @@ std::string ended(std::string_view end_time, std::string_view operation_id);
 std::string silent(std::string_view host);
 std::string invitation(std::string_view id);
 std::string gone(std::string_view incarnation);
-std::string dropped(std::string_view server_key);
+std::string dropped(std::string_view server_key, std::string_view incarnation);
+/// Prefix of all lives that a server of this id had.
+std::string dropped_lives(std::string_view server_key);
 std::string role(std::string_view role_id);
 std::string assignment(std::string_view principal_id, std::string_view assignment_id);
 std::string assignments_of(std::string_view principal_id);  ///< prefix

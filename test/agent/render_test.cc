@@ -306,7 +306,7 @@ TEST(pg_hba_conf, lets_a_pooler_in_through_the_socket_alone_and_only_where_it_is
     const auto agent = text.find("local   all                  \"howdah\"            peer");
     const auto own = text.find("local   all                  \"howdah_pooler\"     scram");
     const auto reserved = text.find("local   all                  \"azure_pg_admin\"");
-    const auto maintenance = text.find("local   \"azure_maintenance\"");
+    const auto maintenance = text.find("local   \"azure_maintenance\"  all");
     const auto clients = text.find("local   all                  all                 scram");
     const auto rest = text.find("local   all                  all                 reject");
     EXPECT_LT(agent, own);
@@ -348,8 +348,12 @@ TEST(pg_ident_conf, maps_only_the_agents_user) {
     const model::InstanceSpec instance = spec();
     RenderInput given = input(instance);
     EXPECT_THAT(pg_ident_conf(given), EndsWith("howdah  \"root\"  \"howdah\"\n"));
+    given.server_user = "howdah-orders";
+    EXPECT_THAT(pg_ident_conf(given), EndsWith("lost.\n"
+                                               "howdah  \"howdah-orders\"  \"howdah_backup\"\n"
+                                               "howdah  \"root\"  \"howdah\"\n"));
     for (const char* hostile : {"", "/.*", "a\" \"howdah\"\nhowdah \"b", "x\ny"}) {
-        given.agent_user = hostile;
+        given.agent_user = given.server_user = hostile;
         EXPECT_THAT(pg_ident_conf(given), Not(HasSubstr("howdah  "))) << hostile;
     }
 }

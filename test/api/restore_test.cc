@@ -162,7 +162,7 @@ TEST_F(RestoreTest, a_deleted_server_is_brought_back_as_it_was) {
     model::ServerSpec spec = world_.spec();
     spec.parameters["work_mem"] = "8192";
     const model::DroppedServer dropped{spec, {{kFrom, kGapFrom}, {kGapTo, kTo}}, "h1", kTo};
-    const std::string key = store::keys::dropped(world_.server_id().key());
+    const std::string key = store::keys::dropped(world_.server_id().key(), spec.incarnation);
     const auto revive = [&](const char* time) {
         Body wanted = body();
         wanted["properties"]["createMode"] = "ReviveDropped";
@@ -185,6 +185,33 @@ TEST_F(RestoreTest, a_deleted_server_is_brought_back_as_it_was) {
     EXPECT_EQ(made.sku, spec.sku);
     EXPECT_FALSE(made.sealed_verifier.empty());
     EXPECT_EQ(revive(nullptr).status, 202) << "the same request again";
+}
+
+TEST_F(RestoreTest, a_time_is_about_the_life_of_the_name_that_had_it) {
+    // Two that had the name one after the other; the second was deleted a day later.
+    const auto add = [&](const char* incarnation, const char* from, const char* to) {
+        model::ServerSpec spec = world_.spec();
+        spec.incarnation = incarnation;
+        const model::DroppedServer life{spec, {{from, to}}, "h1", to};
+        const std::string key = store::keys::dropped(world_.server_id().key(), incarnation);
+        ASSERT_TRUE(world_.store->commit(store::Transaction().put(key, model::to_json(life))).ok());
+    };
+    add("b-first", "2026-11-20T01:00:00.000Z", "2026-11-20T02:00:00.000Z");
+    add("a-second", "2026-11-20T03:00:00.000Z", "2026-11-20T04:00:00.000Z");
+    const auto revived = [&](const char* name, const char* time) -> std::string {
+        Body wanted = body();
+        wanted["properties"]["createMode"] = "ReviveDropped";
+        wanted["properties"].erase("pointInTimeUTC");
+        if (time != nullptr) wanted["properties"]["pointInTimeUTC"] = time;
+        const std::string path = "{P}/flexibleServers/" + std::string(name);
+        const Reply reply = world_.call("PUT", path, wanted);
+        return reply.status == 202 ? world_.spec(name).restore->source_incarnation : reply.text;
+    };
+    EXPECT_EQ(revived("life-1", nullptr), "a-second");
+    EXPECT_EQ(revived("life-2", "2026-11-20T01:30:00Z"), "b-first");
+    EXPECT_EQ(revived("life-3", "2026-11-20T03:30:00Z"), "a-second");
+    EXPECT_EQ(revived("life-4", "2026-11-21T00:00:00Z"), "a-second");
+    EXPECT_THAT(revived("life-5", "2026-11-20T02:30:00Z"), HasSubstr("2026-11-20T03:00:00.000Z"));
 }
 
 TEST_F(RestoreTest, a_backup_on_demand_is_made_and_dropped_by_operations) {

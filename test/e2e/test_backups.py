@@ -1,5 +1,6 @@
 """Backups: from a server's first minute, and back to any second as a new server."""
 
+import contextlib
 import datetime
 import glob
 import json
@@ -63,6 +64,13 @@ def instance_folder(name=MAIN):
     raise AssertionError(f"no instance of {name}")
 
 
+def has_instance(name):
+    try:
+        return bool(instance_folder(name))
+    except AssertionError:
+        return False
+
+
 def backed_up(name=MAIN):
     """The condition."""
     found = [each for each in server(name)["properties"]["howdah"]["conditions"]
@@ -101,6 +109,17 @@ def as_superuser(name, *commands):
     subprocess.run([*who, "psql", "-Xqw", "-h", sockets, "-p", str(port), "-U", "howdah", "-d",
                     "azure_maintenance", *(word for each in commands for word in ("-c", each))],
                    check=True, timeout=30, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def no_archiving():
+    """No server of this machine gets rid of its WAL."""
+    program = os.path.join(HOME.dir, "agent", "bin", "howdah-archive")
+    os.rename(program, program + ".away")
+    try:
+        yield
+    finally:
+        os.rename(program + ".away", program)
 
 
 def archive(name=MAIN):
@@ -212,8 +231,13 @@ class Backups(Case):
         HOME.create_server(name)
         source = HOME.server_path(name)
         wait_until("a backup is there", lambda: restorable(name), timeout=180)
-        HOME.psql(name, "CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n")
-        HOME.do("DELETE", source)
+        # What PostgreSQL cannot archive any more, the agent does.
+        with no_archiving():
+            HOME.psql(name, "CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n")
+            archive(name)
+            HOME.psql(name, "INSERT INTO numbers SELECT generate_series(1001, 2000)")
+            HOME.do("DELETE", source, timeout=180)
+        first_life = now()
         self.assertEqual(HOME.get(source).status, 404)
         other = put("other", {"location": howdah_client.LOCATION, "properties": {
             "createMode": "ReviveDropped", "sourceServerResourceId": source + "x"}})
@@ -223,8 +247,33 @@ class Backups(Case):
         self.assertEqual(answer.status, 202, repr(answer))
         HOME.finish(answer, timeout=300)
         HOME.allow(name)
-        self.assertEqual(HOME.psql(name, "SELECT count(*), sum(n) FROM numbers"), "1000|500500")
+        self.assertEqual(HOME.psql(name, "SELECT count(*), sum(n) FROM numbers"), "2000|2001000")
+        # A second life of the name does not push out the first one.
+        wait_until("a backup is there", lambda: restorable(name), timeout=180)
+        HOME.psql(name, "DROP TABLE numbers")
         HOME.do("DELETE", source)
+        answer = put("first-life", {"location": howdah_client.LOCATION, "properties": {
+            "createMode": "ReviveDropped", "sourceServerResourceId": source,
+            "pointInTimeUTC": text_of(first_life - datetime.timedelta(seconds=1))}})
+        self.assertEqual(answer.status, 202, repr(answer))
+        HOME.finish(answer, timeout=300)
+        HOME.passwords["first-life"] = HOME.passwords[name]
+        HOME.allow("first-life")
+        self.assertEqual(HOME.psql("first-life", "SELECT count(*), sum(n) FROM numbers"),
+                         "2000|2001000")
+        HOME.do("DELETE", HOME.server_path("first-life"))
+
+    def test_5_a_restore_that_is_not_wanted_any_more_ends(self):
+        wait_until("a time can be restored", restorable, timeout=180)
+        with no_archiving():
+            HOME.psql(MAIN, "CREATE TABLE never AS SELECT 1 AS n")
+            answer = put("unwanted", restore_body(text_of(now())))
+            self.assertEqual(answer.status, 202, repr(answer))
+            wait_until("the restore waits for what is not archived",
+                       lambda: has_instance("unwanted"), timeout=60)
+            # Without an end to it, it would wait for six minutes.
+            HOME.do("DELETE", HOME.server_path("unwanted"), timeout=90)
+        HOME.psql(MAIN, "DROP TABLE never")
 
     def test_5_damaged_pages_are_found_and_named_and_a_sound_backup_is_restored(self):
         wait_until("a time can be restored", restorable, timeout=180)
@@ -273,7 +322,9 @@ class Backups(Case):
         self.assertEqual(answer.status, 202, repr(answer))
         operation = HOME.operation(answer, timeout=300)
         self.assertEqual(operation["status"], "Failed")
-        self.assertIn(os.path.basename(largest).split(".")[0], operation["error"]["message"])
+        # pgBackRest tells which file only when it unpacks to something else.
+        label = largest.split(os.sep + stanza + os.sep)[1].split(os.sep)[0]
+        self.assertIn(f"the backup {label}: ", operation["error"]["message"])
         for each in ("of-flipped", name):
             HOME.do("DELETE", HOME.server_path(each))
 

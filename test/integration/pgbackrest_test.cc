@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <memory>
@@ -122,8 +123,9 @@ class PgBackRestTest : public testing::Test {
                            .data = cluster_->data(),
                            .socket_folder = folder_ + "/first",
                            .port = 5432,
+                           .database = "postgres",
                            .user = "howdah",
-                           .runs_as = user_});
+                           .reads_as = user_});
     }
     /// Pushes what PostgreSQL wants archived, as it comes.
     void archive() {
@@ -189,6 +191,10 @@ class PgBackRestTest : public testing::Test {
         const Cluster copy(folder_ + "/copy", user_);
         must(os::remove_tree(folder_ + "/copy"));
         must(copy.make_folder());
+        must(os::make_folders(copy.data(), 0700));
+        // PostgreSQL's user asks pgBackRest itself here.
+        for (const char* each : {"/repository", "/pgbackrest"})
+            if (user_) must(os::change_owner_tree(folder_ + each, user_->uid, user_->gid));
         must(repository.restore(
             (*backup)->label, target, copy.data(),
             fmt::format("{} --config={} --stanza=first --pg1-path={} archive-get %f %p", kProgram,
@@ -265,6 +271,23 @@ TEST_F(PgBackRestTest, who_has_not_the_key_reads_nothing_and_is_told_without_it)
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error().code, ErrorCode::unavailable) << refused.error().describe();
     EXPECT_EQ(refused.error().describe().find("another-key"), std::string::npos);
+}
+
+TEST_F(PgBackRestTest, a_link_in_the_data_does_not_lead_to_what_its_owner_may_not_read) {
+    if (!user_) GTEST_SKIP() << "SKIPPED: only as root can the agent read more than its servers";
+    const PgBackRest repository = repository_of("first");
+    must(repository.create_stanza());
+    archive();
+    must(os::write_file_atomic(folder_ + "/secret", "of root", 0600));
+    const std::string link = cluster_->data() + "/extra.conf";
+    ASSERT_EQ(symlink((folder_ + "/secret").c_str(), link.c_str()), 0);
+    const auto refused = repository.back_up(Kind::full, "", {});
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(refused.error().message.find("extra.conf"), std::string::npos)
+        << refused.error().describe();
+    ASSERT_EQ(unlink(link.c_str()), 0);
+    must(repository.back_up(Kind::full, "", {}));
+    EXPECT_EQ(repository.list()->backups.size(), 1U);
 }
 
 TEST_F(PgBackRestTest, a_segment_is_pushed_again_but_not_another_one_of_its_name) {

@@ -1,6 +1,7 @@
 #include "agent/backup/backup_keeper.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -80,16 +81,28 @@ std::string damage_text(const Repository& repository, const model::KeptBackups& 
                                        format_iso8601(sound->stopped)));
 }
 
-/// None: PostgreSQL was started without archive_mode.
-Result<std::optional<model::WalMark>> make_mark(const BackupServer& server, bool closes) {
+/// A session that waits for no standby.
+Result<pg::Connection> session_of(const BackupServer& server) {
     HD_TRY(auto session, pg::Connection::open({.host = server.socket_folder,
                                                .port = server.port,
                                                .database = std::string(kMaintenanceDatabase),
                                                .user = std::string(kSuperuser),
                                                .application_name = "howdah-agent"}));
+    HD_CHECK(session.execute("SET synchronous_commit = 'local'"));
+    return session;
+}
+
+/// Before pgBackRest connects: servers of older versions lack its role.
+Status make_backup_role(const BackupServer& server) {
+    HD_TRY(auto session, session_of(server));
+    return session.execute(backup_role_sql());
+}
+
+/// None: PostgreSQL was started without archive_mode.
+Result<std::optional<model::WalMark>> make_mark(const BackupServer& server, bool closes) {
+    HD_TRY(auto session, session_of(server));
     HD_TRY(const pg::Rows mode, session.query("SHOW archive_mode"));
     if (mode.at(0, 0) == "off") return std::optional<model::WalMark>();
-    HD_CHECK(session.execute("SET synchronous_commit = 'local'"));
     HD_TRY(const pg::Rows beat, session.query(kBeat));
     HD_TRY(const pg::Rows position, session.query(kPosition));
     HD_TRY(const auto ms, parse_integer(beat.at(0, 0), 0, INT64_MAX));
@@ -100,15 +113,18 @@ Result<std::optional<model::WalMark>> make_mark(const BackupServer& server, bool
                        format_iso8601(Timestamp(std::chrono::milliseconds(ms)))});
 }
 
-/// Whether PostgreSQL still has WAL that is to be archived.
-bool waits_for_archive(const std::string& data) {
-    const auto names = os::list_folder(data + "/pg_wal/archive_status");
-    return names.ok() && std::any_of(names->begin(), names->end(), [](const std::string& each) {
-               return each.ends_with(".ready");
-           });
-}
-
 }  // namespace
+
+std::vector<std::string> waiting_for_archive(const std::string& data) {
+    constexpr std::string_view kReady = ".ready";
+    std::vector<std::string> names;
+    for (std::string& each : os::list_folder(data + "/pg_wal/archive_status").value_or({})) {
+        if (!each.ends_with(kReady)) continue;
+        each.resize(each.size() - kReady.size());
+        if (core::backup::is_archive_name(each)) names.push_back(std::move(each));
+    }
+    return names;
+}
 
 struct BackupKeeper::Charge {
     std::atomic<bool> is_beating = false;
@@ -202,7 +218,6 @@ void BackupKeeper::take(const std::vector<BackupServer>& servers) {
             std::move(each.second->orders.begin(), each.second->orders.end(),
                       std::back_inserter(orphans));
             each.second->orders.clear();
-            if (gone_.size() < kGoneMax) gone_.insert(each.first);
             return true;
         });
     }
@@ -440,10 +455,12 @@ Status BackupKeeper::prepare(Charge& charge) {
         charge.pgbackrest = pgbackrest;
     }
     if (!has_stanza && server.is_primary && is_archiving) {
+        HD_CHECK(make_backup_role(server));
         HD_CHECK(pgbackrest->create_stanza());
         has_stanza = true;
     }
     if (has_stanza) HD_CHECK(notes_.note_used(options_.used_path));
+    if (has_stanza) HD_CHECK(pgbackrest->note_stanza());
     const std::lock_guard lock(charge.mutex);
     charge.has_stanza = has_stanza;
     return ok_status();
@@ -454,6 +471,7 @@ Result<std::shared_ptr<const PgBackRest>> BackupKeeper::open(const BackupServer&
         return Error{ErrorCode::unavailable, "the key of its backups comes with its next change",
                      "", "change anything of the server, a tag for instance"};
     HD_TRY(std::string key, os::read_file(server.key_path, 256));
+    const bool is_own = server.user.uid == geteuid();
     auto made = std::make_shared<const PgBackRest>(
         PgBackRest::Options{.program = options_.program,
                             .stanza = server.incarnation,
@@ -463,9 +481,11 @@ Result<std::shared_ptr<const PgBackRest>> BackupKeeper::open(const BackupServer&
                             .data = server.data,
                             .socket_folder = server.socket_folder,
                             .port = server.port,
-                            .user = std::string(kSuperuser),
+                            .database = std::string(kMaintenanceDatabase),
+                            .user = std::string(kBackupRole),
                             .processes = options_.processes,
-                            .backup_nice = kBackupNice});
+                            .backup_nice = kBackupNice,
+                            .reads_as = is_own ? std::nullopt : std::optional(server.user)});
     HD_CHECK(made->configure());
     return std::shared_ptr<const PgBackRest>(std::move(made));
 }
@@ -511,7 +531,7 @@ std::optional<Kind> BackupKeeper::due(Charge& charge) {
         data = server.data;
     }
     // What is on its way may close a gap, and a backup would wait behind it.
-    const bool waits = kind && !is_first && waits_for_archive(data);
+    const bool waits = kind && !is_first && !waiting_for_archive(data).empty();
     if (kind && !waits) return kind;
     if (waits) look_again(charge);
     return std::nullopt;
@@ -544,19 +564,22 @@ Status BackupKeeper::back_up_if_due(Charge& charge) {
 /// `name`: empty: by schedule. REQUIRES: backup_mutex_ is held.
 Status BackupKeeper::back_up(Charge& charge, Kind kind, const std::string& name) {
     std::shared_ptr<const PgBackRest> pgbackrest;
-    std::string server;
+    BackupServer server;
     {
         const std::lock_guard lock(charge.mutex);
         pgbackrest = charge.pgbackrest;
-        server = charge.server.server_id;
+        server = charge.server;
         charge.activity = fmt::format("a {} backup is made", kind_text(kind));
     }
     publish(charge);
+    HD_CHECK(make_backup_role(server));
     HD_TRY(const std::string damage, pgbackrest->back_up(kind, name, charge.stop.get_token()));
-    log::info("a backup was made", {{"server", server}, {"kind", kind_text(kind)}, {"name", name}});
+    log::info("a backup was made",
+              {{"server", server.server_id}, {"kind", kind_text(kind)}, {"name", name}});
     HD_CHECK(read(charge));
     if (!damage.empty()) {
-        log::error("pages of a server's data are damaged", {{"server", server}, {"pages", damage}});
+        log::error("pages of a server's data are damaged",
+                   {{"server", server.server_id}, {"pages", damage}});
         const std::lock_guard lock(charge.mutex);
         charge.kept.damages.push_back({charge.repository->backups.back().label, damage});
         keep_newest(charge.kept.damages, kDamagesMax);
@@ -698,7 +721,7 @@ ArchiveAnswer BackupKeeper::answer(const ArchiveQuestion& question) {
     if (!charge) return Error{ErrorCode::unavailable, "howdah-agent does not know this server yet"};
     {
         const std::lock_guard lock(charge->mutex);
-        if (question.user != charge->server.user)
+        if (question.user != charge->server.user.uid)
             return Error{ErrorCode::permission_denied, "this is another server's archive"};
     }
     if (!question.is_push) return fetch(*charge, question.file);
@@ -805,21 +828,15 @@ ArchiveAnswer BackupKeeper::fetch(Charge& charge, const std::string& file) {
 // What deleted servers left
 
 /// From now on its time runs. It may be a standby's, while the server goes on elsewhere.
-void BackupKeeper::mark_dropped() {
-    std::set<std::string> gone;
-    {
-        const std::lock_guard lock(mutex_);
-        gone = gone_;
-    }
-    for (const std::string& stanza : gone) {
-        const Status marked = notes_.mark_dropped(stanza, clock_.wall());
+void BackupKeeper::mark_dropped() const {
+    for (const std::string& stanza : os::list_folder(options_.gone_folder).value_or({})) {
+        Status marked = notes_.mark_dropped(stanza, clock_.wall());
+        if (marked.ok()) marked = os::remove_tree(options_.gone_folder + "/" + stanza);
         if (!marked.ok()) {
             log::warn("a deleted server's backups cannot be marked yet",
                       {{"stanza", stanza}, {"reason", marked.error().describe()}});
             return;
         }
-        const std::lock_guard lock(mutex_);
-        gone_.erase(stanza);
     }
 }
 

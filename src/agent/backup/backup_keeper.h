@@ -32,7 +32,7 @@ struct BackupServer {
     std::string data;
     std::string socket_folder;
     int port = 0;
-    uid_t user = 0;  ///< whom its PostgreSQL runs as
+    os::User user;  ///< whom its PostgreSQL runs as
     std::int64_t retention_days = 7;
     /// The stanza that it is being restored from, by the configuration in restore_folder(folder);
     /// empty: it is not.
@@ -62,6 +62,7 @@ class BackupKeeper {
         core::backup::RepositoryPlace repository;
         std::string used_path;     ///< of the agent's own: remembers that it was used
         std::string notes_folder;  ///< likewise; for RepositoryNotes
+        std::string gone_folder;   ///< has a file for each deleted server, by its stanza
         std::string program = std::string(kPgBackRest);
         int processes = 1;
         /// Where the instances of all agents that share the repository are.
@@ -81,7 +82,6 @@ class BackupKeeper {
     static constexpr std::ptrdiff_t kLooksMax = 4;  ///< of them with a pgBackRest
     static constexpr std::size_t kOrdersMax = 16;   ///< of a server, that wait
     static constexpr std::size_t kDamagesMax = 10;
-    static constexpr std::size_t kGoneMax = 10'000;  ///< deleted servers that wait to be marked
     static constexpr std::size_t kSegmentBytesMax = 17U << 20;
     /// How long a standby's question is held until the primary has archived: it comes at the same
     /// moment. A standby that ends waits that long for its archiver, so it is short.
@@ -136,7 +136,7 @@ class BackupKeeper {
     Status confirm(Charge& charge, const std::string& file);
     ArchiveAnswer fetch(Charge& charge, const std::string& file);
     void publish(Charge& charge);
-    void mark_dropped();
+    void mark_dropped() const;
     void sweep() const;
 
     const Options options_;
@@ -146,9 +146,12 @@ class BackupKeeper {
     std::mutex backup_mutex_;  ///< held for the one backup that is made
     std::counting_semaphore<kConfirmsMax> confirms_{kConfirmsMax};
     mutable std::mutex mutex_;
-    Charges charges_;             ///< guarded by mutex_
-    std::set<std::string> gone_;  ///< stanzas of deleted servers, not marked yet; guarded by mutex_
+    Charges charges_;  ///< guarded by mutex_
 };
+
+/// The names of the segments and history files that PostgreSQL still wants archived, in their
+/// order.
+std::vector<std::string> waiting_for_archive(const std::string& data);
 
 /// Those that tell the most, when there are too many: the newest, and one for each hour before.
 /// Oldest first. Pure.

@@ -155,27 +155,43 @@ std::string PgBackRest::stanza_lines() const {
                        "pg1-path={}\n"
                        "pg1-socket-path={}\n"
                        "pg1-port={}\n"
+                       "pg1-database={}\n"
                        "pg1-user={}\n",
                        options_.stanza, options_.data, options_.socket_folder, options_.port,
-                       options_.user);
+                       options_.database, options_.user);
 }
 
 Status PgBackRest::configure() const {
-    const auto owner = options_.runs_as
-                           ? std::optional(os::Owner{options_.runs_as->uid, options_.runs_as->gid})
-                           : std::nullopt;
     const RepositoryPlace& place = options_.repository;
     if (!place.trouble.empty()) return Error{ErrorCode::unavailable, place.trouble};
-    std::vector<std::string> folders{options_.folder};
-    if (!options_.stanza.empty() && !place.is_remote()) folders.push_back(place.path);
-    for (const std::string& each : folders) {
-        HD_CHECK(os::make_folders(each, 0700));
-        if (owner) HD_CHECK(os::change_owner(each, *owner));
-    }
+    HD_CHECK(os::make_folders(options_.folder, 0700));
+    if (!options_.stanza.empty() && !place.is_remote())
+        HD_CHECK(os::make_folders(place.path, 0700));
+    if (options_.reads_as) HD_CHECK(write_reader());
     const std::string text = "# Written by howdah-agent; changes are lost.\n[global]\n" +
                              place_lines(place) + general_lines() + stanza_lines();
-    return owner ? os::write_file_atomic(configuration_path(), text, 0600, *owner)
-                 : os::write_file_atomic(configuration_path(), text, 0600);
+    return os::write_file_atomic(configuration_path(), text, 0600);
+}
+
+/// pgBackRest has the data of another machine read by a process that it starts there by ssh. Here
+/// it is this machine, and another user. What is to be run is the last argument; the user who runs
+/// it has no configuration and needs none.
+Status PgBackRest::write_reader() const {
+    const std::string text = fmt::format(
+        "#!/bin/sh\n"
+        "# Written by howdah-agent; changes are lost.\n"
+        "for last; do :; done\n"
+        "exec /usr/bin/setpriv --reuid={} --regid={} --clear-groups --no-new-privs \\\n"
+        "    /usr/bin/env -i LC_ALL=C PATH=/usr/bin:/bin PGBACKREST_LOCK_PATH={} \\\n"
+        "    /bin/sh -c \"$last\"\n",
+        options_.reads_as->uid, options_.reads_as->gid, options_.socket_folder);
+    return os::write_file_atomic(reader_path(), text, 0700);
+}
+
+std::vector<std::string> PgBackRest::reader_arguments() const {
+    if (!options_.reads_as) return {};
+    return {"--cmd-ssh=" + reader_path(), "--pg1-host=localhost", "--pg1-host-user=server",
+            "--pg1-host-config=/dev/null", "--compress-level-network=0"};
 }
 
 Result<os::Finished> PgBackRest::run(const std::string& command, std::vector<std::string> arguments,
@@ -185,7 +201,6 @@ Result<os::Finished> PgBackRest::run(const std::string& command, std::vector<std
     all.insert(all.end(), arguments.begin(), arguments.end());
     os::Command all_of_it{.arguments = std::move(all),
                           .environment = {"LC_ALL=C"},
-                          .user = options_.runs_as,
                           .input = std::move(input),
                           .timeout = timeout,
                           .output_bytes_max = kListBytesMax,
@@ -210,7 +225,14 @@ Status PgBackRest::order(const std::string& command, std::vector<std::string> ar
     return done.ok() ? ok_status() : Status(done.error());
 }
 
-Status PgBackRest::create_stanza() const { return order("stanza-create", {}, kLookMax); }
+Status PgBackRest::create_stanza() const {
+    return order("stanza-create", reader_arguments(), kLookMax);
+}
+
+Status PgBackRest::note_stanza() const {
+    if (os::exists(stanza_note_path())) return ok_status();
+    return os::write_file_atomic(stanza_note_path(), "", 0600);
+}
 
 Status PgBackRest::push(const std::string& path) const {
     return order("archive-push", {path}, kPushMax);
@@ -238,7 +260,8 @@ Result<bool> PgBackRest::fetch(const std::string& name, const std::string& path)
 
 Result<std::string> PgBackRest::back_up(Kind kind, const std::string& name,
                                         std::stop_token stop) const {
-    std::vector<std::string> arguments{kind == Kind::full ? "--type=full" : "--type=diff"};
+    std::vector<std::string> arguments = reader_arguments();
+    arguments.emplace_back(kind == Kind::full ? "--type=full" : "--type=diff");
     if (!name.empty()) arguments.push_back(fmt::format("--annotation={}={}", kNameNote, name));
     // It would expire by itself what follows from the retention, which is: nothing.
     arguments.emplace_back("--no-expire-auto");

@@ -15,7 +15,8 @@
 namespace howdah::agent {
 
 /// pgBackRest (2.45 or newer) for one server in one repository, encrypted. It runs as the
-/// agent's own user, so that nobody who breaks into a server reaches its backups (adr/0017). What
+/// agent's own user, so that nobody who breaks into a server reaches its backups, and has the
+/// data read as the server's, so that he does not reach ours through them (adr/0017). What
 /// it makes is bounded in time only by `stop`: a backup may take hours.
 ///
 /// Calls of different threads may overlap; pgBackRest itself refuses a second backup or expiry at
@@ -35,11 +36,13 @@ class PgBackRest {
         std::string data;    ///< the server's data directory
         std::string socket_folder;
         int port = 0;
-        std::string user;   ///< of PostgreSQL; superuser
-        int processes = 1;  ///< that compress
+        std::string database;  ///< that it connects to
+        std::string user;      ///< of PostgreSQL; may begin and end a backup, and read settings
+        int processes = 1;     ///< that compress
         int backup_nice = 0;
-        /// Everything runs as this one; none: as the caller.
-        std::optional<os::User> runs_as = std::nullopt;
+        /// Whoever owns the data: a process of this user reads it for a backup, so that a link
+        /// in it leads nowhere that its owner cannot go himself. None: the caller reads it.
+        std::optional<os::User> reads_as = std::nullopt;
     };
     /// What a backup on demand is called; its annotation.
     static constexpr std::string_view kNameNote = "howdah-name";
@@ -88,10 +91,18 @@ class PgBackRest {
     /// Of files and folders in a folder; empty: there is none, or it is empty.
     Result<std::vector<std::string>> names(const std::string& folder) const;
 
+    /// That the stanza is there is known without the repository, when a server is deleted.
+    Status note_stanza() const;
+    std::string stanza_note_path() const { return options_.folder + "/has-stanza"; }
+
     /// For a command that runs as the same user.
     std::string configuration_path() const { return options_.folder + "/pgbackrest.conf"; }
 
   private:
+    /// Runs what reads the data, in ssh's place.
+    std::string reader_path() const { return options_.folder + "/as-server"; }
+    std::vector<std::string> reader_arguments() const;
+    Status write_reader() const;
     std::string general_lines() const;
     std::string stanza_lines() const;
     Result<os::Finished> run(const std::string& command, std::vector<std::string> arguments,

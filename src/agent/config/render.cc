@@ -274,27 +274,32 @@ std::string pg_hba_conf(const RenderInput& input) {
         "# Written by howdah-agent; changes are lost.\n"
         "# The agent, through the unix socket.\n"
         "local   all                  \"{0}\"            peer map=howdah\n"
+        "local   \"{2}\"  \"{9}\"     peer map=howdah\n"
         "{8}"
         "local   all                  all                 reject\n"
         "# Standbys alone replicate, and the rest of what is Howdah's own is for the socket only.\n"
         "{5}"
         "host    replication          all        all      reject\n"
-        "host    all                  \"{0}\",\"{1}\",\"{6}\",\"{7}\"  all  reject\n"
+        "host    all                  \"{0}\",\"{1}\",\"{6}\",\"{7}\",\"{9}\"  all  reject\n"
         "host    \"{2}\"  all        all      reject\n"
         "# Clients, through the gateway.\n"
         "{3}{4}"
         "host    all                  all        all      reject\n",
         kSuperuser, kAdministratorsRole, kMaintenanceDatabase, token_rules(input),
         password_rules(input), replication_rules(input), kReplicationRole, model::kPoolerRole,
-        pooler_rules(input));
+        pooler_rules(input), kBackupRole);
 }
 
 std::string pg_ident_conf(const RenderInput& input) {
     std::string text = "# Written by howdah-agent; changes are lost.\n";
-    // The file has no escapes, and a leading slash would be a regular expression.
-    const bool plain = !input.agent_user.empty() && !input.agent_user.starts_with('/') &&
-                       input.agent_user.find_first_of("\"\n\r") == std::string::npos;
-    if (plain) text += fmt::format("howdah  \"{}\"  \"{}\"\n", input.agent_user, kSuperuser);
+    const auto let = [&](const std::string& user, std::string_view role) {
+        // The file has no escapes, and a leading slash would be a regular expression.
+        const bool plain = !user.empty() && !user.starts_with('/') &&
+                           user.find_first_of("\"\n\r") == std::string::npos;
+        if (plain) text += fmt::format("howdah  \"{}\"  \"{}\"\n", user, role);
+    };
+    let(input.server_user, kBackupRole);
+    let(input.agent_user, kSuperuser);
     return text;
 }
 

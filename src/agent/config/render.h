@@ -20,6 +20,8 @@ inline constexpr std::string_view kSuperuser = "howdah";
 inline constexpr std::string_view kAdministratorsRole = "azure_pg_admin";
 /// Whom standbys stream as. It has no other right.
 inline constexpr std::string_view kReplicationRole = "howdah_replica";
+/// Whom pgBackRest connects as, to begin and end a backup. It reads nothing but settings.
+inline constexpr std::string_view kBackupRole = "howdah_backup";
 /// The file beside postgresql.conf that holds what the rules of high availability decide.
 inline constexpr std::string_view kHaConf = "ha.conf";
 /// Marks the roles that Howdah made for token administrators. It has no rights, and no customer can
@@ -50,6 +52,9 @@ struct RenderInput {
     /// Name of the operating-system user the agent runs as ("root"); it alone may become
     /// kSuperuser.
     std::string agent_user;
+    /// Of the operating-system user the server runs as, which reads its data for a backup; it alone
+    /// may become kBackupRole.
+    std::string server_user = {};
     /// Beside loopback, where PostgreSQL listens: IPv4; empty: nowhere.
     std::string listen_address = {};
     /// The only IPv4 addresses that clients' connections come from: of gateways.
@@ -94,6 +99,8 @@ std::string replication_role_sql(std::string_view verifier);
 std::string pooler_role_sql(std::string_view verifier);
 /// Lets it into every database whose owner has taken that from PUBLIC.
 std::string pooler_databases_sql();
+/// Creates kBackupRole with what it may do, unless it is there. In kMaintenanceDatabase.
+std::string backup_role_sql();
 /// Makes exactly these roles the token administrators: like the administrator, but without a
 /// password. Those that are not among them any more lose every right and cannot log in. One text as
 /// administrator_sql. Error 42710 of PostgreSQL: a role of that name is there, and is a customer's.

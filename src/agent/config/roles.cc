@@ -235,6 +235,25 @@ std::string pooler_databases_sql() {
     return "DO " + pg::quote_literal(body) + ";";
 }
 
+std::string backup_role_sql() {
+    // The database was closed to all but superusers. PUBLIC cannot connect to it, nor does
+    // pg_hba.conf let anybody else in. Until PostgreSQL 14 the functions have other names; who may
+    // call them is a matter of the database they are called in.
+    const std::string body = fmt::format(
+        "DECLARE name text; BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {0}) "
+        "THEN RETURN; END IF; CREATE ROLE {1} LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE "
+        "NOREPLICATION NOBYPASSRLS; GRANT pg_read_all_settings TO {1}; "
+        "ALTER DATABASE {2} CONNECTION LIMIT 4; GRANT CONNECT ON DATABASE {2} TO {1}; "
+        "FOREACH name IN ARRAY ARRAY['pg_backup_start(text,boolean)', 'pg_backup_stop(boolean)', "
+        "'pg_start_backup(text,boolean,boolean)', 'pg_stop_backup(boolean,boolean)', "
+        "'pg_create_restore_point(text)', 'pg_switch_wal()'] LOOP "
+        "name := 'pg_catalog.' || name; "
+        "IF pg_catalog.to_regprocedure(name) IS NOT NULL THEN "
+        "EXECUTE 'GRANT EXECUTE ON FUNCTION ' || name || ' TO {1}'; END IF; END LOOP; END",
+        pg::quote_literal(kBackupRole), kBackupRole, kMaintenanceDatabase);
+    return "DO " + pg::quote_literal(body) + ";";
+}
+
 std::string token_administrators_sql(const std::vector<std::string>& roles) {
     return "DO " +
            pg::quote_literal(fmt::format(kTokenAdministrators, text_array(roles), kTokenRolesMark,

@@ -572,6 +572,7 @@ Result<model::ServerSpec> new_server(const Call& call, const Offer& offer,
     HD_CHECK(apply_administrator(body, spec));
     HD_CHECK(require_administrator(body, spec));
     HD_CHECK(apply_high_availability(call, offer, body, std::nullopt, spec));
+    HD_CHECK(check_pooling(spec, "sku.tier"));
     spec.incarnation = call.context.ids.uuid();
     if (!body.administrator_password) return spec;
     HD_CHECK(check_password(*body.administrator_password, spec.administrator_login));

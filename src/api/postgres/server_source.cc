@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "api/postgres/server_errors.h"
 #include "api/postgres/view.h"
 #include "base/clock.h"
@@ -39,6 +41,7 @@ void inherit(const model::ServerSpec& source, ServerBody& body) {
     take(body.administrator_login, source.administrator_login);
     if (source.administrator_login.empty()) body.administrator_login.reset();
     take(body.storage.size_gb, source.storage.size_gb);
+    take(body.storage.auto_grow, source.storage.auto_grow);
     take(body.backup_retention_days, source.backup.retention_days);
     take(body.public_network_access, source.network.public_access);
     take(body.password_auth, source.auth.password);
@@ -95,25 +98,48 @@ Result<Source> source_there(const Call& call, const model::ResourceId& id, const
     return Source{server.spec, text};
 }
 
+/// The life that a time is about, of all that servers of this name had: the first that ended behind
+/// it, or the last one; likewise for no time. None: there was no life with backups.
+Result<std::optional<model::DroppedServer>> dropped_life(const Call& call,
+                                                         const model::ResourceId& id,
+                                                         const std::string& time) {
+    HD_TRY(const auto entries, call.context.store.list(store::keys::dropped_lives(id.key())));
+    std::vector<model::DroppedServer> lives;
+    for (const store::Entry& each : entries) {
+        HD_TRY(auto life, model::from_json<model::DroppedServer>(each.value));
+        lives.push_back(std::move(life));
+    }
+    if (lives.empty()) return std::optional<model::DroppedServer>();
+    std::sort(lives.begin(), lives.end(),
+              [](const auto& a, const auto& b) { return a.dropped_at < b.dropped_at; });
+    const auto behind = std::find_if(lives.begin(), lives.end(), [&](const auto& each) {
+        return !time.empty() && time <= each.dropped_at;
+    });
+    return std::optional(behind == lives.end() ? lives.back() : *behind);
+}
+
 /// A server that was deleted. Clients of Azure name the present time for its newest.
 Result<Source> source_dropped(const Call& call, const model::ResourceId& id,
                               const ServerBody& body) {
-    HD_TRY(const auto entry, call.context.store.get(store::keys::dropped(id.key())));
-    if (!entry)
+    std::string text;
+    if (body.point_in_time) {
+        HD_TRY(const Timestamp time, parse_time(*body.point_in_time));
+        text = format_iso8601(time);
+    }
+    HD_TRY(const auto dropped, dropped_life(call, id, text));
+    if (!dropped)
         return Error{
             ErrorCode::not_found,
             fmt::format("there is no deleted server '{}' that can be brought back", id.name()),
             std::string(kSource),
             "a deleted server can be brought back for seven days, if it had a backup; a "
             "server that is there is restored with 'PointInTimeRestore'"};
-    HD_TRY(const auto dropped, model::from_json<model::DroppedServer>(entry->value));
-    Source source{dropped.spec, ""};
-    if (!body.point_in_time) return source;
-    HD_TRY(const Timestamp time, parse_time(*body.point_in_time));
-    const std::string text = format_iso8601(time);
-    const bool is_newest = !dropped.restorable.empty() && text > dropped.restorable.back().to;
+    Source source{dropped->spec, ""};
+    if (text.empty()) return source;
+    // What was archived at its very end is not among them yet.
+    const bool is_newest = !dropped->restorable.empty() && text > dropped->restorable.back().to;
     if (is_newest) return source;
-    HD_CHECK(check_inside(dropped.restorable, text));
+    HD_CHECK(check_inside(dropped->restorable, text));
     source.time = text;
     return source;
 }

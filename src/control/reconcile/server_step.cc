@@ -308,7 +308,7 @@ Status ServerStep::add_removal(store::Transaction& transaction, const Loaded& lo
                                            now};
         const std::string text = model::to_json(dropped);
         if (text.size() <= store::kValueBytesMax)
-            transaction.put(keys::dropped(view.server_key), text);
+            transaction.put(keys::dropped(view.server_key, incarnation), text);
     }
     return {};
 }
