@@ -154,6 +154,8 @@ class PgBackRestTest : public testing::Test {
         EXPECT_TRUE(session.ok());
         must(session->execute("SELECT pg_catalog.pg_sleep(1.2)"));
         must(session->execute(fmt::format("INSERT INTO t VALUES ({})", value)));
+        // The time is cut to milliseconds, and may not be that of before the commit.
+        must(session->execute("SELECT pg_catalog.pg_sleep(0.1)"));
         const std::string now = session
                                     ->query(
                                         "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', "
