@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 
-TAIL_LINES = 60
+TAIL_LINES = 20
 OUTPUT_BYTES_SHOWN = 16384
 
 

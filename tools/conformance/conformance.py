@@ -7,8 +7,10 @@ script/conformance, which brings the clients."""
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import uuid
 
 sys.dont_write_bytecode = True
@@ -21,6 +23,7 @@ from rows import BROKEN, NOT_BUILT, NOTHING_YET, WORKS  # noqa: E402
 from support import started_home  # noqa: E402
 
 AZ_VERSIONS = 2  # Debian's and the newest
+PATIENCE_S = 1500  # clients wait for an operation without an end
 PAGE = os.path.join(ROOT, "docs", "reference", "conformance.md")
 HEAD = """# Conformance
 
@@ -53,11 +56,15 @@ def javascript(home, packages):
     found = []
     with subprocess.Popen(["node", os.path.join(HERE, "javascript_sdk.mjs"), path], cwd=packages,
                           env=environment, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
-            each = {"client": client, **json.loads(line)}
-            print(f"{client:22} {each['outcome']:14} {each['what']}: {each['proof']}",
-                  file=sys.stderr, flush=True)
-            found.append(each)
+        try:
+            for line in process.stdout:
+                each = {"client": client, **json.loads(line)}
+                print(f"{client:22} {each['outcome']:14} {each['what']}: {each['proof']}",
+                      file=sys.stderr, flush=True)
+                found.append(each)
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode != 0 or not found:
         raise AssertionError(f"the JavaScript client ended with {process.returncode}")
     return found
@@ -96,6 +103,16 @@ def page_of(rows):
     return text
 
 
+def give_up(home, words):
+    """Keeps what Howdah was at, which the client that waits for it cannot say, and ends the run."""
+    words.append(f"not done after {PATIENCE_S} s; the end of Howdah's own logs:")
+    for name in ("howdah-agent.log", "../../howdahd.log"):
+        with open(os.path.join(home.dir, "log", name), encoding="utf-8", errors="replace") as file:
+            for line in file.readlines()[-7:]:
+                words.append(line.replace('"', "")[:330].strip())
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true")
@@ -105,7 +122,10 @@ def main():
     parser.add_argument("--python", action="store_true", help="the Python SDK is installed")
     arguments = parser.parse_args()
     home = started_home(backups=True)
-    rows = []
+    rows, last_words = [], []
+    watch = threading.Timer(PATIENCE_S, give_up, [home, last_words])
+    watch.daemon = True
+    watch.start()
     try:
         if arguments.python:
             rows += python(home)
@@ -113,8 +133,14 @@ def main():
             rows += javascript(home, arguments.npm)
         for program in arguments.az:
             rows += az(home, program)
+    except KeyboardInterrupt:
+        last_words = last_words or ["interrupted"]
     finally:
+        watch.cancel()
         home.stop()
+    if last_words:
+        print("\n".join(last_words))
+        return 1
     broken = [f"{r['client']}: {r['what']}: {r['proof']}" for r in rows if r["outcome"] == BROKEN]
     for each in broken:
         print("broken: " + each)
