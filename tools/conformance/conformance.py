@@ -106,11 +106,14 @@ def page_of(rows):
 def give_up(home, words):
     """Keeps what Howdah was at, which the client that waits for it cannot say, and ends the run."""
     words.append(f"not done after {PATIENCE_S} s; the end of Howdah's own logs:")
-    for name in ("howdah-agent.log", "../../howdahd.log"):
-        with open(os.path.join(home.dir, "log", name), encoding="utf-8", errors="replace") as file:
-            for line in file.readlines()[-7:]:
-                words.append(line.replace('"', "")[:330].strip())
-    os.kill(os.getpid(), signal.SIGINT)
+    try:
+        for name in ("howdah-agent.log", "../../howdahd.log"):
+            path = os.path.join(home.dir, "log", name)
+            with open(path, encoding="utf-8", errors="replace") as file:
+                for line in file.readlines()[-7:]:
+                    words.append(line.replace('"', "")[:330].strip())
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def main():
