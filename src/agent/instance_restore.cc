@@ -199,14 +199,15 @@ Status Instance::recover() {
 /// the server is to be brought back with.
 Status Instance::archive_rest() const {
     const std::string status_folder = paths_.data() + "/pg_wal/archive_status/";
-    if (!machine_.keeps_backups() || waiting_for_archive(paths_.data()).empty()) return ok_status();
+    std::vector<std::string> left = waiting_for_archive(paths_.data());
+    if (!machine_.keeps_backups() || left.empty()) return ok_status();
     const PgBackRest own(
         {.program = std::string(kPgBackRest), .stanza = incarnation_, .folder = paths_.backup()});
     // A server without a backup cannot be brought back.
     if (!os::exists(own.stanza_note_path())) return ok_status();
     const Instant last = clock_.now() + kRestMax;
     Instant give_up = clock_.now() + kRestPauseMax;
-    for (std::vector<std::string> left = waiting_for_archive(paths_.data()); !left.empty();) {
+    while (!left.empty()) {
         const Status pushed = own.push(paths_.data() + "/pg_wal/" + left.front());
         if (pushed.ok()) {
             HD_CHECK(os::remove_tree(status_folder + left.front() + ".ready"));

@@ -265,15 +265,15 @@ class Backups(Case):
 
     def test_5_a_restore_that_is_not_wanted_any_more_ends(self):
         wait_until("a time can be restored", restorable, timeout=180)
+        HOME.psql(MAIN, "CREATE TABLE never AS SELECT 1 AS n")
+        self.addCleanup(HOME.psql, MAIN, "DROP TABLE never")
         with no_archiving():
-            HOME.psql(MAIN, "CREATE TABLE never AS SELECT 1 AS n")
             answer = put("unwanted", restore_body(text_of(now())))
             self.assertEqual(answer.status, 202, repr(answer))
             wait_until("the restore waits for what is not archived",
                        lambda: has_instance("unwanted"), timeout=60)
             # Without an end to it, it would wait for six minutes.
             HOME.do("DELETE", HOME.server_path("unwanted"), timeout=90)
-        HOME.psql(MAIN, "DROP TABLE never")
 
     def test_5_damaged_pages_are_found_and_named_and_a_sound_backup_is_restored(self):
         wait_until("a time can be restored", restorable, timeout=180)
