@@ -259,7 +259,8 @@ bool Instance::compose_locked() {
 void Instance::add_backups_locked() {
     const model::InstanceReport& report = view_.report;
     view_.backups.reset();
-    if (!machine_.keeps_backups() || report.state == "absent") return;
+    // Until it is known whom the server runs as, nothing of it may be read as somebody else.
+    if (!machine_.keeps_backups() || report.state == "absent" || !base_.runs_as) return;
     const bool leads = !report.member || report.member->role == "primary";
     const bool restores = base_.spec.restore && !base_.is_restored;
     view_.backups =
@@ -270,7 +271,7 @@ void Instance::add_backups_locked() {
                      .data = paths_.data(),
                      .socket_folder = paths_.socket_folder,
                      .port = static_cast<int>(report.backend_port),
-                     .user = base_.runs_as,
+                     .user = *base_.runs_as,
                      .retention_days = base_.spec.backup.retention_days,
                      .restores_from = restores ? base_.spec.restore->source_incarnation : "",
                      .is_primary = report.state == "running" && leads,
@@ -653,14 +654,11 @@ Status Instance::write_tls() {
 /// name in it.
 std::string Instance::archive_command(std::string_view question) const {
     if (!machine_.keeps_backups()) return "";
-    const auto quoted = [](const std::string& path) {
-        std::string text = "'";
-        for (const char c : path) text += c == '\'' ? "'\\''" : c == '%' ? "%%" : std::string(1, c);
-        return text + "'";
-    };
+    std::string paths;
     const Layout& layout = machine_.layout();
-    return fmt::format("{} {} {} {}", quoted(layout.archive_program()),
-                       quoted(layout.archive_socket()), incarnation_, question);
+    for (const std::string& each : {layout.archive_program(), layout.archive_socket()})
+        for (const char c : shell_quoted(each) + " ") paths += c == '%' ? "%%" : std::string(1, c);
+    return fmt::format("{}{} {}", paths, incarnation_, question);
 }
 
 /// For this agent's pgBackRest alone.

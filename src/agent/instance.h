@@ -184,12 +184,12 @@ class Instance {
     const std::function<void()> changed_;
 
     model::InstanceState state_;
-    std::string saved_text_;   ///< of state.json
-    std::string verifier_;     ///< of the spec being brought about; not kept
-    std::string backup_key_;   ///< likewise; empty: what is on disk
-    std::string restore_key_;  ///< likewise
-    os::User runs_as_;         ///< whom PostgreSQL runs as
-    std::string tls_pem_;      ///< certificate and key, likewise; empty: what is on disk
+    std::string saved_text_;           ///< of state.json
+    std::string verifier_;             ///< of the spec being brought about; not kept
+    std::string backup_key_;           ///< likewise; empty: what is on disk
+    std::string restore_key_;          ///< likewise
+    std::optional<os::User> runs_as_;  ///< whom PostgreSQL runs as; none: its data is not made yet
+    std::string tls_pem_;              ///< certificate and key, likewise; empty: what is on disk
     std::optional<Postmaster> postmaster_;
     Instant logs_noted_{};  ///< when the sizes of the log files were last reported
     bool is_configured_ = false;
@@ -203,7 +203,7 @@ class Instance {
         model::Term member_term = 0;
         std::int64_t postmaster_pid = 0;
         int watch_fd = -1;
-        os::User runs_as;
+        std::optional<os::User> runs_as;
         bool is_restored = false;
     };
 

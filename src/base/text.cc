@@ -133,4 +133,10 @@ std::string hex_encode(std::string_view bytes) {
     return out;
 }
 
+std::string shell_quoted(std::string_view text) {
+    std::string out = "'";
+    for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out + "'";
+}
+
 }  // namespace howdah

@@ -23,5 +23,7 @@ Result<std::string> base64_decode(std::string_view text);
 std::string base64url_encode(std::string_view bytes);
 Result<std::string> base64url_decode(std::string_view text);
 std::string hex_encode(std::string_view bytes);
+/// One word of a POSIX shell's command line, whatever is in it.
+std::string shell_quoted(std::string_view text);
 
 }  // namespace howdah

@@ -2,6 +2,13 @@
 
 #include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
+#include "os/file.h"
 
 namespace howdah::agent {
 namespace {
@@ -34,6 +41,50 @@ TEST(thinned, the_newest_and_the_last_of_each_hour_before_are_kept) {
     }
     EXPECT_EQ(growing.back().segment, 60 * 24 * 60 - 1);
     EXPECT_LT(growing.front().segment, 60 * 24 * 55) << "days ago";
+}
+
+/// A server that is being made is known before its port; a standby's comes later still.
+TEST(backup_keeper, its_pgbackrest_follows_the_server_to_another_port) {
+    char name[] = "/tmp/howdah-keeper-XXXXXX";
+    const std::string folder = mkdtemp(name);
+    ASSERT_TRUE(os::make_folders(folder + "/repository/archive", 0700).ok());
+    ASSERT_TRUE(os::write_file_atomic(folder + "/key", "secret", 0600).ok());
+    BackupServer server{.incarnation = "life",
+                        .server_id = "/x",
+                        .folder = folder + "/backup",
+                        .key_path = folder + "/key",
+                        .data = folder + "/data",
+                        .socket_folder = folder,
+                        .user = {geteuid(), getegid()}};
+    std::atomic<int> port = 0;
+    const SystemClock clock;
+    BackupKeeper keeper({.repository = core::backup::folder_place(folder + "/repository"),
+                         .used_path = folder + "/used",
+                         .notes_folder = folder + "/notes",
+                         .gone_folder = folder + "/gone",
+                         .program = "/bin/true"},
+                        clock, [](const std::string&) {});
+    const auto servers = [&] {
+        BackupServer now = server;
+        now.port = port;
+        now.is_primary = port != 0;
+        return std::vector<BackupServer>{now};
+    };
+    const auto configured = [&](const std::string& line) {
+        for (const Instant end = clock.now() + std::chrono::seconds(60); clock.now() < end;) {
+            const auto text = os::read_file(server.folder + "/pgbackrest.conf");
+            if (text.value_or("").find("\n" + line + "\n") != std::string::npos) return true;
+            std::this_thread::yield();
+        }
+        return false;
+    };
+    std::jthread thread([&](const std::stop_token& stop) { keeper.run(stop, servers); });
+    EXPECT_TRUE(configured("pg1-port=0"));
+    port = 5433;
+    EXPECT_TRUE(configured("pg1-port=5433"));
+    thread.request_stop();
+    thread.join();
+    EXPECT_TRUE(os::remove_tree(folder).ok());
 }
 
 }  // namespace

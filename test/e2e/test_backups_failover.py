@@ -149,6 +149,8 @@ class Failover(Case):
         HOME.finish(lived.fail_over("PlannedFailover"))
         wait_until("the zones are exchanged", lambda: lived.zones() == (before[1], before[0]), 60)
         lived.wait_until_healthy()
+        # The new primary's agent has known it as a standby, without a port.
+        HOME.finish(HOME.call("PUT", path + "/backups/behind", {}), timeout=300)
         HOME.do("PATCH", path, {"tags": {"changed": "yes"}}, timeout=120)
         HOME.do("PATCH", path, {"properties": {"storage": {"storageSizeGB": 64}}}, timeout=120)
         self.assertEqual(HOME.psql(lived.name, "SELECT n FROM since"), "7")

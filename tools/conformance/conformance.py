@@ -110,7 +110,9 @@ def give_up(home, words):
         for name in ("howdah-agent.log", "../../howdahd.log"):
             path = os.path.join(home.dir, "log", name)
             with open(path, encoding="utf-8", errors="replace") as file:
-                for line in file.readlines()[-7:]:
+                lines = file.readlines()
+                troubles = [each for each in lines if '"info"' not in each]
+                for line in troubles[-6:] + lines[-3:]:
                     words.append(line.replace('"', "")[:330].strip())
     finally:
         os.kill(os.getpid(), signal.SIGINT)

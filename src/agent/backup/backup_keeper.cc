@@ -81,6 +81,13 @@ std::string damage_text(const Repository& repository, const model::KeptBackups& 
                                        format_iso8601(sound->stopped)));
 }
 
+/// Whether pgBackRest finds both in the same way. A server that is being made has no port yet, and
+/// a restart may give it another one.
+bool is_reached_alike(const BackupServer& a, const BackupServer& b) {
+    return a.port == b.port && a.user == b.user && a.data == b.data &&
+           a.socket_folder == b.socket_folder;
+}
+
 /// A session that waits for no standby.
 Result<pg::Connection> session_of(const BackupServer& server) {
     HD_TRY(auto session, pg::Connection::open({.host = server.socket_folder,
@@ -135,6 +142,7 @@ struct BackupKeeper::Charge {
     std::mutex mutex;       ///< guards the rest; nobody waits for a disk or a program with it
     BackupServer server;
     std::shared_ptr<const PgBackRest> pgbackrest;  ///< none: the key is not known yet
+    BackupServer opened;                           ///< what `pgbackrest` was made for
     model::KeptBackups kept;
     std::optional<Repository> repository;  ///< as last read, with what was pushed since
     bool has_reloaded = false;             ///< `kept` has what other agents kept
@@ -423,7 +431,8 @@ void BackupKeeper::look(Charge& charge) {
         const std::lock_guard lock(charge.mutex);
         const bool was_well = charge.look_trouble.empty();
         charge.look_trouble = done.ok() ? "" : done.error().describe();
-        if (!done.ok()) charge.next_look = clock_.now() + kLookAgain;
+        // Who asked for a look meanwhile need not wait for that.
+        if (!done.ok()) charge.next_look = std::min(charge.next_look, clock_.now() + kLookAgain);
         if (!done.ok() && was_well && !charge.stop.stop_requested())
             log::warn("the backups of a server are not as they should be",
                       {{"server", charge.server.server_id}, {"reason", charge.look_trouble}});
@@ -441,7 +450,7 @@ Status BackupKeeper::prepare(Charge& charge) {
     {
         const std::lock_guard lock(charge.mutex);
         server = charge.server;
-        pgbackrest = charge.pgbackrest;
+        if (is_reached_alike(server, charge.opened)) pgbackrest = charge.pgbackrest;
         is_archiving = charge.is_archiving == true;
     }
     if (!pgbackrest) HD_CHECK(notes_.configure());
@@ -453,6 +462,7 @@ Status BackupKeeper::prepare(Charge& charge) {
         HD_TRY(pgbackrest, open(server));
         const std::lock_guard lock(charge.mutex);
         charge.pgbackrest = pgbackrest;
+        charge.opened = server;
     }
     if (!has_stanza && server.is_primary && is_archiving) {
         HD_CHECK(make_backup_role(server));
@@ -539,7 +549,7 @@ std::optional<Kind> BackupKeeper::due(Charge& charge) {
 
 void BackupKeeper::look_again(Charge& charge) {
     const std::lock_guard lock(charge.mutex);
-    charge.next_look = clock_.now() + kLookAgain;
+    charge.next_look = std::min(charge.next_look, clock_.now() + kLookAgain);
 }
 
 Status BackupKeeper::back_up_if_due(Charge& charge) {

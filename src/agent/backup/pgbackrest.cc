@@ -184,7 +184,7 @@ Status PgBackRest::write_reader() const {
         "exec /usr/bin/setpriv --reuid={} --regid={} --clear-groups --no-new-privs \\\n"
         "    /usr/bin/env -i LC_ALL=C PATH=/usr/bin:/bin PGBACKREST_LOCK_PATH={} \\\n"
         "    /bin/sh -c \"$last\"\n",
-        options_.reads_as->uid, options_.reads_as->gid, options_.socket_folder);
+        options_.reads_as->uid, options_.reads_as->gid, shell_quoted(options_.socket_folder));
     return os::write_file_atomic(reader_path(), text, 0700);
 }
 
