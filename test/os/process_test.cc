@@ -26,6 +26,14 @@ TEST(process, output_error_output_and_exit_code_are_collected) {
     EXPECT_EQ(done->describe(), "exit code 3: last");
 }
 
+TEST(process, a_shell_takes_what_was_quoted_as_one_word) {
+    for (const std::string text : {"it's; $(rm) `x` \\ \"", "''", "-n\n*", "'"}) {
+        const auto done = run({.arguments = {"/bin/sh", "-c", "printf %s " + shell_quoted(text)}});
+        ASSERT_TRUE(done.ok() && done->succeeded());
+        EXPECT_EQ(done->output, text);
+    }
+}
+
 TEST(process, a_large_input_goes_through_while_output_is_read) {
     const std::string text(300'000, 'x');
     const auto done = run({.arguments = {"/bin/cat"}, .input = Secret(text)});
