@@ -560,7 +560,7 @@ Status BackupKeeper::back_up_if_due(Charge& charge) {
         look_again(charge);
         return ok_status();
     }
-    Status made = back_up(charge, *kind, "");
+    const Status made = back_up(charge, *kind, "");
     if (charge.stop.stop_requested()) return made;
     {
         const std::lock_guard lock(charge.mutex);
