@@ -236,8 +236,8 @@ class Backups(Case):
             HOME.psql(name, "CREATE TABLE numbers AS SELECT generate_series(1, 1000) AS n")
             archive(name)
             HOME.psql(name, "INSERT INTO numbers SELECT generate_series(1001, 2000)")
+            first_life = now()
             HOME.do("DELETE", source, timeout=180)
-        first_life = now()
         self.assertEqual(HOME.get(source).status, 404)
         other = put("other", {"location": howdah_client.LOCATION, "properties": {
             "createMode": "ReviveDropped", "sourceServerResourceId": source + "x"}})
@@ -254,7 +254,7 @@ class Backups(Case):
         HOME.do("DELETE", source)
         answer = put("first-life", {"location": howdah_client.LOCATION, "properties": {
             "createMode": "ReviveDropped", "sourceServerResourceId": source,
-            "pointInTimeUTC": text_of(first_life - datetime.timedelta(seconds=1))}})
+            "pointInTimeUTC": text_of(first_life)}})
         self.assertEqual(answer.status, 202, repr(answer))
         HOME.finish(answer, timeout=300)
         HOME.passwords["first-life"] = HOME.passwords[name]
