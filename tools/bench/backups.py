@@ -89,8 +89,11 @@ class ByHand:
         return ["pgbackrest", f"--config={configuration}", f"--stanza={self.stanza}", *arguments]
 
     def back_up(self):
+        """As the superuser, and reading the files itself, as pgBackRest does unless it is kept
+        apart from PostgreSQL."""
         return timed(lambda: output_of(*self.words(
-            self.configuration, "--type=diff", "--no-expire-auto", "backup")))
+            self.configuration, "--pg1-user=howdah", "--type=diff", "--no-expire-auto",
+            "backup")))
 
     def restore(self, target):
         """Until the first query. The repository is copied for PostgreSQL's user before that."""
