@@ -89,7 +89,11 @@ Agent::Agent(const Machine& machine, LinkOptions link, Journal journal, const Cl
       backups_(backups),
       epoch_(ids.uuid()),
       pool_(machine.layout(), ids),
-      trust_version_(tokens == nullptr ? "" : tokens->trust_version()) {}
+      trust_version_(tokens == nullptr ? "" : tokens->trust_version()) {
+    if (backups != nullptr)
+        prover_.emplace(machine_, pool_, Prover::Options{link_.certificate_path, link_.key_path},
+                        clock_, ids_, *backups);
+}
 
 /// What members' threads call is still whole when they end.
 Agent::~Agent() {
@@ -155,7 +159,8 @@ Agent::Member& Agent::member_locked(const std::string& incarnation) {
 bool Agent::accept(model::Action action) {
     if (!is_uuid(action.incarnation)) return false;
     const bool is_of_backups = action.kind == model::ActionKind::make_backup ||
-                               action.kind == model::ActionKind::drop_backup;
+                               action.kind == model::ActionKind::drop_backup ||
+                               action.kind == model::ActionKind::prove_backup;
     std::unique_lock lock(mutex_);
     // An action is in the journal before it ceases to run, so it is in one of them at any time.
     if (running_.contains(action.id) || journal_.contains(action.id)) return false;
@@ -169,10 +174,16 @@ bool Agent::accept(model::Action action) {
     Member& member = member_locked(action.incarnation);
     replace_waiting_locked(member, action);
     if (action.kind == model::ActionKind::delete_instance) member.instance->break_off();
+    std::vector<ProofOrder> dropped;
+    if (action.kind == model::ActionKind::delete_instance && prover_)
+        dropped = prover_->forget(action.incarnation);
     if (member.jobs.size() >= kQueuedActionsMax) return false;
     running_.insert(action.id);
     member.jobs.push_back({std::move(action)});
     has_job_.notify_all();
+    lock.unlock();
+    for (const ProofOrder& each : dropped)
+        each.done(Error{ErrorCode::cancelled, "the server was deleted before this was done"});
     return true;
 }
 
@@ -199,6 +210,9 @@ std::optional<model::InstanceReport> Agent::report_of(const std::string& incarna
 model::InstanceReport Agent::report_locked(const Member& member) const {
     model::InstanceReport report = member.instance->view().report;
     if (backups_ != nullptr) report.backups = backups_->report(report.incarnation);
+    if (report.backups)
+        report.backups->prove_every_s =
+            std::chrono::ceil<std::chrono::seconds>(machine_.options().prove_every).count();
     return report;
 }
 
@@ -217,6 +231,8 @@ std::vector<BackupServer> Agent::backup_servers() {
         const auto backups = member.instance->view().backups;
         if (backups) all.push_back(*backups);
     }
+    const auto scratch = prover_ ? prover_->scratch() : std::nullopt;
+    if (scratch) all.push_back(*scratch);
     return all;
 }
 
@@ -364,9 +380,66 @@ void Agent::order_backup(const model::Action& action) {
     };
     if (backups_ == nullptr)
         return done(Error{ErrorCode::not_supported, "no backups are kept on this machine"});
+    if (action.kind == model::ActionKind::prove_backup) return order_proof(action, done);
     backups_->order(action.incarnation, {.name = action.backup,
                                          .is_drop = action.kind == model::ActionKind::drop_backup,
                                          .done = done});
+}
+
+/// Only where the server's primary is: the copy is compared with it.
+std::optional<ProofOrder> Agent::proof_order_locked(const std::string& incarnation) const {
+    const auto found = members_.find(incarnation);
+    if (found == members_.end() || !found->second.instance) return std::nullopt;
+    const auto backups = found->second.instance->view().backups;
+    if (!backups || !backups->is_primary) return std::nullopt;
+    return ProofOrder{.name = {},
+                      .time = {},
+                      .spec = found->second.instance->spec(),
+                      .server = *backups,
+                      .done = [](const Status&) {}};
+}
+
+void Agent::order_proof(const model::Action& action, std::function<void(const Status&)> done) {
+    std::optional<ProofOrder> order;
+    {
+        const std::lock_guard lock(mutex_);
+        order = proof_order_locked(action.incarnation);
+    }
+    if (!order || !prover_)
+        return done(Error{ErrorCode::unavailable, "the server's primary does not run here now", "",
+                          "try again in a moment"});
+    order->name = action.backup;
+    order->time = action.restore_time;
+    order->done = std::move(done);
+    prover_->order(std::move(*order));
+}
+
+/// The one that has waited for longest. One that could not be made is not tried again at once.
+std::optional<ProofOrder> Agent::due_proof() {
+    const Duration every = machine_.options().prove_every;
+    std::optional<ProofOrder> longest;
+    Duration overdue_by = Duration::zero();
+    const std::lock_guard lock(mutex_);
+    for (const auto& [incarnation, member] : members_) {
+        const auto report = backups_->report(incarnation);
+        const auto overdue =
+            report ? core::backup::proof_overdue(*report, every, clock_.wall()) : std::nullopt;
+        const bool is_longer = overdue && (!longest || *overdue > overdue_by);
+        if (!is_longer || clock_.now() < next_proofs_[incarnation]) continue;
+        auto order = proof_order_locked(incarnation);
+        if (!order) continue;
+        longest = std::move(order);
+        overdue_by = *overdue;
+    }
+    if (longest)
+        next_proofs_[longest->server.incarnation] =
+            clock_.now() + std::min(every, Prover::kDueAgain);
+    std::erase_if(next_proofs_, [&](const auto& each) { return !members_.contains(each.first); });
+    return longest;
+}
+
+void Agent::prove(std::stop_token stop) {
+    if (prover_) prover_->run(stop, [this] { return due_proof(); });
 }
 
 void Agent::keep_result(const model::Action& action, const Status& status, bool as_primary) {
@@ -410,6 +483,7 @@ Status Agent::execute(Instance& instance, const model::Action& action) {
             return instance.fail_over(action.failover == "planned", action.term);
         case model::ActionKind::make_backup:
         case model::ActionKind::drop_backup:
+        case model::ActionKind::prove_backup:
             break;  // accept() has passed them on
     }
     return Error{ErrorCode::invalid_argument,

@@ -17,6 +17,7 @@
 #include "agent/log_transfer.h"
 #include "agent/machine.h"
 #include "agent/prepared.h"
+#include "agent/prover.h"
 #include "agent/token_login/token_logins.h"
 #include "http/client.h"
 #include "model/records.h"
@@ -37,11 +38,11 @@ Result<http::Client> open_link(const LinkOptions& options);
 /// The agent of one machine: its instances, the actions that wait for them, the journal of what
 /// was done, the routes for the gateway, and the link to the control plane.
 ///
-/// Run work(), watch(), prepare(), pull(), push(), send_logs() and check_tokens() in one thread
-/// each. work() makes a thread for each instance that has something to do, for as long as it has,
-/// so that no server ever waits behind what another's customer holds up; nobody else makes any. At
-/// most `actions_max` actions run at a time, one of each instance; looking after instances, which
-/// starts those that crashed, is not bounded by that and comes first. Destroying it leaves
+/// Run work(), watch(), prepare(), pull(), push(), send_logs(), check_tokens() and prove() in one
+/// thread each. work() makes a thread for each instance that has something to do, for as long as it
+/// has, so that no server ever waits behind what another's customer holds up; nobody else makes
+/// any. At most `actions_max` actions run at a time, one of each instance; looking after instances,
+/// which starts those that crashed, is not bounded by that and comes first. Destroying it leaves
 /// PostgreSQL running.
 class Agent {
   public:
@@ -102,6 +103,7 @@ class Agent {
     void push(std::stop_token stop);          ///< sends reports and results as they come
     void send_logs(std::stop_token stop);     ///< sends what is wanted of log files, piece by piece
     void check_tokens(std::stop_token stop);  ///< answers PostgreSQL's questions about tokens
+    void prove(std::stop_token stop);         ///< tries backups
 
   private:
     struct Job {
@@ -144,6 +146,9 @@ class Agent {
     void carry_out(Instance& instance, const model::Action& action);
     void keep_result(const model::Action& action, const Status& status, bool as_primary);
     void order_backup(const model::Action& action);
+    void order_proof(const model::Action& action, std::function<void(const Status&)> done);
+    std::optional<ProofOrder> proof_order_locked(const std::string& incarnation) const;
+    std::optional<ProofOrder> due_proof();
     Status execute(Instance& instance, const model::Action& action);
     void tend(const std::string& incarnation, Instance& instance);
     void view_changed(const std::string& incarnation);
@@ -176,6 +181,7 @@ class Agent {
     BackupKeeper* const backups_;
     const std::string epoch_;
     PreparedPool pool_;
+    std::optional<Prover> prover_;  ///< none: there is no BackupKeeper
 
     std::mutex mutex_;
     std::condition_variable_any has_job_;
@@ -187,16 +193,17 @@ class Agent {
     std::set<std::string> running_;                ///< guarded by mutex_; ids of accepted actions
     int jobs_ = 0;                                 ///< guarded by mutex_; that have begun
     int actions_ = 0;                              ///< guarded by mutex_; actions among them
-    std::vector<std::string> ended_;      ///< guarded by mutex_; incarnations of ended jobs
-    std::vector<model::Engine> surveys_;  ///< guarded by mutex_
-    std::deque<Removed> removed_;         ///< guarded by mutex_; newest last
-    Instant last_action_{};               ///< guarded by mutex_; when one ended
-    Instant next_pooler_look_{};          ///< of watch() alone
-    bool are_engines_known_ = false;      ///< guarded by mutex_; surveyed, or it failed
-    std::int64_t pooler_port_ = 0;        ///< guarded by mutex_; as last reported
-    bool is_host_report_due_ = true;      ///< guarded by mutex_
-    bool has_new_result_ = false;         ///< guarded by mutex_
-    bool is_pool_low_ = true;             ///< guarded by mutex_
+    std::vector<std::string> ended_;              ///< guarded by mutex_; incarnations of ended jobs
+    std::vector<model::Engine> surveys_;          ///< guarded by mutex_
+    std::deque<Removed> removed_;                 ///< guarded by mutex_; newest last
+    Instant last_action_{};                       ///< guarded by mutex_; when one ended
+    Instant next_pooler_look_{};                  ///< of watch() alone
+    std::map<std::string, Instant> next_proofs_;  ///< of prove() alone; by incarnation
+    bool are_engines_known_ = false;              ///< guarded by mutex_; surveyed, or it failed
+    std::int64_t pooler_port_ = 0;                ///< guarded by mutex_; as last reported
+    bool is_host_report_due_ = true;              ///< guarded by mutex_
+    bool has_new_result_ = false;                 ///< guarded by mutex_
+    bool is_pool_low_ = true;                     ///< guarded by mutex_
 
     std::mutex routes_mutex_;
     /// Routes are published only when every instance is known: one that is left out for a moment

@@ -263,6 +263,7 @@ void Instance::add_backups_locked() {
     if (!machine_.keeps_backups() || report.state == "absent" || !base_.runs_as) return;
     const bool leads = !report.member || report.member->role == "primary";
     const bool restores = base_.spec.restore && !base_.is_restored;
+    const bool runs = report.state == "running";
     view_.backups =
         BackupServer{.incarnation = incarnation_,
                      .server_id = base_.spec.server_id,
@@ -274,8 +275,9 @@ void Instance::add_backups_locked() {
                      .user = *base_.runs_as,
                      .retention_days = base_.spec.backup.retention_days,
                      .restores_from = restores ? base_.spec.restore->source_incarnation : "",
-                     .is_primary = report.state == "running" && leads,
-                     .is_standby = report.member && report.member->role == "standby"};
+                     .is_primary = runs && leads && !is_scratch(),
+                     .is_standby = report.member && report.member->role == "standby",
+                     .is_scratch = is_scratch()};
 }
 
 /// Costs a sync, so it is left out when nothing changed.
@@ -384,9 +386,12 @@ Status Instance::use_directory(const InstalledEngine& engine) {
 Postmaster::Options Instance::postmaster_options(const InstalledEngine& engine,
                                                  std::optional<os::User> user) const {
     const os::Cgroups* cgroups = machine_.cgroups();
-    return {engine.programs + "/postgres", paths_, std::move(user),
+    return {engine.programs + "/postgres",
+            paths_,
+            std::move(user),
             cgroups == nullptr ? std::vector<std::string>{} : cgroups->join_files(group_name()),
-            token_environment(machine_.layout())};
+            token_environment(machine_.layout()),
+            is_scratch() ? std::optional(kScratchNice) : std::nullopt};
 }
 
 core::InstanceFacts Instance::facts() {
@@ -605,11 +610,12 @@ Result<Instance::Files> Instance::render() const {
         .libraries = engine->libraries,
         .agent_user = machine_.user_name(),
         .server_user = state_.os_user.empty() ? machine_.user_name() : state_.os_user,
+        .takes_clients = !is_scratch(),
         .listen_address = options.neighbours ? options.member_address : "",
         .gateway_sources = unique(sources),
         .token_port = static_cast<int>(options.token_port),
         .member_addresses = unique(members),
-        .archive_command = archive_command("push %f # pgbackrest"),
+        .archive_command = is_scratch() ? "" : archive_command("push %f # pgbackrest"),
         .restore_command = wants_restore() ? archive_command("get %f %p") : "",
         .restore_time = restore_time};
     return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input)};
@@ -710,7 +716,7 @@ Status Instance::apply_limits(std::int64_t memory_mb, bool with_io) {
     if (cgroups == nullptr) return ok_status();
     if (member_) with_io = with_io && view().report.state == "running";
     const std::lock_guard lock(limits_mutex_);
-    limits_ = {.cpus = static_cast<double>(state_.spec.vcores),
+    limits_ = {.cpus = is_scratch() ? 1.0 : static_cast<double>(state_.spec.vcores),
                .memory_bytes = memory_mb << 20,
                .io_per_second = state_.spec.iops,
                .path = paths_.data()};
@@ -1068,7 +1074,8 @@ Status Instance::remove(model::Term term) {
     if (os::exists(paths_.state())) {
         state_.deleting = true;
         note_token_access();
-        HD_CHECK(save());
+        // On a full disk a copy must go without a word written.
+        if (const Status saved = save(); !saved.ok() && !is_scratch()) return saved;
     }
     if (!postmaster_) {
         // Claimed and not begun, or half deleted: the folder knows whose it is.
@@ -1086,7 +1093,7 @@ Status Instance::remove(model::Term term) {
     if (const Status archived = archive_rest(); !archived.ok())
         log::error("a deleted server's last commits are not in the repository",
                    {{"server", state_.spec.server_id}, {"reason", archived.error().describe()}});
-    HD_CHECK(note_gone());
+    if (!is_scratch()) HD_CHECK(note_gone());
     publish("absent", "deleting the server");
     const bool was_member = state_.is_member || state_.member_term > 0;
     if (was_member) HD_CHECK(remove_member());
@@ -1099,6 +1106,11 @@ Status Instance::remove(model::Term term) {
     }
     HD_CHECK(os::ServerUsers::remove(state_.os_user));
     return os::remove_tree(paths_.folder);
+}
+
+model::InstanceSpec Instance::spec() const {
+    const std::lock_guard lock(mutex_);
+    return base_.spec;
 }
 
 Status Instance::tend() {

@@ -75,6 +75,9 @@ class Instance {
     /// Who may log in with a token now; may be called by any thread.
     TokenAccess token_access() const;
     const std::string& incarnation() const { return incarnation_; }
+    static constexpr int kScratchNice = 15;
+    /// Without secrets; may be called by any thread.
+    model::InstanceSpec spec() const;
     bool is_deleting() const;
 
   private:
@@ -135,6 +138,7 @@ class Instance {
     Status write_backup_key() const;
     std::string archive_command(std::string_view question) const;
     bool wants_restore() const;
+    bool is_scratch() const { return incarnation_.starts_with(kScratchPrefix); }
     void add_backups_locked();
     Status renew_client_rules();
     Status check_files(pg::Connection& session);

@@ -91,7 +91,8 @@ Result<PgBackRest> Instance::source_of_restore() const {
                        .data = paths_.data(),
                        .socket_folder = paths_.socket_folder,
                        .port = static_cast<int>(state_.backend_port),
-                       .user = std::string(kSuperuser)});
+                       .user = std::string(kSuperuser),
+                       .backup_nice = is_scratch() ? kScratchNice : 0});
     HD_CHECK(os::make_folders(paths_.backup(), 0700));
     HD_CHECK(source.configure());
     return source;
@@ -136,7 +137,8 @@ Result<core::backup::Backup> Instance::backup_to_restore(const PgBackRest& sourc
     }
 }
 
-/// What was broken off is begun anew: a mark beside the data says that it is whole.
+/// What was broken off is begun anew: a mark beside the data says that it is whole, and of which
+/// backup.
 Status Instance::restore_data() {
     const std::string mark = paths_.backup() + "/restored";
     if (os::exists(mark)) return ok_status();
@@ -168,7 +170,7 @@ Status Instance::restore_data() {
     HD_TRY(const auto user, os::ServerUsers::find(state_.os_user));
     if (user) HD_CHECK(os::change_owner_tree(paths_.data(), user->uid, user->gid));
     HD_CHECK(os::sync_tree(paths_.data()));
-    return os::write_file_atomic(mark, "");
+    return os::write_file_atomic(mark, backup.label);
 }
 
 /// PostgreSQL replays what was committed up to the time, and begins a timeline of its own.

@@ -8,6 +8,10 @@ namespace howdah::agent {
 /// Debian's place for it.
 inline constexpr std::string_view kPgBackRest = "/usr/bin/pgbackrest";
 
+/// What is restored to see that it works (Prover) is an instance too, whose name begins so and is
+/// no server's. There is one at a time.
+inline constexpr std::string_view kScratchPrefix = "scratch-";
+
 /// Where the agent keeps what; a machine may have several, which share a home. The agent's folder
 /// and `instances` can be passed through by every user, because PostgreSQL runs as another one;
 /// what is below belongs to that one alone.
@@ -32,6 +36,8 @@ struct Layout {
     /// What howdah-pooler's gateway says of itself.
     std::string pooled_gateway_status() const { return home + "/run/gateway-pooled.json"; }
     std::string lock() const { return home + "/run/agent" + suffix + ".lock"; }
+    /// Of whoever restores a copy to prove backups, among all agents of a home.
+    std::string prover_lock() const { return home + "/run/prover.lock"; }
     std::string fence_lock() const { return home + "/run/fence" + suffix + ".lock"; }
     std::string fence_log() const { return home + "/log/howdah-fence" + suffix + ".log"; }
     /// What the agents of this machine agree on (store::HaRecords).

@@ -42,6 +42,7 @@ bool has_pgbouncer() { return access("/usr/sbin/pgbouncer", X_OK) == 0; }
 
 Machine::Machine(MachineOptions options)
     : options_(std::move(options)), engines_(find_engines()), user_name_(name_of_user(geteuid())) {
+    if (options_.host_name.empty()) options_.host_name = host_name();
     install_guards();
     keeps_backups_ = options_.repository.kind != core::backup::RepositoryPlace::Kind::none &&
                      os::exists(std::string(kPgBackRest));
@@ -145,7 +146,7 @@ std::int64_t Machine::pooler_port() const {
 
 model::HostReport Machine::report(std::vector<model::Engine> surveys) const {
     model::HostReport report{.host = options_.host_id,
-                             .name = options_.host_name.empty() ? host_name() : options_.host_name,
+                             .name = options_.host_name,
                              .zone = options_.zone,
                              .address = options_.gateway_address,
                              .gateway_port = options_.gateway_port};

@@ -30,8 +30,9 @@ struct MachineOptions {
     std::string member_address = "127.0.0.1";
     /// Where the servers' backups are kept; empty: there are none, and no WAL is archived.
     core::backup::RepositoryPlace repository;
-    std::string archive_program;             ///< howdah-archive
-    const Neighbours* neighbours = nullptr;  ///< borrowed; none: there is this machine alone
+    std::string archive_program;              ///< howdah-archive
+    Duration prove_every = Duration::zero();  ///< a server's backups are tried; zero: when asked
+    const Neighbours* neighbours = nullptr;   ///< borrowed; none: there is this machine alone
 };
 
 /// What this machine has: engines, limits, users. Found once; then immutable and thread-safe.

@@ -184,6 +184,7 @@ Status Postmaster::launch() {
         .user = options_.user,
         .log_path = options_.paths.start_log(),
         .keep_fds = {lock.fd().get()},
+        .nice = options_.nice,
         .cgroup_files = options_.cgroup_files};
     // What ALTER SYSTEM writes would outrank the configuration. Nobody may use it, but the file is
     // in a folder that PostgreSQL itself can write.

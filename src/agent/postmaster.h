@@ -39,6 +39,7 @@ class Postmaster {
         std::optional<os::User> user;
         std::vector<std::string> cgroup_files;
         std::vector<std::string> environment = {};  ///< "NAME=value"
+        std::optional<int> nice = {};
     };
 
     Postmaster(Options options, const Clock& clock);

@@ -16,6 +16,7 @@
 #include "agent/backup/backup_keeper.h"
 #include "agent/neighbours.h"
 #include "apps/etcd_arguments.h"
+#include "apps/prove_option.h"
 #include "apps/repository_option.h"
 #include "base/log.h"
 #include "os/file.h"
@@ -43,6 +44,7 @@ struct Options {
     int number = 1;
     std::string fence_program;  ///< empty: beside this one
     std::string repository;     ///< read_repository_option
+    double prove_every = kProveEveryDays;
     int pool_size = 2;
     std::string log_level = "info";
 };
@@ -177,7 +179,7 @@ Status serve(Options options, const os::Fd& termination) {
         });
     };
     for (const auto loop : {&Agent::work, &Agent::watch, &Agent::prepare, &Agent::pull,
-                            &Agent::push, &Agent::send_logs, &Agent::check_tokens}) {
+                            &Agent::push, &Agent::send_logs, &Agent::check_tokens, &Agent::prove}) {
         run([&agent, loop](std::stop_token stop) { (agent.*loop)(std::move(stop)); });
     }
     if (neighbours) {
@@ -231,6 +233,7 @@ int run(int argc, char** argv) {
     app.add_option("--repository", options.repository,
                    "folder of the servers' backups, or a .toml file of a bucket; without it there "
                    "are none");
+    add_prove_option(app, options.prove_every);
     app.add_option("--guard-folder", options.machine.guard_folder, "folder of howdah_guard-*.so");
     app.add_option("--pool-size", options.pool_size, "prepared data directories of each major")
         ->check(CLI::Range(0, Agent::kPoolMax));
@@ -252,6 +255,7 @@ int run(int argc, char** argv) {
     if (options.number > 1) options.machine.layout.suffix = "-" + std::to_string(options.number);
     if (options.fence_program.empty()) options.fence_program = beside_me("howdah-fence");
     options.machine.archive_program = beside_me("howdah-archive");
+    options.machine.prove_every = duration_of_days(options.prove_every);
     const auto termination = os::termination_fd();
     Status status = termination.ok() ? serve(options, *termination) : Status(termination.error());
     if (status.ok()) return 0;

@@ -17,6 +17,7 @@
 #include "apps/howdahd/home.h"
 #include "apps/howdahd/issuers.h"
 #include "apps/howdahd/options.h"
+#include "apps/prove_option.h"
 #include "apps/repository_option.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -59,6 +60,7 @@ struct Options {
     bool reset_administrator = false;
     std::string trusted_issuers;  ///< a file
     std::string repository;  ///< a folder or file, or kNoRepository; empty: a folder of the home
+    double prove_every = kProveEveryDays;
     std::string log_level = "info";
 };
 
@@ -150,6 +152,8 @@ class Daemon {
         append_etcd_options(arrangement, several.etcd);
         HD_TRY(const auto place, read_repository_option(repository()));
         arrangement.push_back(repository());
+        if (options_.prove_every != kProveEveryDays)
+            arrangement.push_back(fmt::format("{}", options_.prove_every));
         // Agents read its file when they begin.
         if (place.is_remote())
             arrangement.push_back(fmt::format(
@@ -323,6 +327,7 @@ class Daemon {
                          .agent_url = agent_url(),
                          .listening = options_.machine.listening,
                          .repository = repository(),
+                         .prove_every = options_.prove_every,
                          .prepared_directories = options_.machine.pool_size,
                          .is_gateway_stale = is_rearranged_},
                         ports_.gateway);
@@ -473,6 +478,7 @@ int run(int argc, char** argv) {
                    "where the servers' backups are kept: a folder, or a .toml file of a bucket or "
                    "container (docs/guide/backups.md); absent: 'backups' in the home; none: no "
                    "backups; never those of several machines");
+    add_prove_option(app, options.prove_every);
     app.add_option("--log-level", options.log_level, "debug, info, warn or error")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
     try {

@@ -118,6 +118,7 @@ int run(const std::vector<std::string>& arguments, World& world) {
     add_server_logs(commands);
     add_server_failovers(commands);
     add_backup(commands);
+    add_server_proofs(commands);
     add_database(commands);
     add_firewall_rule(commands);
     add_parameter(commands);

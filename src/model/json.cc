@@ -20,6 +20,7 @@ constexpr std::pair<ActionKind, std::string_view> kActionKinds[] = {
     {ActionKind::fail_over, "fail_over"},
     {ActionKind::make_backup, "make_backup"},
     {ActionKind::drop_backup, "drop_backup"},
+    {ActionKind::prove_backup, "prove_backup"},
 };
 
 // The fields of each record, once; `visit` is a Writer or a Reader.
@@ -47,12 +48,45 @@ void fields(V& visit, BackupEntry& record) {
     HD_F(repository_bytes);
 }
 template <typename V>
+void fields(V& visit, Proof& record) {
+    HD_F(name);
+    HD_F(server_id);
+    HD_F(incarnation);
+    HD_F(host);
+    HD_F(host_id);
+    HD_F(outcome);
+    HD_F(reason);
+    HD_F(time);
+    HD_F(backup);
+    HD_F(started_at);
+    HD_F(ended_at);
+    HD_F(restore_ms);
+    HD_F(check_ms);
+    HD_F(databases);
+    HD_F(tables);
+    HD_F(same);
+    HD_F(same_rows);
+    HD_F(changed);
+    HD_F(unread);
+    HD_F(indexes);
+    HD_F(unchecked);
+    HD_F(different);
+    HD_F(damages);
+}
+template <typename V>
+void fields(V& visit, SignedProof& record) {
+    HD_F(proof);
+    HD_F(token);
+}
+template <typename V>
 void fields(V& visit, BackupReport& record) {
     HD_F(is_unknown);
     HD_F(restorable);
     HD_F(backups);
     HD_F(activity);
     HD_F(trouble);
+    HD_F(proofs);
+    HD_F(prove_every_s);
 }
 template <typename V>
 void fields(V& visit, BackupSettings& record) {
@@ -82,6 +116,7 @@ void fields(V& visit, KeptBackups& record) {
     HD_F(failures);
     HD_F(failed_at);
     HD_F(damages);
+    HD_F(proofs);
 }
 template <typename V>
 void fields(V& visit, Subscription& record) {
@@ -231,6 +266,13 @@ void fields(V& visit, MembersStatus& record) {
     HD_F(standby_retry_at);
 }
 template <typename V>
+void fields(V& visit, ProofStatus& record) {
+    HD_F(outcome);
+    HD_F(message);
+    HD_F(at);
+    HD_F(good_until);
+}
+template <typename V>
 void fields(V& visit, ServerStatus& record) {
     HD_F(server_id);
     HD_F(incarnation);
@@ -245,6 +287,7 @@ void fields(V& visit, ServerStatus& record) {
     HD_F(minor_version);
     HD_F(restorable);
     HD_F(backup_trouble);
+    HD_F(proof);
     HD_F(databases);
     HD_F(pending_restart);
     HD_F(failure);
@@ -284,6 +327,7 @@ void fields(V& visit, Operation& record) {
     HD_F(retries);
     HD_F(retry_at);
     HD_F(failover);
+    HD_F(restore_time);
     HD_F(requested_by);
     HD_F(requester_name);
     HD_F(correlation_id);
@@ -340,6 +384,7 @@ void fields(V& visit, Action& record) {
     HD_F(database);
     HD_F(failover);
     HD_F(backup);
+    HD_F(restore_time);
 }
 template <typename V>
 void fields(V& visit, ActionResult& record) {
@@ -1038,6 +1083,7 @@ HD_RECORD(AgentCertificate)
 HD_RECORD(GatewayStatus)
 HD_RECORD(GatewayStats)
 HD_RECORD(KeptBackups)
+HD_RECORD(Proof)
 HD_RECORD(HaRecord)
 HD_RECORD(HaAddress)
 HD_RECORD(HaMemberState)

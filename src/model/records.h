@@ -196,6 +196,16 @@ struct MembersStatus {
     std::string standby_retry_at;
 };
 
+/// The newest of a server's proofs that says whether its backups are good; where none does, the
+/// newest.
+struct ProofStatus {
+    std::string outcome;     ///< proved, restored, failed
+    std::string message;     ///< what was found
+    std::string at;          ///< when that was
+    std::string good_until;  ///< the next one should have been made by then
+    bool operator==(const ProofStatus&) const = default;
+};
+
 struct ServerStatus {
     std::string server_id;  ///< lower-case id
     std::string incarnation;
@@ -216,6 +226,7 @@ struct ServerStatus {
     std::string minor_version;                 ///< "15.20"
     std::vector<RestorableSpan> restorable;    ///< by the agent's last report
     std::string backup_trouble;                ///< likewise
+    std::optional<ProofStatus> proof;          ///< likewise
     std::vector<DatabaseStatus> databases;     ///< what exists, likewise
     std::vector<std::string> pending_restart;  ///< parameters that wait for a restart
     std::optional<Failure> failure;            ///< of the newest generation that failed
@@ -261,6 +272,7 @@ struct Operation {
     std::int64_t retries = 0;    ///< of a database action: failed attempts that are tried again
     std::string retry_at;        ///< not before this time
     std::string failover;        ///< FailoverServer: planned, forced
+    std::string restore_time;    ///< ProveBackups: to which time; empty: now
     std::string requested_by;    ///< app id
     std::string requester_name;  ///< as the activity log shows him; empty: requested_by
     std::string operation_name;  ///< in the activity log
@@ -326,6 +338,7 @@ enum class ActionKind {
     fail_over,
     make_backup,
     drop_backup,
+    prove_backup,
 };
 
 /// What howdahd's certificate is made out to, and no other. Agents and the command line ask for it,
@@ -388,7 +401,8 @@ struct Action {
     std::optional<InstanceSpec> instance;  ///< ensure_instance
     std::optional<DatabaseSpec> database;  ///< create_database, drop_database
     std::string failover;                  ///< fail_over: planned, forced
-    std::string backup;                    ///< make_backup, drop_backup: its name
+    std::string backup;        ///< make_backup, drop_backup: its name; prove_backup: the proof's
+    std::string restore_time;  ///< prove_backup: to which time; empty: now
 };
 
 struct ActionResult {

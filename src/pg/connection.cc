@@ -153,6 +153,49 @@ struct Connection::State {
         return last;
     }
 
+    /// The first answer to COPY; none: it failed, and finish() tells why.
+    Result<bool> begin_copy(Instant end, WhenSlow& slow) {
+        PGconn* connection = handle.get();
+        for (int unsent = PQflush(connection); unsent != 0; unsent = PQflush(connection)) {
+            if (unsent < 0) return lost();
+            if (!wait_for(PQsocket(connection), POLLIN | POLLOUT, end)) return late();
+            if (PQconsumeInput(connection) == 0) return lost();
+        }
+        while (PQisBusy(connection) != 0) {
+            if (!wait_for_answer(end, end, slow)) return late();
+            if (PQconsumeInput(connection) == 0) return lost();
+        }
+        const ResultHandle first(PQgetResult(connection));
+        if (!first) return lost();
+        if (PQresultStatus(first.get()) == PGRES_COPY_OUT) return true;
+        Error error = refused(first.get());
+        if (handle) (void)finish(end);
+        return error;
+    }
+
+    Status copy_lines(const std::function<void(std::string_view)>& line, Instant end,
+                      WhenSlow& slow) {
+        PGconn* connection = handle.get();
+        for (;;) {
+            char* raw = nullptr;
+            const int size = PQgetCopyData(connection, &raw, 1);
+            if (size == -1) break;
+            if (size < -1) return lost();
+            if (size == 0) {
+                if (!wait_for_answer(end, end, slow)) return late();
+                if (PQconsumeInput(connection) == 0) return lost();
+                continue;
+            }
+            std::string_view text(raw, static_cast<std::size_t>(size));
+            if (text.ends_with('\n')) text.remove_suffix(1);
+            line(text);
+            PQfreemem(raw);
+            if (SystemClock().now() >= end || slow.stop.stop_requested()) return late();
+        }
+        const auto done = finish(end);
+        return done.ok() ? ok_status() : Status(done.error());
+    }
+
     /// The server ends a statement by itself soon after we would stop waiting, so that closing the
     /// session leaves nothing running.
     Status set_timeout(Duration timeout, Instant end) {
@@ -234,7 +277,7 @@ Result<Connection> Connection::open(const ConnectOptions& options) {
 }
 
 Result<Rows> Connection::query(std::string_view sql, const std::vector<Value>& parameters,
-                               Duration timeout) {
+                               Duration timeout, WhenSlow slow) {
     HD_CHECK(state_->check_usable());
     const Instant end = SystemClock().now() + timeout;
     HD_CHECK(state_->set_timeout(timeout, end));
@@ -244,7 +287,7 @@ Result<Rows> Connection::query(std::string_view sql, const std::vector<Value>& p
                           static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr,
                           0) == 0)
         return state_->lost();
-    HD_TRY(const ResultHandle result, state_->finish(end));
+    HD_TRY(const ResultHandle result, state_->finish(end, std::move(slow)));
     Rows rows;
     if (!result) return rows;
     const int columns = PQnfields(result.get());
@@ -273,6 +316,18 @@ Status Connection::execute(std::string_view sql, Duration timeout, WhenSlow slow
     const auto done = state_->finish(end, std::move(slow));
     if (!done.ok()) return done.error();
     return {};
+}
+
+Status Connection::copy_out(std::string_view sql, const std::function<void(std::string_view)>& line,
+                            Duration timeout, std::stop_token stop) {
+    HD_CHECK(state_->check_usable());
+    const Instant end = SystemClock().now() + timeout;
+    HD_CHECK(state_->set_timeout(timeout, end));
+    if (PQsendQuery(state_->handle.get(), std::string(sql).c_str()) == 0) return state_->lost();
+    WhenSlow slow{.stop = std::move(stop)};
+    const auto begun = state_->begin_copy(end, slow);
+    if (!begun.ok()) return begun.error();
+    return state_->copy_lines(line, end, slow);
 }
 
 int Connection::backend_pid() const {

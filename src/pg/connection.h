@@ -60,10 +60,14 @@ class Connection {
     ~Connection();
 
     Result<Rows> query(std::string_view sql, const std::vector<Value>& parameters = {},
-                       Duration timeout = std::chrono::seconds(30));
+                       Duration timeout = std::chrono::seconds(30), WhenSlow slow = {});
     /// Several statements in one message, without parameters; the last one's rows are dropped.
     Status execute(std::string_view sql, Duration timeout = std::chrono::seconds(30),
                    WhenSlow slow = {});
+    /// Runs one "COPY ... TO STDOUT" and hands each line on, without its end. Given up within 0.1 s
+    /// of a stop, like WhenSlow's.
+    Status copy_out(std::string_view sql, const std::function<void(std::string_view)>& line,
+                    Duration timeout, std::stop_token stop = {});
     int backend_pid() const;  ///< 0: the session is closed
     bool is_broken() const;
 

@@ -272,5 +272,48 @@ TEST_F(RestoreTest, backups_are_what_the_agent_saw_of_this_life_of_the_server) {
     EXPECT_EQ(world_.call("GET", all).body["value"], Body::array());
 }
 
+TEST_F(RestoreTest, proving_is_an_operation_whose_proof_the_agent_tells) {
+    const std::string prove = std::string(kSource) + "/howdahProve";
+    const std::string all = std::string(kSource) + "/howdahProofs";
+    EXPECT_EQ(world_.call("POST", prove, Body{{"restoreTime", "soon"}}).target(), "restoreTime");
+    EXPECT_THAT(world_.call("POST", prove, Body{{"restoreTime", "2026-11-20T02:30:00Z"}}).text,
+                HasSubstr(kGapTo));
+    EXPECT_EQ(world_.call("POST", prove, Body{{"time", kTo}}).status, 400);
+    const Reply begun =
+        world_.call("POST", prove, Body{{"restoreTime", "2026-11-20T03:30:00+00:00"}});
+    ASSERT_EQ(begun.status, 202) << begun.text;
+    EXPECT_EQ(world_.call("POST", prove).status, 409) << "one at a time";
+    const auto pending =
+        world_.store->list(store::keys::pending_of(world_.server_id().key())).value();
+    ASSERT_EQ(pending.size(), 1U);
+    EXPECT_EQ(world_.call("GET", all).body["value"], Body::array());
+
+    const std::string name = begun.body["name"];
+    model::InstanceReport report{.server_id = world_.server_id().key(),
+                                 .incarnation = world_.spec().incarnation};
+    model::Proof proof{.name = name, .outcome = "failed", .reason = "it is damaged", .tables = 9};
+    report.backups = {.proofs = {{{.name = "older", .outcome = "proved"}, ""}, {proof, "a.b.c"}}};
+    const std::string key = store::keys::report(world_.server_id().key(), world_.status().host);
+    ASSERT_TRUE(world_.store->commit(store::Transaction().put(key, model::to_json(report))).ok());
+    const Body listed = world_.call("GET", all).body["value"];
+    ASSERT_EQ(listed.size(), 2U);
+    EXPECT_EQ(listed[0]["name"], name) << "newest first";
+    EXPECT_EQ(listed[0]["properties"]["outcome"], "Failed");
+    EXPECT_EQ(listed[0]["properties"]["reason"], "it is damaged");
+    EXPECT_EQ(listed[0]["properties"]["tables"]["total"], 9);
+    EXPECT_EQ(listed[0]["properties"]["signedReport"], "a.b.c");
+    EXPECT_EQ(listed[1]["properties"]["outcome"], "Proved");
+    EXPECT_EQ(world_.call("GET", all + "/" + name).body, listed[0]);
+    EXPECT_EQ(world_.call("GET", all + "/none").code(), "ResourceNotFound");
+}
+
+TEST_F(RestoreTest, a_server_without_a_backup_has_nothing_to_prove) {
+    model::ServerStatus status = world_.status();
+    status.restorable.clear();
+    world_.set_status("pg1", status);
+    EXPECT_EQ(world_.call("POST", std::string(kSource) + "/howdahProve").code(),
+              "OperationNotAllowed");
+}
+
 }  // namespace
 }  // namespace howdah::api

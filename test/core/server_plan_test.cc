@@ -816,6 +816,53 @@ TEST(server_plan, a_backup_on_demand_may_take_hours_once_it_has_begun) {
     EXPECT_THAT(world.view.actions, IsEmpty());
 }
 
+TEST(server_plan, backups_are_proved_by_an_action_and_the_condition_tells_the_last_outcome) {
+    World world;
+    world.create_and_run();
+    const auto condition = [&]() -> std::string {
+        for (const auto& each : world.view.status->conditions)
+            if (each.type == "Proved") return each.status + " " + each.message;
+        return "";
+    };
+    world.begin_backup("ProveBackups", "20261123-040506-000");
+    world.view.pending.back().restore_time = "2026-11-23T04:00:00.000Z";
+    world.decide();
+    ASSERT_THAT(world.action_ids(), ElementsAre("inc1-0-prove_backup-op2"));
+    EXPECT_EQ(world.view.actions[0].backup, "20261123-040506-000");
+    EXPECT_EQ(world.view.actions[0].restore_time, "2026-11-23T04:00:00.000Z");
+    EXPECT_EQ(world.state(), "Ready");
+    EXPECT_EQ(condition(), "") << "never tried";
+    const auto proof = [&](const std::string& outcome, std::chrono::hours ago) {
+        world.view.reports[0].backups->proofs = {
+            {{.outcome = outcome,
+              .reason = outcome == "failed" ? "what came back is damaged" : "",
+              .time = "2026-11-23T04:00:00.000Z",
+              .ended_at = format_iso8601(world.now - ago)},
+             ""}};
+    };
+    world.view.reports[0].backups = model::BackupReport{};
+    proof("proved", std::chrono::hours(1));
+    world.finish();
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Succeeded");
+    EXPECT_THAT(condition(), testing::StartsWith("True restored to 2026-11-23T04:00:00.000Z"));
+    proof("failed", std::chrono::hours(1));
+    world.decide();
+    EXPECT_THAT(condition(), testing::StartsWith("False what came back is damaged"));
+    proof("proved", std::chrono::hours(24 * 15));
+    world.decide();
+    EXPECT_THAT(condition(), testing::StartsWith("Unknown restored to")) << "too long ago";
+    proof("restored", std::chrono::hours(1));
+    world.decide();
+    EXPECT_THAT(condition(), testing::StartsWith("Unknown restored to")) << "nothing compared";
+    // Nobody has heard of it: what was known still is.
+    proof("proved", std::chrono::hours(1));
+    world.decide();
+    world.view.reports[0].backups = model::BackupReport{.is_unknown = true};
+    world.decide();
+    EXPECT_THAT(condition(), testing::StartsWith("True"));
+}
+
 TEST(server_plan, the_condition_tells_whether_the_last_moments_can_be_brought_back) {
     World world;
     world.create_and_run();

@@ -125,6 +125,15 @@ class Case(unittest.TestCase):
 __all__ = ["Case", "Home", "howdah_client", "require_binaries", "started_home", "wait_until"]
 
 
+def flip_a_bit(path):
+    """In the middle of the file."""
+    with open(path, "r+b") as file:
+        file.seek(os.path.getsize(path) // 2)
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+
+
 def run_guide(home, name, timeout=400):
     """Runs the one block of commands of docs/guide/NAME in one shell; what they printed."""
     path = os.path.join(howdah_client.ROOT, "docs", "guide", name)
@@ -136,7 +145,7 @@ def run_guide(home, name, timeout=400):
     script = f"howdah login --credentials '{credentials}'\n{blocks[0]}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], text=True, timeout=timeout,
-        stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        stdin=subprocess.DEVNULL, capture_output=True, check=False, cwd=home.user_folder,
         env={"PATH": howdah_client.bin_dir() + ":" + os.environ["PATH"],
              "HOME": home.user_folder, "LANG": "C.UTF-8"})
     if done.returncode != 0:

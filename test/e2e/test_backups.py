@@ -11,7 +11,7 @@ import subprocess
 import time
 import unittest
 
-from support import Case, howdah_client, run_guide, started_home, wait_until
+from support import Case, flip_a_bit, howdah_client, run_guide, started_home, wait_until
 
 HOME = None
 MAIN = "kept"
@@ -313,11 +313,7 @@ class Backups(Case):
         copies = glob.glob(os.path.join(HOME.dir, "backups", "backup", stanza, "*F", "pg_data",
                                         "base", "*", "*"))
         largest = max(copies, key=os.path.getsize)
-        with open(largest, "r+b") as file:
-            file.seek(os.path.getsize(largest) // 2)
-            byte = file.read(1)
-            file.seek(-1, os.SEEK_CUR)
-            file.write(bytes([byte[0] ^ 1]))
+        flip_a_bit(largest)
         answer = put("of-flipped", restore_body(restorable(name)[-1]["to"], source=name))
         self.assertEqual(answer.status, 202, repr(answer))
         operation = HOME.operation(answer, timeout=300)

@@ -151,6 +151,11 @@ class Failover(Case):
         lived.wait_until_healthy()
         # The new primary's agent has known it as a standby, without a port.
         HOME.finish(HOME.call("PUT", path + "/backups/behind", {}), timeout=300)
+        proof = HOME.call("POST", path + "/howdahProve")
+        HOME.finish(proof, timeout=300)
+        told = HOME.get(proof.json["id"]).json["properties"]
+        self.assertEqual(told["outcome"], "Proved", told)
+        self.assertGreaterEqual(told["tables"]["same"], 1)
         HOME.do("PATCH", path, {"tags": {"changed": "yes"}}, timeout=120)
         HOME.do("PATCH", path, {"properties": {"storage": {"storageSizeGB": 64}}}, timeout=120)
         self.assertEqual(HOME.psql(lived.name, "SELECT n FROM since"), "7")

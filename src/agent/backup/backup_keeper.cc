@@ -304,7 +304,8 @@ void BackupKeeper::run(const std::stop_token& stop,
                 charge->next_beat = now + kBeatEvery;
                 begin(charge, charge->is_beating, &BackupKeeper::beat);
             }
-            if (looks < kLooksMax && !charge->is_looking && now >= charge->next_look) {
+            const bool may_look = looks < kLooksMax && !charge->server.is_scratch;
+            if (may_look && !charge->is_looking && now >= charge->next_look) {
                 charge->next_look = now + kLookEvery;
                 ++looks;
                 begin(charge, charge->is_looking, &BackupKeeper::look);
@@ -394,12 +395,12 @@ void BackupKeeper::note_mark(Charge& charge, bool closes) {
         marks = thinned(std::move(marks), kMarksMax);
         if (charge.repository) charge.repository->marks = marks_of(charge.kept);
     }
-    keep(charge);
+    (void)keep(charge);
     publish(charge);
 }
 
 /// Without waiting for the disk: what gets lost makes the window shorter, for a while.
-void BackupKeeper::keep(Charge& charge) {
+Status BackupKeeper::keep(Charge& charge) {
     const std::lock_guard keeping(charge.keep_mutex);
     std::string stanza;
     model::KeptBackups present;
@@ -412,6 +413,7 @@ void BackupKeeper::keep(Charge& charge) {
     if (!kept.ok())
         log::warn("what is known of backups cannot be written down",
                   {{"stanza", stanza}, {"reason", kept.error().describe()}});
+    return kept;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -567,7 +569,7 @@ Status BackupKeeper::back_up_if_due(Charge& charge) {
         charge.kept.failures = made.ok() ? 0 : charge.kept.failures + 1;
         charge.kept.failed_at = made.ok() ? "" : format_iso8601(clock_.wall());
     }
-    keep(charge);
+    (void)keep(charge);
     return made;
 }
 
@@ -714,6 +716,7 @@ void BackupKeeper::publish(Charge& charge) {
             for (const Backup& each : charge.repository->backups)
                 report.backups.push_back(entry_of(each));
         }
+        report.proofs = charge.kept.proofs;
         keep_newest(report.restorable, kReportedMax);
         keep_newest(report.backups, kReportedMax);
         if (charge.report == report) return;
@@ -721,6 +724,35 @@ void BackupKeeper::publish(Charge& charge) {
         incarnation = charge.server.incarnation;
     }
     changed_(incarnation);
+}
+
+Status BackupKeeper::note_proof(const std::string& incarnation, model::SignedProof proof) {
+    const auto charge = find(incarnation);
+    if (!charge) return Error{ErrorCode::unavailable, "no backups are kept of this server here"};
+    HD_CHECK(reload(*charge));
+    {
+        const std::lock_guard lock(charge->mutex);
+        // Another agent keeps what is known of it, and would lose this.
+        if (!charge->server.is_primary)
+            return Error{ErrorCode::unavailable, "another host has the primary now"};
+        auto& proofs = charge->kept.proofs;
+        std::erase_if(proofs,
+                      [&](const auto& each) { return each.proof.name == proof.proof.name; });
+        proofs.push_back(std::move(proof));
+        keep_newest(proofs, kProofsMax);
+    }
+    HD_CHECK(keep(*charge));
+    publish(*charge);
+    return ok_status();
+}
+
+bool BackupKeeper::has_proof(const std::string& incarnation, const std::string& name) {
+    const auto charge = find(incarnation);
+    if (!charge || !reload(*charge).ok()) return false;
+    const std::lock_guard lock(charge->mutex);
+    const auto& proofs = charge->kept.proofs;
+    return std::any_of(proofs.begin(), proofs.end(),
+                       [&](const model::SignedProof& each) { return each.proof.name == name; });
 }
 
 // ---------------------------------------------------------------------------------------------

@@ -39,6 +39,7 @@ struct BackupServer {
     std::string restores_from;
     bool is_primary = false;  ///< it runs, takes commits, and its WAL is to be kept
     bool is_standby = false;  ///< its WAL is its primary's to archive
+    bool is_scratch = false;  ///< it is restored to be looked at, and has no backups of its own
 };
 
 /// What a user wants of the backups of a server.
@@ -82,6 +83,7 @@ class BackupKeeper {
     static constexpr std::ptrdiff_t kLooksMax = 4;  ///< of them with a pgBackRest
     static constexpr std::size_t kOrdersMax = 16;   ///< of a server, that wait
     static constexpr std::size_t kDamagesMax = 10;
+    static constexpr std::size_t kProofsMax = 5;
     static constexpr std::size_t kSegmentBytesMax = 17U << 20;
     /// How long a standby's question is held until the primary has archived: it comes at the same
     /// moment. A standby that ends waits that long for its archiver, so it is short.
@@ -105,6 +107,9 @@ class BackupKeeper {
     /// is a success. `done` is called once, on any thread, before this returns if nothing was
     /// begun; never if the agent ends before.
     void order(const std::string& incarnation, BackupOrder order);
+    /// Kept with the backups and reported; the newest ones. A name comes once.
+    Status note_proof(const std::string& incarnation, model::SignedProof proof);
+    bool has_proof(const std::string& incarnation, const std::string& name);
     /// None: the server is unknown, or nothing has been looked at yet.
     std::optional<model::BackupReport> report(const std::string& incarnation) const;
 
@@ -126,7 +131,7 @@ class BackupKeeper {
     Status read(Charge& charge);
     std::optional<core::backup::Kind> due(Charge& charge);
     void look_again(Charge& charge);
-    void keep(Charge& charge);
+    Status keep(Charge& charge);
     Status back_up_if_due(Charge& charge);
     Status back_up(Charge& charge, core::backup::Kind kind, const std::string& name);
     void carry_out_orders(Charge& charge);

@@ -205,7 +205,7 @@ Result<os::Finished> PgBackRest::run(const std::string& command, std::vector<std
                           .timeout = timeout,
                           .output_bytes_max = kListBytesMax,
                           .stop = std::move(stop)};
-    if (command == "backup") all_of_it.nice = options_.backup_nice;
+    if (command == "backup" || command == "restore") all_of_it.nice = options_.backup_nice;
     return os::run(all_of_it);
 }
 

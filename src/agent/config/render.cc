@@ -130,8 +130,8 @@ void add_own(const RenderInput& input, Lines& lines) {
     lines.add("ident_file", input.config_folder + "/pg_ident.conf");
     lines.add("external_pid_file", "");
     lines.add("cluster_name", input.spec.server_name);
-    lines.add("listen_addresses",
-              input.listen_address.empty() ? "127.0.0.1" : "127.0.0.1," + input.listen_address);
+    const std::string others = input.listen_address.empty() ? "" : "," + input.listen_address;
+    lines.add("listen_addresses", input.takes_clients ? "127.0.0.1" + others : "");
     lines.add("port", std::to_string(input.backend_port));
     // A list: the quotes keep a comma in the folder's name.
     lines.add("unix_socket_directories", pg::quote_identifier(input.socket_folder));
@@ -141,7 +141,7 @@ void add_own(const RenderInput& input, Lines& lines) {
     lines.add("superuser_reserved_connections", std::to_string(kReservedConnections));
 
     lines.section("who may enter");
-    lines.add("ssl", "on");
+    lines.add("ssl", input.takes_clients ? "on" : "off");
     lines.add("ssl_cert_file", input.certificate_path);
     lines.add("ssl_key_file", input.key_path);
     lines.add("ssl_ca_file", "");

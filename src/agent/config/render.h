@@ -55,6 +55,8 @@ struct RenderInput {
     /// Of the operating-system user the server runs as, which reads its data for a backup; it alone
     /// may become kBackupRole.
     std::string server_user = {};
+    /// False: only the socket is there, and who reads its folder. Then there is no certificate.
+    bool takes_clients = true;
     /// Beside loopback, where PostgreSQL listens: IPv4; empty: nowhere.
     std::string listen_address = {};
     /// The only IPv4 addresses that clients' connections come from: of gateways.

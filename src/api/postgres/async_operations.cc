@@ -60,7 +60,7 @@ Answer show_resource(const Call& call, const model::Operation& operation) {
 bool has_result(std::string_view kind) {
     for (const std::string_view each :
          {"CreateServer", "UpdateServer", "CreateDatabase", "UpdateFirewallRule",
-          "UpdateConfiguration", "UpdateAdministrator", "CreateBackup"})
+          "UpdateConfiguration", "UpdateAdministrator", "CreateBackup", "ProveBackups"})
         if (kind == each) return true;
     return false;
 }
@@ -114,7 +114,8 @@ Answer get_by_id(const Call& call, const model::ResourceId& id) {
         {"firewallRules", "firewallRuleName", get_firewall_rule},
         {"administrators", "objectId", get_administrator},
         {"configurations", "configurationName", get_configuration},
-        {"backups", "backupName", get_backup}};
+        {"backups", "backupName", get_backup},
+        {"howdahProofs", "proofName", get_proof}};
     for (const auto& [type, parameter, get] : kChildren) {
         if (!iequals(type, id.segments.back().type)) continue;
         inner.parameters.emplace_back(parameter, id.name());

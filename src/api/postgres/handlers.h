@@ -63,6 +63,9 @@ Answer list_backups(Call& call);
 Answer get_backup(Call& call);
 Answer put_backup(Call& call);
 Answer delete_backup(Call& call);
+Answer prove_backups(Call& call);
+Answer list_proofs(Call& call);
+Answer get_proof(Call& call);
 
 // log_files.cc
 Answer list_log_files(Call& call);

@@ -64,27 +64,6 @@ bool is_on_its_way(const model::ServerStatus& source, Timestamp time, Timestamp 
     return newest.ok() && time > *newest && now - *newest <= kArchivedMax;
 }
 
-/// ok: it lies in one of them; else the nearest times.
-Status check_inside(const std::vector<model::RestorableSpan>& spans, const std::string& time) {
-    const model::RestorableSpan* before = nullptr;
-    const model::RestorableSpan* after = nullptr;
-    for (const model::RestorableSpan& each : spans) {
-        // ISO-8601 of one form is in the order of time.
-        if (each.from <= time && time <= each.to) return ok_status();
-        if (each.to < time) before = &each;
-        if (each.from > time && after == nullptr) after = &each;
-    }
-    std::string hint = "The server has no backup yet; look again in a minute.";
-    if (before != nullptr && after != nullptr)
-        hint = fmt::format("The nearest times that can be restored are {} and {}.", before->to,
-                           after->from);
-    else if (before != nullptr)
-        hint = fmt::format("The latest time that can be restored is {}.", before->to);
-    else if (after != nullptr)
-        hint = fmt::format("The earliest time that can be restored is {}.", after->from);
-    return bad_value(kTime, fmt::format("the server cannot be restored to {}", time), hint);
-}
-
 /// A server that is there. All that is needed for the time is in its repository, or comes there at
 /// once.
 Result<Source> source_there(const Call& call, const model::ResourceId& id, const ServerBody& body) {
@@ -94,7 +73,7 @@ Result<Source> source_there(const Call& call, const model::ResourceId& id, const
     const std::string text = format_iso8601(time);
     const model::ServerStatus status = server.status.value_or(model::ServerStatus());
     if (!is_on_its_way(status, time, call.context.clock.wall()))
-        HD_CHECK(check_inside(status.restorable, text));
+        HD_CHECK(check_restorable(status.restorable, text, kTime));
     return Source{server.spec, text};
 }
 
@@ -139,12 +118,33 @@ Result<Source> source_dropped(const Call& call, const model::ResourceId& id,
     // What was archived at its very end is not among them yet.
     const bool is_newest = !dropped->restorable.empty() && text > dropped->restorable.back().to;
     if (is_newest) return source;
-    HD_CHECK(check_inside(dropped->restorable, text));
+    HD_CHECK(check_restorable(dropped->restorable, text, kTime));
     source.time = text;
     return source;
 }
 
 }  // namespace
+
+Status check_restorable(const std::vector<model::RestorableSpan>& spans, const std::string& time,
+                        std::string_view field) {
+    const model::RestorableSpan* before = nullptr;
+    const model::RestorableSpan* after = nullptr;
+    for (const model::RestorableSpan& each : spans) {
+        // ISO-8601 of one form is in the order of time.
+        if (each.from <= time && time <= each.to) return ok_status();
+        if (each.to < time) before = &each;
+        if (each.from > time && after == nullptr) after = &each;
+    }
+    std::string hint = "The server has no backup yet; look again in a minute.";
+    if (before != nullptr && after != nullptr)
+        hint = fmt::format("The nearest times that can be restored are {} and {}.", before->to,
+                           after->from);
+    else if (before != nullptr)
+        hint = fmt::format("The latest time that can be restored is {}.", before->to);
+    else if (after != nullptr)
+        hint = fmt::format("The earliest time that can be restored is {}.", after->from);
+    return bad_value(field, fmt::format("the server cannot be restored to {}", time), hint);
+}
 
 Status apply_source(const Call& call, const std::string& key, ServerBody& body,
                     model::ServerSpec& spec) {

@@ -71,9 +71,16 @@ void add_availability(const ServerRecord& server, const Offer& offer, Json& out)
     if (!zone.empty()) out["availabilityZone"] = zone;
 }
 
+Json proof_status_json(const model::ProofStatus& proof, Timestamp now) {
+    Json out = {{"outcome", as_word(proof.outcome)}, {"endTime", proof.at}};
+    if (const auto at = parse_iso8601(proof.at); at.ok())
+        out["ageSeconds"] = std::chrono::duration_cast<std::chrono::seconds>(now - *at).count();
+    return out;
+}
+
 /// What Azure has no field for: where the gateway listens, and how far the server is. Clients of
 /// Azure ignore it; the command line needs it.
-Json howdah_json(const ServerRecord& server, const Offer& offer) {
+Json howdah_json(const ServerRecord& server, const Offer& offer, Timestamp now) {
     Json out = {{"generation", server.spec.generation}};
     if (!server.status) return out;
     const model::ServerStatus& status = *server.status;
@@ -87,6 +94,7 @@ Json howdah_json(const ServerRecord& server, const Offer& offer) {
     if (status.port != 0) out["port"] = status.port;
     for (const model::RestorableSpan& each : status.restorable)
         out["restorable"].push_back({{"from", each.from}, {"to", each.to}});
+    if (status.proof) out["lastProof"] = proof_status_json(*status.proof, now);
     for (const model::Condition& each : status.conditions) {
         // What the machine lacks is told of the machine.
         if (each.type.starts_with("Capability.")) continue;
@@ -134,7 +142,7 @@ Json properties_json(const Call& call, const ServerRecord& server, const Offer& 
         out["replica"] = {{"role", "Primary"}, {"capacity", 0}};
         out["privateEndpointConnections"] = Json::array();
     }
-    out["howdah"] = howdah_json(server, offer);
+    out["howdah"] = howdah_json(server, offer, call.context.clock.wall());
     return out;
 }
 

@@ -1,5 +1,6 @@
 #include "apps/howdahd/all_in_one.h"
 
+#include <fmt/core.h>
 #include <poll.h>
 
 #include <algorithm>
@@ -134,7 +135,8 @@ os::Daemon AllInOne::agent_daemon(int number) const {
                                           std::to_string(options_.prepared_directories)};
     if (!agent.name.empty()) arguments.insert(arguments.end(), {"--host-name", agent.name});
     if (!options_.repository.empty())
-        arguments.insert(arguments.end(), {"--repository", options_.repository});
+        arguments.insert(arguments.end(), {"--repository", options_.repository, "--prove-every",
+                                           fmt::format("{}", options_.prove_every)});
     const SeveralMachines& several = options_.several;
     if (!several.address.empty()) {
         arguments.insert(arguments.end(),

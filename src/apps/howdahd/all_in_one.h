@@ -48,6 +48,7 @@ struct AllInOneOptions {
     std::string agent_url;      ///< where they reach the fleet
     Listening listening;
     std::string repository;  ///< folder of the servers' backups; empty: there are none
+    double prove_every = 0;  ///< days
     int prepared_directories = 2;
     bool is_gateway_stale = false;  ///< as that of an agent
 };

@@ -65,6 +65,7 @@ model::Operation Operations::begin(store::Transaction& transaction,
     operation.correlation_id = draft.correlation_id;
     operation.database = draft.database;
     operation.failover = draft.failover;
+    operation.restore_time = draft.restore_time;
     const std::string key = keys::operation(operation.id);
     transaction.expect_absent(key);
     transaction.put(key, model::to_json(operation));

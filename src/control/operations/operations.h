@@ -26,7 +26,8 @@ struct OperationDraft {
     std::string operation_name;  ///< "Microsoft.DBforPostgreSQL/flexibleServers/write"
     std::string correlation_id;
     std::optional<model::DatabaseSpec> database = std::nullopt;  ///< of CreateDatabase
-    std::string failover = {};  ///< of FailoverServer: planned, forced
+    std::string failover = {};      ///< of FailoverServer: planned, forced
+    std::string restore_time = {};  ///< of ProveBackups; empty: now
 };
 
 /// Durable operations. Stateless beside the store; thread-safe.

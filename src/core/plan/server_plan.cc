@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/text.h"
+#include "core/backup/proof.h"
 #include "core/plan/members_plan.h"
 #include "core/sizing/sku.h"
 #include "model/json.h"
@@ -42,6 +43,8 @@ std::string_view to_string(ActionKind kind) {
             return "make_backup";
         case ActionKind::drop_backup:
             return "drop_backup";
+        case ActionKind::prove_backup:
+            return "prove_backup";
     }
     return "unknown";
 }
@@ -87,7 +90,8 @@ bool is_of_action(const Operation& operation) {
     return !operation.action_id.empty() && !is_failover(operation);
 }
 bool is_backup_operation(const Operation& operation) {
-    return operation.kind == "CreateBackup" || operation.kind == "DeleteBackup";
+    return operation.kind == "CreateBackup" || operation.kind == "DeleteBackup" ||
+           operation.kind == "ProveBackups";
 }
 bool is_database_operation(const Operation& operation) {
     return is_of_action(operation) && !is_backup_operation(operation);
@@ -191,6 +195,7 @@ class Planner {
     void set_conditions();
     void set_availability_condition();
     void set_backup_condition();
+    void set_proof_condition();
     void set_condition(const std::string& type, const std::string& status,
                        const std::string& reason, const std::string& message);
 
@@ -363,6 +368,7 @@ void Planner::follow_report() {
     if (report.backups) {
         if (!report.backups->is_unknown) status_.restorable = report.backups->restorable;
         status_.backup_trouble = report.backups->trouble;
+        if (auto proof = core::backup::proof_status(*report.backups)) status_.proof = proof;
     }
     status_.pending_restart = report.pending_restart;
     if (report.state != "running") return;  // it cannot see its databases otherwise
@@ -746,7 +752,8 @@ std::optional<Action> Planner::action_of(const Operation& operation) const {
         {"CreateDatabase", ActionKind::create_database},
         {"DropDatabase", ActionKind::drop_database},
         {"CreateBackup", ActionKind::make_backup},
-        {"DeleteBackup", ActionKind::drop_backup}};
+        {"DeleteBackup", ActionKind::drop_backup},
+        {"ProveBackups", ActionKind::prove_backup}};
     const auto id = model::ResourceId::parse(operation.resource_id);
     const auto kind = kKinds.find(operation.kind);
     if (!id.ok() || id->segments.size() < 2 || kind == kKinds.end()) return std::nullopt;
@@ -761,6 +768,7 @@ std::optional<Action> Planner::action_of(const Operation& operation) const {
     action.generation = spec_.generation;
     if (is_backup_operation(operation)) {
         action.backup = id->name();
+        action.restore_time = operation.restore_time;
         return action;
     }
     action.database = model::DatabaseSpec{operation.resource_id, id->name()};
@@ -785,6 +793,7 @@ std::string Planner::action_progress(const Operation& operation, const Action& a
                            action.kind == ActionKind::create_database ? "creating" : "dropping",
                            action.database->name);
     if (operation.kind == "DeleteBackup") return "deleting the backup";
+    if (operation.kind == "ProveBackups") return "restoring a copy, and reading all of it";
     const bool has_word =
         is_sent && report() != nullptr && report()->backups && !report()->backups->activity.empty();
     return has_word ? report()->backups->activity : "waiting for the backup's turn";
@@ -1086,6 +1095,7 @@ void Planner::set_conditions() {
     set_condition("Ready", status_.state == "Ready" ? "True" : "False", status_.state, message);
     set_availability_condition();
     set_backup_condition();
+    set_proof_condition();
     const HostView* at = host();
     if (at == nullptr) return;
     set_condition("HostReachable", at->is_silent ? "False" : "True",
@@ -1121,6 +1131,19 @@ void Planner::set_backup_condition() {
     const bool has_gap = status_.restorable.size() > 1;
     set_condition("BackedUp", "True", has_gap ? "WithGaps" : "EverySecond",
                   has_gap ? "some stretches between the backups cannot be restored" : "");
+}
+
+/// When its backups were last tried, and what came of it. Nothing before the first time.
+void Planner::set_proof_condition() {
+    if (!status_.proof) return;
+    const model::ProofStatus& last = *status_.proof;
+    const std::string message = fmt::format("{} ({})", last.message, last.at);
+    if (last.outcome == "failed") return set_condition("Proved", "False", "NotRestored", message);
+    if (is_older_than(last.good_until, milliseconds::zero(), now_))
+        return set_condition("Proved", "Unknown", "TooLongAgo", message);
+    if (last.outcome == "restored")
+        return set_condition("Proved", "Unknown", "NothingCompared", message);
+    set_condition("Proved", "True", "Restored", message);
 }
 
 void Planner::finish_status() {
