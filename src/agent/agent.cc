@@ -431,9 +431,12 @@ std::optional<ProofOrder> Agent::due_proof() {
         longest = std::move(order);
         overdue_by = *overdue;
     }
+    // Counted from its end: it may take hours, and may be for nothing.
     if (longest)
-        next_proofs_[longest->server.incarnation] =
-            clock_.now() + std::min(every, Prover::kDueAgain);
+        longest->done = [this, incarnation = longest->server.incarnation, every](const Status&) {
+            const std::lock_guard guard(mutex_);
+            next_proofs_[incarnation] = clock_.now() + std::min(every, Prover::kDueAgain);
+        };
     std::erase_if(next_proofs_, [&](const auto& each) { return !members_.contains(each.first); });
     return longest;
 }

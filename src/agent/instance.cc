@@ -11,6 +11,7 @@
 #include "agent/config/extension_files.h"
 #include "agent/config/render.h"
 #include "agent/server_logs.h"
+#include "agent/upstream.h"
 #include "base/failpoint.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -67,6 +68,10 @@ constexpr std::string_view kDuplicateObject = "42710";
 constexpr std::string_view kSelectPending =
     "SELECT name FROM pg_catalog.pg_settings WHERE pending_restart ORDER BY name";
 
+/// Howdah's own, and another one of a read replica's than of others: it waits for whatever restart
+/// comes after the promotion.
+constexpr std::string_view kArchiveMode = "archive_mode";
+
 /// "en_US.UTF-8" and "en_us.utf8" are one locale.
 std::string locale_key(std::string_view name) {
     std::string key = to_lower(name);
@@ -81,11 +86,14 @@ Result<std::vector<std::pair<std::string, std::string>>> refused_settings(pg::Co
     std::vector<std::pair<std::string, std::string>> refused;
     for (const pg::Row& row : errors.rows) {
         const std::string name = row[0].value_or("");
-        const bool waits =
-            std::any_of(waiting.rows.begin(), waiting.rows.end(),
-                        [&](const pg::Row& each) { return iequals(each[0].value_or(""), name); });
-        if (waits) continue;
         std::string reason = row[1].value_or("");
+        // Of a line that has gone, PostgreSQL names the parameter in the message alone.
+        const auto is_it = [&](const pg::Row& each) {
+            const std::string waits = each[0].value_or("");
+            return name.empty() ? reason.find('"' + waits + '"') != std::string::npos
+                                : iequals(waits, name);
+        };
+        if (std::any_of(waiting.rows.begin(), waiting.rows.end(), is_it)) continue;
         const auto tried = session.query(kTrySetting, {name, row[2]});
         if (!tried.ok() && tried.error().target == kInvalidParameterValue)
             reason = tried.error().message;
@@ -104,7 +112,11 @@ model::InstanceSpec without_secrets(model::InstanceSpec spec) {
     spec.administrator_verifier.clear();
     spec.tls = {};
     spec.backup.key.clear();
-    if (spec.restore) spec.restore->key.clear();
+    spec.replica_password.clear();
+    if (spec.restore) {
+        spec.restore->key.clear();
+        spec.restore->password.clear();
+    }
     return spec;
 }
 
@@ -219,7 +231,8 @@ void Instance::publish(std::string_view state, std::string_view detail) {
                  .postmaster_pid = runs && id ? id->pid : 0,
                  .watch_fd = runs ? postmaster_->watch_fd() : -1,
                  .runs_as = runs_as_,
-                 .is_restored = state_.is_restored};
+                 .is_restored = state_.is_restored,
+                 .is_replica = state_.is_replica};
         is_news = compose_locked();
     }
     if (is_news) changed_();
@@ -236,7 +249,7 @@ bool Instance::compose_locked() {
     add_member_locked();
     add_backups_locked();
     view_.route = make_route(base_.spec, report.state, report.backend_port, report.postmaster_pid);
-    if (core::wants_pooling(base_.spec.parameters))
+    if (core::wants_pooling(base_.spec.parameters) && !base_.is_replica)
         view_.route.pooling = {.tls_path = paths_.tls(),
                                .socket_folder = paths_.socket_folder,
                                .settings = core::pooling_settings(base_.spec.parameters)};
@@ -262,7 +275,8 @@ void Instance::add_backups_locked() {
     // Until it is known whom the server runs as, nothing of it may be read as somebody else.
     if (!machine_.keeps_backups() || report.state == "absent" || !base_.runs_as) return;
     const bool leads = !report.member || report.member->role == "primary";
-    const bool restores = base_.spec.restore && !base_.is_restored;
+    const bool restores = base_.spec.restore && (!base_.is_restored || base_.is_replica);
+    const bool has_own = !is_scratch() && !base_.is_replica;
     const bool runs = report.state == "running";
     view_.backups =
         BackupServer{.incarnation = incarnation_,
@@ -275,9 +289,9 @@ void Instance::add_backups_locked() {
                      .user = *base_.runs_as,
                      .retention_days = base_.spec.backup.retention_days,
                      .restores_from = restores ? base_.spec.restore->source_incarnation : "",
-                     .is_primary = runs && leads && !is_scratch(),
+                     .is_primary = runs && leads && has_own,
                      .is_standby = report.member && report.member->role == "standby",
-                     .is_scratch = is_scratch()};
+                     .has_own = has_own};
 }
 
 /// Costs a sync, so it is left out when nothing changed.
@@ -411,6 +425,8 @@ core::InstanceFacts Instance::facts() {
     facts.has_token_administrators =
         state_.are_token_administrators_known &&
         state_.token_administrators == state_.spec.token_administrators;
+    facts.is_replica = state_.is_replica;
+    facts.wants_promotion = state_.is_replica && !follows();
     add_member_facts(facts);
     return facts;
 }
@@ -437,6 +453,8 @@ Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
     tls_pem_ = spec.tls.certificate_pem + spec.tls.key_pem;
     backup_key_ = spec.backup.key;
     if (spec.restore) restore_key_ = spec.restore->key;
+    if (spec.restore) source_password_ = spec.restore->password;
+    replica_password_ = spec.replica_password;
     is_configured_ = false;
     note_token_access();
     for (int i = 0; i < kStepsMax; ++i) {
@@ -458,6 +476,7 @@ Status Instance::ensure(const model::InstanceSpec& spec, model::Term term) {
 
 /// Everything is done: the spec is in force from the moment that this is on disk.
 Status Instance::settle() {
+    if (is_primary() && postmaster_->is_ready()) HD_CHECK(set_follower_role());
     if (is_pooled() && !(member_ && is_follower())) HD_CHECK(set_pooler_role());
     const model::InstanceState before = state_;
     state_.observed_generation = state_.spec.generation;
@@ -535,6 +554,8 @@ Status Instance::step(core::InstanceStep step) {
         case InstanceStep::load:
             say("running");
             return load_configuration();
+        case InstanceStep::promote:
+            return promote();
         case InstanceStep::administrator:
             say("running");
             return set_administrator();
@@ -597,6 +618,13 @@ Result<Instance::Files> Instance::render() const {
         HD_TRY(const Timestamp target, parse_iso8601(state_.spec.restore->time));
         restore_time = postgres_time(target);
     }
+    std::optional<RenderInput::Replica> replica;
+    if (state_.is_replica) {
+        replica.emplace();
+        replica->primary_conninfo = upstream_conninfo();
+        HD_TRY(replica->minimums, standby_minimums(engine->programs, paths_.data()));
+    }
+    const bool replays = wants_restore() || state_.is_replica;
     const RenderInput input{
         .spec = spec,
         .data_folder = paths_.data(),
@@ -616,8 +644,9 @@ Result<Instance::Files> Instance::render() const {
         .token_port = static_cast<int>(options.token_port),
         .member_addresses = unique(members),
         .archive_command = is_scratch() ? "" : archive_command("push %f # pgbackrest"),
-        .restore_command = wants_restore() ? archive_command("get %f %p") : "",
-        .restore_time = restore_time};
+        .restore_command = replays ? archive_command("get %f %p") : "",
+        .restore_time = restore_time,
+        .replica = std::move(replica)};
     return Files{postgresql_conf(input), pg_hba_conf(input), pg_ident_conf(input)};
 }
 
@@ -1120,6 +1149,7 @@ Status Instance::tend() {
     let_pooler_in();
     if (state_.is_member) return tend_member();
     if (postmaster_->is_ready()) HD_CHECK(renew_client_rules());
+    if (state_.is_replica && postmaster_->is_ready()) HD_CHECK(tend_replica());
     if (postmaster_->is_ready() || (!state_.spec.running && !postmaster_->is_running()))
         return refresh();
     if (!state_.spec.running) return stop();
@@ -1176,7 +1206,7 @@ Status Instance::refresh(std::string_view detail) {
         return ok_status();
     }
     auto session = connect(std::string(kMaintenanceDatabase));
-    if (session.ok() && is_primary()) HD_CHECK(read_facts(*session));
+    if (session.ok() && (is_primary() || state_.is_replica)) HD_CHECK(read_facts(*session));
     publish(postmaster_->is_ready() ? "running" : "starting", detail);
     return session.ok() ? ok_status() : Status(session.error());
 }
@@ -1194,7 +1224,7 @@ Status Instance::read_facts(pg::Connection& session) {
     }
     view_.report.pending_restart.clear();
     for (const pg::Row& row : pending.rows)
-        view_.report.pending_restart.push_back(row[0].value_or(""));
+        if (row[0] != kArchiveMode) view_.report.pending_restart.push_back(row[0].value_or(""));
     return ok_status();
 }
 

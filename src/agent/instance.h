@@ -17,6 +17,7 @@
 #include "agent/token_login/token_access.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "core/lsn.h"
 #include "core/plan/instance_plan.h"
 #include "model/records.h"
 #include "os/file.h"
@@ -111,6 +112,17 @@ class Instance {
     void set_draining(bool is_draining);
     void wait_for_pooler();
 
+    bool follows() const;
+    Status mark_replica();
+    Status write_source_password();
+    bool note_upstream();
+    std::string upstream_conninfo() const;
+    Status set_follower_role();
+    Result<core::Lsn> source_position() const;
+    Status catch_up();
+    Status promote();
+    Status tend_replica();
+
     Status join();
     Status join_as_founder(const std::string& password);
     Status leave();
@@ -148,6 +160,7 @@ class Instance {
     Status restore();
     Result<PgBackRest> source_of_restore() const;
     Result<core::backup::Backup> newest_backup(const PgBackRest& source) const;
+    Result<core::backup::Backup> first_backup(const PgBackRest& source) const;
     Result<core::backup::Backup> backup_to_restore(const PgBackRest& source,
                                                    Timestamp target) const;
     Status restore_data();
@@ -192,6 +205,8 @@ class Instance {
     std::string verifier_;             ///< of the spec being brought about; not kept
     std::string backup_key_;           ///< likewise; empty: what is on disk
     std::string restore_key_;          ///< likewise
+    std::string source_password_;      ///< likewise; of the server that this one follows
+    std::string replica_password_;     ///< likewise; of this server, for those that follow it
     std::optional<os::User> runs_as_;  ///< whom PostgreSQL runs as; none: its data is not made yet
     std::string tls_pem_;              ///< certificate and key, likewise; empty: what is on disk
     std::optional<Postmaster> postmaster_;
@@ -209,6 +224,7 @@ class Instance {
         int watch_fd = -1;
         std::optional<os::User> runs_as;
         bool is_restored = false;
+        bool is_replica = false;
     };
 
     mutable std::mutex mutex_;

@@ -78,6 +78,7 @@ void Instance::member_changed(const HaMember::View& next) {
 
 bool Instance::is_primary() const {
     const std::lock_guard lock(mutex_);
+    if (state_.is_replica) return false;
     if (!member_view_) return !state_.is_member || state_.spec.is_founder;
     return member_view_->leads();
 }

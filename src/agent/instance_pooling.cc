@@ -33,7 +33,7 @@ constexpr std::string_view kCountPooled =
 }  // namespace
 
 bool Instance::is_pooled() const {
-    return state_.spec.running && core::wants_pooling(state_.spec.parameters);
+    return state_.spec.running && core::wants_pooling(state_.spec.parameters) && !follows();
 }
 
 /// The folder of the sockets is for PostgreSQL, and while the server is pooled for its PgBouncer,

@@ -70,7 +70,15 @@ Status Instance::check_wanted() const {
 
 Status Instance::restore() {
     HD_CHECK(restore_data());
+    if (follows()) {
+        HD_CHECK(mark_replica());
+        (void)note_upstream();
+    }
     HD_CHECK(recover());
+    if (follows()) {
+        state_.is_restored = true;
+        return save();
+    }
     // It is started again without what was only for the recovery.
     HD_CHECK(postmaster_->stop());
     state_.is_restored = true;
@@ -108,6 +116,17 @@ Result<core::backup::Backup> Instance::newest_backup(const PgBackRest& source) c
     if (at_the_end != nullptr) return *at_the_end;
     HD_TRY(const auto* newest, core::backup::backup_before(repository, clock_.wall()));
     return *newest;
+}
+
+/// For a read replica: a server that was made a moment ago is about to have one.
+Result<core::backup::Backup> Instance::first_backup(const PgBackRest& source) const {
+    const Instant deadline = clock_.now() + kArchivedMax;
+    for (;;) {
+        HD_CHECK(check_wanted());
+        auto newest = newest_backup(source);
+        if (newest.ok() || clock_.now() >= deadline) return newest;
+        std::this_thread::sleep_for(kArchivedPoll);
+    }
 }
 
 /// The newest one from which the time can be reached. A time of a moment ago is waited for: whoever
@@ -148,8 +167,9 @@ Status Instance::restore_data() {
     if (!time.empty()) {
         HD_TRY(target, parse_iso8601(time));
     }
-    HD_TRY(const core::backup::Backup backup,
-           target ? backup_to_restore(source, *target) : newest_backup(source));
+    HD_TRY(const core::backup::Backup backup, target      ? backup_to_restore(source, *target)
+                                              : follows() ? first_backup(source)
+                                                          : newest_backup(source));
     HD_CHECK(postmaster_->stop());
     HD_CHECK(os::remove_tree(paths_.data()));
     HD_CHECK(os::make_folders(paths_.data(), 0700));

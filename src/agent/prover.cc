@@ -18,6 +18,7 @@
 namespace howdah::agent {
 namespace {
 
+constexpr std::string_view kBrokenOff = "the server is deleted, or this took too long";
 constexpr std::size_t kKeyBytesMax = 256;
 constexpr std::size_t kPemBytesMax = 1 << 16;
 constexpr std::int64_t kScratchMemoryMb = 2048;
@@ -38,11 +39,11 @@ constexpr std::string_view kDamageCodes[] = {"[026]", "[028]", "[029]", "[055]",
 bool speaks_of_backups(const Error& error) {
     const std::string text = error.describe();
     const auto says = [&](std::string_view words) { return text.find(words) != std::string::npos; };
-    if (says("No space left")) return false;
+    // What is left of the last: the repository went away while PostgreSQL asked for WAL.
+    if (says("No space left") || says("could not restore file")) return false;
     if (says("pgBackRest's restore failed: "))
         return std::any_of(std::begin(kDamageCodes), std::end(kDamageCodes), says);
-    return error.code == ErrorCode::corrupt || error.code == ErrorCode::not_found ||
-           says("PostgreSQL could not recover");
+    return error.code == ErrorCode::corrupt || says("PostgreSQL could not recover");
 }
 
 std::string reason_of(const model::Proof& proof) {
@@ -114,7 +115,10 @@ Prover::~Prover() = default;
 void Prover::order(ProofOrder order) {
     {
         const std::lock_guard lock(mutex_);
-        if (orders_.size() < kOrdersMax) {
+        const bool waits = std::any_of(orders_.begin(), orders_.end(), [&](const auto& each) {
+            return each.server.incarnation == order.server.incarnation;
+        });
+        if (!waits && orders_.size() < kOrdersMax) {
             orders_.push_back(std::move(order));
             return;
         }
@@ -202,6 +206,13 @@ void Prover::carry_out(const ProofOrder& order, const std::stop_token& stop) {
             const std::lock_guard lock(mutex_);
             break_off_locked();
         });
+        // Others of the machine want their turn.
+        const std::jthread watch([this, end = clock_.now() + kProofMax](std::stop_token over) {
+            while (!over.stop_requested() && clock_.now() < end) std::this_thread::sleep_for(kPoll);
+            if (over.stop_requested()) return;
+            const std::lock_guard lock(mutex_);
+            break_off_locked();
+        });
         done = prove(order, own);
     }
     {
@@ -224,7 +235,8 @@ void Prover::remove_leftovers() const {
         const Status removed = scratch.remove(1);
         if (!removed.ok())
             log::error("what was left of a proof cannot be removed",
-                       {{"folder", folder + "/" + name}, {"reason", removed.error().describe()}});
+                       {{"folder", fmt::format("{}/{}", folder, name)},
+                        {"reason", removed.error().describe()}});
     }
 }
 
@@ -237,7 +249,7 @@ Status Prover::prove(const ProofOrder& order, const std::stop_token& stop) {
     HD_TRY(const os::FileLock turn, wait_for_turn(stop));
     model::Proof proof;
     Status done = ok_status();
-    // What was killed, or away for a moment, is tried once more before it counts.
+    // What was killed in the copy looks like a loss: it is tried once more before it counts.
     for (int attempt = 0; attempt < kAttempts; ++attempt) {
         proof = {.name = order.name,
                  .server_id = order.server.server_id,
@@ -247,12 +259,11 @@ Status Prover::prove(const ProofOrder& order, const std::stop_token& stop) {
                  .started_at = format_iso8601(clock_.wall())};
         log::info("backups are tried", {{"server", proof.server_id}, {"proof", proof.name}});
         done = restore_and_check(order, key, stop, proof);
-        if (stop.stop_requested())
-            return Error{ErrorCode::cancelled, "the server was deleted before this was done"};
+        if (stop.stop_requested()) return Error{ErrorCode::cancelled, std::string(kBrokenOff)};
+        if (!done.ok() && !speaks_of_backups(done.error())) return done;
         proof.reason = done.ok() ? reason_of(proof) : done.error().describe();
         if (proof.reason.empty()) break;
     }
-    if (!done.ok() && !speaks_of_backups(done.error())) return done;
     proof.reason.resize(std::min(proof.reason.size(), kTextBytesMax));
     proof.outcome = std::string(core::backup::outcome_of(proof));
     proof.ended_at = format_iso8601(clock_.wall());
@@ -270,7 +281,7 @@ Result<os::FileLock> Prover::wait_for_turn(const std::stop_token& stop) const {
         if (lock.ok() || lock.error().code != ErrorCode::conflict) return lock;
         std::this_thread::sleep_for(kPoll);
     }
-    return Error{ErrorCode::cancelled, "the server was deleted before this was done"};
+    return Error{ErrorCode::cancelled, std::string(kBrokenOff)};
 }
 
 Status Prover::restore_and_check(const ProofOrder& order, const std::string& key,
@@ -319,7 +330,7 @@ Status Prover::check(const ProofOrder& order, const TableSums& before, const std
     if (before.tables.empty()) return ok_status();
     const auto compared_now = [&] {
         return core::backup::compare(before.tables, restored.tables,
-                                     changes(order, before, since, stop));
+                                     changes(order, before, since, proof.time, stop));
     };
     auto compared = compared_now();
     if (!compared.different.empty()) {
@@ -364,11 +375,12 @@ void Prover::wait_until_counted(const std::string& time, const std::stop_token& 
 
 /// Empty: the server cannot be asked, or a transaction is open for so long that nothing is certain.
 core::backup::TableChanges Prover::changes(const ProofOrder& order, const TableSums& before,
-                                           const std::string& since,
+                                           const std::string& since, const std::string& until,
                                            const std::stop_token& stop) const {
     const Instant deadline = clock_.now() + kCountedMax;
     do {
-        const auto counted = read_table_changes(source_of(order.server), before, since, stop);
+        const auto counted =
+            read_table_changes(source_of(order.server), before, since, until, stop);
         if (!counted.ok()) return {};
         if (*counted) return **counted;
         std::this_thread::sleep_for(kPoll);

@@ -49,7 +49,8 @@ class Prover {
     static constexpr Duration kCountedMax = std::chrono::seconds(60);
     static constexpr Duration kPoll = std::chrono::milliseconds(250);
     static constexpr Duration kDueEvery = std::chrono::seconds(30);  ///< is looked for
-    static constexpr Duration kDueAgain = std::chrono::hours(1);     ///< when it could not be made
+    static constexpr Duration kDueAgain = std::chrono::hours(6);     ///< when it could not be made
+    static constexpr Duration kProofMax = std::chrono::hours(20);    ///< then it is given up
 
     struct Options {
         std::string certificate_path;  ///< signs the proofs
@@ -87,7 +88,8 @@ class Prover {
     Status check_space(const BackupServer& server) const;
     void wait_until_counted(const std::string& time, const std::stop_token& stop) const;
     core::backup::TableChanges changes(const ProofOrder& order, const TableSums& before,
-                                       const std::string& since, const std::stop_token& stop) const;
+                                       const std::string& since, const std::string& until,
+                                       const std::stop_token& stop) const;
     Result<std::string> signed_text(const model::Proof& proof) const;
     void set_scratch(std::shared_ptr<Instance> scratch);
 

@@ -37,6 +37,7 @@ inline constexpr std::string_view kFailpoints[] = {
     "agent.instance.after_stop",
     "agent.database.created",
     "agent.database.dropped",
+    "agent.replica.promoted",
     "agent.password.changed",
     "agent.token_administrators.changed",
     "agent.instance.before_delete",

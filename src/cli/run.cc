@@ -119,6 +119,7 @@ int run(const std::vector<std::string>& arguments, World& world) {
     add_server_failovers(commands);
     add_backup(commands);
     add_server_proofs(commands);
+    add_server_replicas(commands);
     add_database(commands);
     add_firewall_rule(commands);
     add_parameter(commands);

@@ -93,7 +93,8 @@ void add_operation(Commands& commands);
 void add_server_logs(Commands& commands);       ///< REQUIRES: add_server before
 void add_backup(Commands& commands);            ///< REQUIRES: add_server before
 void add_server_failovers(Commands& commands);  ///< REQUIRES: add_server before
-void add_server_proofs(Commands& commands);     ///< REQUIRES: add_server before
+void add_server_proofs(Commands& commands);
+void add_server_replicas(Commands& commands);  ///< REQUIRES: add_server before
 void add_directory(Commands& commands);
 void add_role(Commands& commands);
 void add_lock(Commands& commands);

@@ -88,6 +88,12 @@ struct RestoreSpec {
     std::string source_incarnation;  ///< names its stanza
     std::string time;  ///< every commit up to it is there, and none after it; empty: the newest
     std::string key;   ///< of the source's repository; in clear only on the wire (mutual TLS)
+    /// A read replica: it goes on replaying what the source commits. False, of one that did: it was
+    /// promoted, and is a server of its own.
+    bool follows = false;
+    std::string password;  ///< of the source for those that follow it; likewise
+    std::string
+        promotion;  ///< how it ceased to follow: planned (with all that the source had), forced
 };
 
 /// A time that is known to be in a segment of WAL.

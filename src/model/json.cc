@@ -99,6 +99,9 @@ void fields(V& visit, RestoreSpec& record) {
     HD_F(source_incarnation);
     HD_F(time);
     HD_F(key);
+    HD_F(follows);
+    HD_F(password);
+    HD_F(promotion);
 }
 template <typename V>
 void fields(V& visit, WalMark& record) {
@@ -266,6 +269,12 @@ void fields(V& visit, MembersStatus& record) {
     HD_F(standby_retry_at);
 }
 template <typename V>
+void fields(V& visit, ReplicaReport& record) {
+    HD_F(is_streaming);
+    HD_F(lag_bytes);
+    HD_F(lag_s);
+}
+template <typename V>
 void fields(V& visit, ProofStatus& record) {
     HD_F(outcome);
     HD_F(message);
@@ -288,6 +297,7 @@ void fields(V& visit, ServerStatus& record) {
     HD_F(restorable);
     HD_F(backup_trouble);
     HD_F(proof);
+    HD_F(replica);
     HD_F(databases);
     HD_F(pending_restart);
     HD_F(failure);
@@ -360,6 +370,7 @@ void fields(V& visit, InstanceSpec& record) {
     HD_F(parameters);
     HD_F(tls);
     HD_F(backup);
+    HD_F(replica_password);
     HD_F(restore);
     HD_F(host_names);
     HD_F(port);
@@ -490,6 +501,7 @@ void fields(V& visit, InstanceReport& record) {
     HD_F(logs);
     HD_F(member);
     HD_F(backups);
+    HD_F(replica);
     HD_F(failovers);
 }
 template <typename V>
@@ -783,6 +795,10 @@ void fields(V& visit, InstanceState& record) {
     HD_F(token_administrators);
     HD_F(are_token_administrators_known);
     HD_F(is_restored);
+    HD_F(is_replica);
+    HD_F(has_replica_role);
+    HD_F(upstream_address);
+    HD_F(upstream_port);
     HD_F(is_member);
     HD_F(member_term);
 }

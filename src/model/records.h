@@ -196,6 +196,14 @@ struct MembersStatus {
     std::string standby_retry_at;
 };
 
+/// Of a read replica.
+struct ReplicaReport {
+    bool is_streaming = false;   ///< it is connected to the server that it follows
+    std::int64_t lag_bytes = 0;  ///< of what it has heard of, not replayed yet
+    std::int64_t lag_s = 0;      ///< how old is what it has replayed last; 0: it has replayed all
+    bool operator==(const ReplicaReport&) const = default;
+};
+
 /// The newest of a server's proofs that says whether its backups are good; where none does, the
 /// newest.
 struct ProofStatus {
@@ -227,6 +235,7 @@ struct ServerStatus {
     std::vector<RestorableSpan> restorable;    ///< by the agent's last report
     std::string backup_trouble;                ///< likewise
     std::optional<ProofStatus> proof;          ///< likewise
+    std::optional<ReplicaReport> replica;      ///< likewise
     std::vector<DatabaseStatus> databases;     ///< what exists, likewise
     std::vector<std::string> pending_restart;  ///< parameters that wait for a restart
     std::optional<Failure> failure;            ///< of the newest generation that failed
@@ -372,6 +381,8 @@ struct InstanceSpec {
     std::map<std::string, std::string> parameters;  ///< the customer's, not the sized defaults
     TlsMaterial tls;
     BackupSettings backup;
+    /// Of the role that its read replicas stream as; in clear only on the wire (mutual TLS).
+    std::string replica_password;
     std::optional<RestoreSpec> restore;   ///< before it is started for the first time
     std::vector<std::string> host_names;  ///< server names (SNI) that lead here
     std::int64_t port = 0;                ///< the server's own port at the gateway
@@ -456,6 +467,7 @@ struct InstanceReport {
     std::vector<LogFile> logs;
     std::optional<MemberReport> member;   ///< of a highly available server
     std::optional<BackupReport> backups;  ///< none: nothing is known of them here
+    std::optional<ReplicaReport> replica;
     /// The newest ones that this member knows of, oldest first. The fleet keeps them apart.
     std::vector<FailoverPart> failovers;
 };
@@ -584,6 +596,10 @@ struct InstanceState {
     std::vector<TokenAdministrator> token_administrators;
     bool are_token_administrators_known = true;  ///< false: a change of them was begun
     bool is_restored = false;                    ///< what `spec.restore` wants has been done
+    bool is_replica = false;                     ///< its directory follows another server
+    bool has_replica_role = false;               ///< of this server, for those that follow it
+    std::string upstream_address;                ///< where the server that it follows was last
+    std::int64_t upstream_port = 0;
     bool is_member = false;  ///< the rules of high availability decide what PostgreSQL does
     /// The newest term of the members' record that was seen; kept when the server is not highly
     /// available any more, so that routes of former members stay older.

@@ -225,7 +225,7 @@ TEST(pg_hba_conf, wants_tls_unless_the_customer_turned_it_off) {
     model::InstanceSpec instance = spec();
     EXPECT_THAT(pg_hba_conf(input(instance)), HasSubstr("hostssl all"));
     instance.parameters = {{"require_secure_transport", "off"}};
-    EXPECT_THAT(pg_hba_conf(input(instance)), Not(HasSubstr("hostssl")));
+    EXPECT_THAT(pg_hba_conf(input(instance)), Not(HasSubstr("hostssl all")));
     instance.parameters = {{"require_secure_transport", "on"}};
     EXPECT_THAT(pg_hba_conf(input(instance)), HasSubstr("hostssl all"));
 }
@@ -266,7 +266,7 @@ TEST(pg_hba_conf, sends_the_tokens_of_administrators_to_the_agent_by_tls_alone) 
         "ldapsuffix=\",ou=11111111-2222-3333-4444-555555555555\"\n"
         "host    all                  \"ada@example.org\" all  reject\n";
     EXPECT_THAT(text, HasSubstr(asked));
-    EXPECT_LT(text.find(asked), text.find("scram-sha-256"));
+    EXPECT_LT(text.find(asked), text.find("all        127.0.0.2/32  scram-sha-256"));
     EXPECT_THAT(text, Not(HasSubstr("a\"b"))) << "what cannot be written is left out";
 }
 
@@ -285,7 +285,7 @@ TEST(pg_hba_conf, without_password_logins_only_the_agent_has_none_of_a_token) {
     auto instance = with_token_administrators();
     instance.password_logins = false;
     const std::string text = pg_hba_conf(input(instance));
-    EXPECT_THAT(text, Not(HasSubstr("scram-sha-256")));
+    EXPECT_THAT(text, Not(HasSubstr("127.0.0.2/32  scram-sha-256")));
     EXPECT_THAT(text, HasSubstr("peer map=howdah"));
 }
 
@@ -302,7 +302,7 @@ TEST(pg_hba_conf, lets_a_pooler_in_through_the_socket_alone_and_only_where_it_is
     EXPECT_THAT(without, Not(HasSubstr("local   all                  all                 scram")));
     instance.parameters["pgbouncer.enabled"] = "on";
     const std::string text = pg_hba_conf(input(instance));
-    EXPECT_THAT(text, Not(HasSubstr("127.0.0.1")));
+    EXPECT_THAT(text, Not(HasSubstr("all        127.0.0.1")));
     const auto agent = text.find("local   all                  \"howdah\"            peer");
     const auto own = text.find("local   all                  \"howdah_pooler\"     scram");
     const auto reserved = text.find("local   all                  \"azure_pg_admin\"");
@@ -385,9 +385,37 @@ TEST(database_sql, quotes_everything) {
     EXPECT_EQ(drop_database_sql("a\"b"), "DROP DATABASE IF EXISTS \"a\"\"b\" WITH (FORCE);");
 }
 
+TEST(postgresql_conf, a_read_replica_has_no_less_than_its_source_and_archives_only_when_promoted) {
+    model::InstanceSpec instance = spec();
+    instance.parameters = {{"max_connections", "200"}};
+    RenderInput follower = input(instance);
+    follower.archive_command = "archive %f";
+    follower.restore_command = "get %f %p";
+    follower.replica = RenderInput::Replica{
+        "host=127.0.0.1 port=5501", {{"max_connections", 100}, {"max_worker_processes", 99}}};
+    std::string text = postgresql_conf(follower);
+    EXPECT_EQ(value_of(text, "archive_mode"), "on");
+    EXPECT_EQ(value_of(text, "hot_standby"), "on");
+    EXPECT_EQ(value_of(text, "primary_conninfo"), "host=127.0.0.1 port=5501");
+    EXPECT_EQ(value_of(text, "restore_command"), "get %f %p");
+    EXPECT_EQ(value_of(text, "max_connections"), "200") << "it has more";
+    EXPECT_EQ(value_of(text, "max_worker_processes"), "99");
+    EXPECT_EQ(value_of(text, "recovery_target_time"), "absent");
+    follower.replica->minimums["max_connections"] = 300;
+    text = postgresql_conf(follower);
+    EXPECT_GT(text.rfind("max_connections = '300'"), text.rfind("max_connections = '200'"));
+    follower.replica.reset();
+    follower.restore_command.clear();
+    text = postgresql_conf(follower);
+    EXPECT_EQ(value_of(text, "archive_mode"), "always");
+    EXPECT_EQ(value_of(text, "primary_conninfo"), "absent");
+}
+
 TEST(hba, standbys_stream_from_the_members_addresses_alone) {
     const model::InstanceSpec instance = spec();
-    EXPECT_EQ(pg_hba_conf(input(instance)).find("hostssl replication"), std::string::npos);
+    const std::string single = pg_hba_conf(input(instance));
+    EXPECT_EQ(single.find("\"howdah_replica\" 10"), std::string::npos);
+    EXPECT_THAT(single, HasSubstr("hostssl replication          \"howdah_follower\" 127.0.0.1/32"));
     EXPECT_EQ(postgresql_conf(input(instance)).find("include"), std::string::npos);
     RenderInput with_members = input(instance);
     with_members.member_addresses = {"10.0.0.1", "10.0.0.2"};

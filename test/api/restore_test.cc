@@ -49,7 +49,7 @@ TEST_F(RestoreTest, the_window_is_shown) {
 TEST_F(RestoreTest, what_the_request_does_not_say_is_as_the_source_has_it) {
     ASSERT_EQ(world_
                   .call("PATCH", kSource, Body::parse(R"({"tags":{"a":"b"},"properties":{
-                            "storage":{"storageSizeGB":64},
+                            "storage":{"storageSizeGB":64,"tier":"P20"},
                             "backup":{"backupRetentionDays":21}}})"))
                   .status,
               202);
@@ -63,6 +63,9 @@ TEST_F(RestoreTest, what_the_request_does_not_say_is_as_the_source_has_it) {
     model::ServerStatus status = world_.status();
     status.restorable = {{kFrom, kTo}};
     world_.set_status("pg1", status);
+    Body smaller = body("2026-11-20T05:30:00+02:00");
+    smaller["properties"]["storage"]["storageSizeGB"] = 32;
+    EXPECT_EQ(world_.call("PUT", kBack, smaller).target(), "properties.storage.storageSizeGB");
     const Reply reply = world_.call("PUT", kBack, body("2026-11-20T05:30:00+02:00"));
     ASSERT_EQ(reply.status, 202) << reply.text;
     const model::ServerSpec source = world_.spec();
@@ -74,6 +77,7 @@ TEST_F(RestoreTest, what_the_request_does_not_say_is_as_the_source_has_it) {
     EXPECT_EQ(made.sku, source.sku);
     EXPECT_EQ(made.version, source.version);
     EXPECT_EQ(made.storage.size_gb, 64);
+    EXPECT_EQ(made.storage.tier, "P20");
     EXPECT_EQ(made.backup.retention_days, 21);
     EXPECT_EQ(made.administrator_login, source.administrator_login);
     EXPECT_EQ(made.parameters, source.parameters);

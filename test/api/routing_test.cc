@@ -182,7 +182,7 @@ TEST(routing, of_what_cannot_be_made_yet_a_list_is_empty_and_none_is_found) {
                   std::string::npos)
             << reply.message();
     }
-    EXPECT_EQ(lists, 10U);
+    EXPECT_EQ(lists, 9U);
     // No read is refused for want of a feature, but those of administrators.
     for (const Route& route : all_routes()) {
         if (route.handler != nullptr || route.group == "administratorsMicrosoftEntra") continue;

@@ -84,8 +84,8 @@ TEST(servers, a_server_looks_as_the_newest_version_has_it) {
             "highAvailability": {"mode": "Disabled", "state": "NotEnabled"},
             "maintenanceWindow": {"customWindow": "Disabled", "dayOfWeek": 0, "startHour": 0,
                                   "startMinute": 0},
-            "replicationRole": "Primary", "replicaCapacity": 0,
-            "replica": {"role": "Primary", "capacity": 0},
+            "replicationRole": "Primary", "replicaCapacity": 5,
+            "replica": {"role": "Primary", "capacity": 5},
             "privateEndpointConnections": [],
             "howdah": {"generation": 1, "observedGeneration": 1, "address": "127.0.0.1",
                        "gatewayPort": 5432, "port": 54321}

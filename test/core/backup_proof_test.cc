@@ -57,7 +57,8 @@ TEST(backup_proof, tables_of_one_name_in_two_databases_are_two) {
 }
 
 TEST(backup_proof, nothing_compared_is_no_proof) {
-    EXPECT_EQ(outcome_of({.tables = 3, .same = 1}), "proved");
+    EXPECT_EQ(outcome_of({.tables = 3, .same = 1, .same_rows = 7}), "proved");
+    EXPECT_EQ(outcome_of({.tables = 3, .same = 3}), "restored") << "no row anywhere";
     EXPECT_EQ(outcome_of({.tables = 3, .changed = 3}), "restored");
     EXPECT_EQ(outcome_of({}), "restored");
     EXPECT_EQ(outcome_of({.reason = "damaged", .same = 3}), "failed");

@@ -7,7 +7,7 @@
 namespace howdah::core {
 namespace {
 
-constexpr int kFacts = 15;
+constexpr int kFacts = 17;
 
 /// Every combination of facts, one for each number below 2^kFacts.
 InstanceFacts facts_of(int number) {
@@ -28,6 +28,9 @@ InstanceFacts facts_of(int number) {
     facts.is_begun = bit(12);  // also of one that was about to leave
     facts.is_follower = facts.is_begun && bit(13);
     facts.wants_restore = bit(14);
+    const bool is_single = !facts.wants_member && !facts.is_member && !facts.is_begun;
+    facts.is_replica = is_single && bit(15);
+    facts.wants_promotion = facts.is_replica && bit(16);
     return facts;
 }
 
@@ -66,6 +69,9 @@ InstanceFacts after(InstanceStep step, InstanceFacts facts) {
         case InstanceStep::load:
             facts.is_loaded = true;
             break;
+        case InstanceStep::promote:
+            facts.is_replica = facts.wants_promotion = false;
+            break;
         case InstanceStep::administrator:
             facts.has_administrator = true;
             break;
@@ -89,6 +95,8 @@ TEST(instance_plan, whatever_is_so_leads_to_what_is_wanted_in_few_steps_none_of_
             step = next_step(facts);
         }
         if (facts.is_follower) continue;
+        EXPECT_FALSE(facts.wants_running && facts.wants_promotion) << number;
+        if (facts.is_replica) continue;
         EXPECT_EQ(facts.is_running, facts.wants_running) << number;
         EXPECT_TRUE(facts.has_directory && facts.is_configured) << number;
         if (facts.wants_running) {
@@ -135,7 +143,7 @@ TEST(instance_plan, a_member_is_never_started_by_a_step_nor_changed_by_a_followe
         if (facts.is_member || facts.is_begun) {
             EXPECT_NE(step, InstanceStep::start) << number;
         }
-        if (facts.is_follower) {
+        if (facts.is_follower || facts.is_replica) {
             EXPECT_NE(step, InstanceStep::administrator) << number;
             EXPECT_NE(step, InstanceStep::token_administrators) << number;
         }

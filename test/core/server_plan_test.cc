@@ -468,6 +468,51 @@ TEST(server_plan, changes_that_fail_together_are_all_taken_back_and_say_so) {
     EXPECT_EQ(world.view.spec->sealed_verifier, "v1:sealed");
 }
 
+/// A read replica that runs, and the promotion of it that was begun.
+void promote_replica(World& world) {
+    world.create();
+    world.view.spec->restore = model::RestoreSpec{.source_id = "/s/source", .follows = true};
+    world.decide();
+    world.finish();
+    world.decide();
+    world.report("running");
+    world.view.reports[0].replica = model::ReplicaReport{.is_streaming = true, .lag_bytes = 7};
+    world.decide();
+    world.change("UpdateServer");
+    world.view.spec->restore->follows = false;
+    world.view.spec->restore->promotion = "planned";
+    world.decide();
+}
+
+TEST(server_plan, a_read_replica_tells_how_it_follows_and_has_no_backups) {
+    World world;
+    promote_replica(world);
+    ASSERT_TRUE(world.view.revisions.front().restore->follows);
+    ASSERT_EQ(world.view.actions.at(0).instance->restore->promotion, "planned");
+    world.finish(failure(ErrorCode::invalid_argument));
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Failed");
+    EXPECT_TRUE(world.view.spec->restore->follows) << "it goes on following";
+    world.view.reports[0].backups = model::BackupReport{};
+    world.decide();
+    EXPECT_EQ(world.condition("Replicating"), "True Streaming");
+    EXPECT_EQ(world.condition("BackedUp"), "");
+    world.view.reports[0].replica->is_streaming = false;
+    world.decide();
+    EXPECT_EQ(world.condition("Replicating"), "False NotConnected");
+}
+
+TEST(server_plan, what_was_promoted_never_follows_again_whatever_failed_behind_that) {
+    World world;
+    promote_replica(world);
+    world.view.reports[0].replica.reset();
+    world.finish(failure(ErrorCode::invalid_argument));
+    world.decide();
+    EXPECT_EQ(world.ended.at("op2").status, "Failed");
+    EXPECT_FALSE(world.view.spec->restore->follows);
+    EXPECT_EQ(world.condition("Replicating"), "");
+}
+
 TEST(server_plan, taking_back_that_fails_itself_is_not_taken_back_again) {
     World world;
     world.create_and_run();

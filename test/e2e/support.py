@@ -1,6 +1,9 @@
 """What the end-to-end tests share: the path to the client library and checks used in many files."""
 
+import glob
+import json
 import os
+import pwd
 import re
 import signal
 import socket
@@ -151,3 +154,29 @@ def run_guide(home, name, timeout=400):
     if done.returncode != 0:
         raise AssertionError(done.stdout + done.stderr)
     return done.stdout
+
+
+def instance_folder(home, name):
+    """Of a server's PostgreSQL on this machine, and not of a copy that proves its backups."""
+    for path in glob.glob(os.path.join(home.dir, "agent", "instances", "*", "state.json")):
+        if os.path.basename(os.path.dirname(path)).startswith("scratch-"):
+            continue
+        with open(path, encoding="utf-8") as file:
+            if json.load(file)["spec"]["server_name"] == name:
+                return os.path.dirname(path)
+    raise AssertionError(f"no instance of {name}")
+
+
+def as_superuser(home, name, *commands):
+    """The agent's user alone may, through the socket."""
+    folder = instance_folder(home, name)
+    with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
+        port = json.load(file)["backend_port"]
+    sockets = os.path.join(home.dir, "agent", "s", os.path.basename(folder)[:8])
+    who = []
+    if home.user:
+        entry = pwd.getpwnam(home.user)
+        who = ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
+    subprocess.run([*who, "psql", "-Xqw", "-h", sockets, "-p", str(port), "-U", "howdah", "-d",
+                    "azure_maintenance", *(word for each in commands for word in ("-c", each))],
+                   check=True, timeout=30, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)

@@ -11,6 +11,7 @@ import subprocess
 import time
 import unittest
 
+import support
 from support import Case, flip_a_bit, howdah_client, run_guide, started_home, wait_until
 
 HOME = None
@@ -57,11 +58,7 @@ def text_of(moment):
 
 
 def instance_folder(name=MAIN):
-    for path in glob.glob(os.path.join(HOME.dir, "agent", "instances", "*", "state.json")):
-        with open(path, encoding="utf-8") as file:
-            if json.load(file)["spec"]["server_name"] == name:
-                return os.path.dirname(path)
-    raise AssertionError(f"no instance of {name}")
+    return support.instance_folder(HOME, name)
 
 
 def has_instance(name):
@@ -97,18 +94,7 @@ def backup_processes(name, command="backup"):
 
 
 def as_superuser(name, *commands):
-    """The agent's user alone may, through the socket."""
-    folder = instance_folder(name)
-    with open(os.path.join(folder, "state.json"), encoding="utf-8") as file:
-        port = json.load(file)["backend_port"]
-    sockets = os.path.join(HOME.dir, "agent", "s", os.path.basename(folder)[:8])
-    who = []
-    if HOME.user:
-        entry = pwd.getpwnam(HOME.user)
-        who = ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
-    subprocess.run([*who, "psql", "-Xqw", "-h", sockets, "-p", str(port), "-U", "howdah", "-d",
-                    "azure_maintenance", *(word for each in commands for word in ("-c", each))],
-                   check=True, timeout=30, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    support.as_superuser(HOME, name, *commands)
 
 
 @contextlib.contextmanager

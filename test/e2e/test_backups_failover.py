@@ -126,10 +126,56 @@ class Failover(Case):
         wait_until("there is another primary", lambda: PAIR.zones()[0] == standby, timeout=60)
         switch_wal(standby)
         wait_until("every second around the failover can be restored",
-                   lambda: spans_around(moments[0], after), timeout=180)
+                   lambda: spans_around(moments[0], after) or self.tell(moments, after),
+                   timeout=180)
+        Failover.seen = None
         self.assertEqual(self.restored("before", moments[1]), "1 2")
         self.assertEqual(self.restored("across", moments[3]), "1 2 3 4")
         self.assertEqual(self.restored("behind", after), "1 2 3 4 5")
+
+    @staticmethod
+    def tell(moments, after):
+        """Nothing; but a failure of this shows what is known of the backups."""
+        told = PAIR.properties()["howdah"]
+        Failover.seen = {"moments": moments, "after": after, "spans": told.get("restorable"),
+                         "conditions": told.get("conditions")}
+        return None
+
+    def setUp(self):
+        super().setUp()
+        Failover.seen = None
+        self.addCleanup(lambda: Failover.seen and print(f"last seen: {Failover.seen}", flush=True))
+
+    def test_a_read_replica_follows_every_primary(self):
+        PAIR.wait_until_healthy()
+        wait_until("a time can be restored", spans, timeout=180)
+        HOME.psql(MAIN, "CREATE TABLE followed (n int)")
+        self.addCleanup(HOME.psql, MAIN, "DROP TABLE followed")
+        answer = HOME.call("PUT", HOME.server_path("reader"), {
+            "location": howdah_client.LOCATION,
+            "properties": {"createMode": "Replica",
+                           "sourceServerResourceId": HOME.server_path(MAIN)}})
+        self.assertEqual(answer.status, 202, repr(answer))
+        HOME.finish(answer, timeout=300)
+        HOME.passwords["reader"] = HOME.passwords[MAIN]
+        HOME.allow("reader")
+
+        def follows():
+            wait_until("a primary takes commits", lambda: HOME.psql(
+                MAIN, "INSERT INTO followed VALUES (1)", check=False).returncode == 0, timeout=60)
+            count = "SELECT count(*) FROM followed"
+            have = HOME.psql(MAIN, count)
+            wait_until("the replica has it", lambda: HOME.psql(
+                "reader", count, check=False).stdout.strip() == have, timeout=60)
+
+        follows()
+        HOME.finish(PAIR.fail_over("PlannedFailover"), timeout=120)
+        follows()
+        PAIR.wait_until_healthy()
+        PAIR.kill_host(PAIR.zones()[0])
+        follows()
+        PAIR.wait_until_healthy()
+        HOME.do("DELETE", HOME.server_path("reader"), timeout=120)
 
     def test_a_restored_server_is_restored_once_whoever_is_its_primary_later(self):
         wait_until("a time can be restored", spans, timeout=180)

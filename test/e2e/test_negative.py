@@ -32,7 +32,7 @@ FOR_ANY_ROLE = {"nameAvailability.checkGlobally", "nameAvailability.checkWithLoc
                 "activityLogs.list", "directoryObjects.getByIds"}
 # What a server without a standby, or without backups, has none of.
 NEVER_HAPPENED = {"howdahFailovers.get", "howdahDrills.get", "howdahDrillSchedules.get",
-                  "backupsAutomaticAndOnDemand.get"}
+                  "backupsAutomaticAndOnDemand.get", "howdahProofs.get"}
 KNOWN = {"locationName": "local", "serverName": SERVER, "firewallRuleName": "here",
          "databaseName": "app", "configurationName": "work_mem", "scheduleName": "default",
          "objectId": "11111111-2222-4333-8444-555555555555"}

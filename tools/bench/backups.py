@@ -1,24 +1,71 @@
 #!/usr/bin/env python3
-"""Backups of a pgbench server: a backup on demand and a restore through Howdah, against pgBackRest by
-hand with the same configuration; and what archiving costs pgbench's TPC-B, against a server of a Howdah
-without backups. As root, which alone may use what belongs to the agent."""
+"""Backups of a pgbench server: a full backup and a restore by Howdah, against pgBackRest and
+PostgreSQL by hand with the same settings; a read replica, against pg_basebackup; and what archiving
+costs pgbench's TPC-B, against a server of the same settings whose archive_command is /bin/true.
+
+No full backup can be asked for: one on demand is differential, and a server's first one is made
+before it has data. So each round restores a server, and measures the first backup of what was
+restored, which is a full one with all data. Both sides do the same."""
 
 import datetime
 import glob
 import json
 import os
-import pwd
 import shutil
+import socket
+import statistics
 import subprocess
 import tempfile
 import time
 import uuid
 
-from howdah_bench import arguments_of, finish, howdah_client, medians_in_turns, row, say, timed
+from howdah_bench import arguments_of, finish, howdah_client, row, say, timed
 
 WAIT_MAX = 900
-NAME = "bench"
-SIZE = {"sku": {"name": "Standard_D2ds_v5", "tier": "GeneralPurpose"}}
+PAUSE = 0.05
+# Not the limit of a small disk is to be measured: P4, which 32 GiB have, does 120 I/Os a second.
+SIZE = {"sku": {"name": "Standard_D2ds_v5", "tier": "GeneralPurpose"},
+        "properties": {"storage": {"storageSizeGB": 32, "tier": "P50"}}}
+SOURCE, BARE = "source", "bare"
+# PostgreSQL does not run as root.
+AS_USER = ([] if os.geteuid() != 0 else
+           ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"])
+
+
+def output_of(*command, password=None):
+    # The superuser's own search path has no customer's schema in it.
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C",
+                   "PGOPTIONS": "-c search_path=public"}
+    if password:
+        environment["PGPASSWORD"] = password
+    done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False,
+                          stdin=subprocess.DEVNULL, cwd="/")
+    if done.returncode != 0:
+        raise SystemExit(f"{command}: {done.stdout[-1000:]}{done.stderr[-1000:]}")
+    return done.stdout.strip()
+
+
+def until(what, is_so):
+    return howdah_client.wait_until(what, is_so, WAIT_MAX, PAUSE)
+
+
+def medians_in_turns(sides, rounds):
+    """{name: the medians of what its function returns, a dictionary}. The sides take turns, and
+    each round begins with another."""
+    seen = {name: [] for name in sides}
+    names = list(sides)
+    for number in range(rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            values = sides[name]()
+            seen[name].append(values)
+            say(f"  round {number + 1}: {name:9} "
+                + ", ".join(f"{each} {value:.2f}" for each, value in values.items()))
+    return {name: {each: statistics.median(values[each] for values in runs) for each in runs[0]}
+            for name, runs in seen.items()}
+
+
+# -- Howdah ------------------------------------------------------------------------------------
 
 
 def instance_of(home, name):
@@ -38,214 +85,341 @@ def direct(home, name):
             "-p", str(state["backend_port"]), "-U", "howdah"]
 
 
-def gateway(home, name):
-    return (f"host={name}.{howdah_client.DOMAIN} hostaddr=127.0.0.1 port={home.gateway_port} "
-            f"user=dba dbname=postgres sslmode=verify-full "
-            f"sslrootcert={home.credentials['ca_path']}")
-
-
-def output_of(*command, password=None):
-    # The superuser's own search path has no customer's schema in it.
-    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C",
-                   "PGOPTIONS": "-c search_path=public"}
-    if password:
-        environment["PGPASSWORD"] = password
-    done = subprocess.run(command, env=environment, text=True, capture_output=True, check=False,
-                          stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise SystemExit(f"{command[0]}: {done.stdout[-1000:]}{done.stderr[-1000:]}")
-    return done.stdout.strip()
-
-
-def tps(seconds, *where, password=None):
-    text = output_of("pgbench", "-n", "-T", str(seconds), "-c", "8", "-j", "2", *where,
-                     password=password)
-    return float(next(line for line in text.splitlines() if line.startswith("tps = ")).split()[2])
+def by_tls(home, name, port):
+    return (f"host={name}.{howdah_client.DOMAIN} hostaddr=127.0.0.1 port={port} user=dba "
+            f"dbname=postgres sslmode=verify-full sslrootcert={home.credentials['ca_path']}")
 
 
 def restorable(home, name):
-    return home.get(home.server_path(name)).json["properties"]["howdah"].get("restorable", [])
+    return home.get(home.server_path(name)).json["properties"]["howdah"].get("restorable")
 
 
-def now():
-    moment = datetime.datetime.now(datetime.timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03}Z"
+def fill(home, name, scale):
+    home.create_server(name, **SIZE)
+    output_of("pgbench", "-i", "-q", "-s", str(scale), by_tls(home, name, home.gateway_port),
+              password=home.passwords[name])
+
+
+def made_from(home, source, **properties):
+    """A new server's name, and the seconds until its first query through the gateway."""
+    name = "back-" + uuid.uuid4().hex[:8]
+    home.passwords[name] = home.passwords[source]
+    body = {"location": howdah_client.LOCATION, "properties": {
+        "sourceServerResourceId": home.server_path(source), **properties}}
+    rule = {"properties": {"startIpAddress": "127.0.0.1", "endIpAddress": "127.0.0.1"}}
+    begin = time.monotonic()
+    begun = [home.call("PUT", home.server_path(name), body),
+             home.call("PUT", home.server_path(name) + "/firewallRules/here", rule)]
+    until("the first query", lambda: home.psql(name, "select 1", check=False).returncode == 0)
+    taken = time.monotonic() - begin
+    for each in begun:
+        home.finish(each, WAIT_MAX)
+    return name, taken
+
+
+def restore(home, source, target):
+    return made_from(home, source, createMode="PointInTimeRestore", pointInTimeUTC=target)
+
+
+def follow(home, source):
+    name, taken = made_from(home, source, createMode="Replica")
+    home.do("DELETE", home.server_path(name), timeout=WAIT_MAX)
+    return {"replica": taken}
+
+
+def backup_process(home, name):
+    """Howdah's pgBackRest that makes a backup of the server; none: there is none now."""
+    stanza = "--stanza=" + os.path.basename(instance_of(home, name)[0])
+    return next((each for each in home.processes() if each.name == "pgbackrest"
+                 and stanza in each.argv and "backup" in each.argv), None)
+
+
+def first_backup(home, name):
+    """Of a server that has just become ready. `full`: from the start of Howdah's pgBackRest until
+    the API says that there is something to restore; `program`: until that pgBackRest ended; `all`:
+    from now on, so with the stanza and what Howdah waits for."""
+    begin = time.monotonic()
+    process = until("its backup begins", lambda: backup_process(home, name))
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - process.start / os.sysconf("SC_CLK_TCK")
+    started = time.monotonic() - age
+    until("pgBackRest ends", lambda: howdah_client.process(process.pid) is None)
+    program = time.monotonic() - started
+    until("it can be restored", lambda: restorable(home, name))
+    end = time.monotonic()
+    return {"full": end - started, "program": program, "all": end - begin}
+
+
+def by_howdah(home, source, target):
+    name, taken = restore(home, source, target)
+    found = {"restore": taken, **first_backup(home, name)}
+    home.do("DELETE", home.server_path(name), timeout=WAIT_MAX)
+    return found
+
+
+# -- By hand -----------------------------------------------------------------------------------
 
 
 class ByHand:
-    """pgBackRest with the configuration that the agent wrote for the server."""
+    """A PostgreSQL and a repository, configured as the agent has them for a server of Howdah, but
+    in folders of their own, and without what is Howdah's alone. pgBackRest runs as PostgreSQL's
+    user and reads the files itself."""
 
-    def __init__(self, home):
+    def __init__(self, home, folder):
+        instance, state = instance_of(home, SOURCE)
         self.home = home
-        self.instance, self.state = instance_of(home, NAME)
-        self.stanza = os.path.basename(self.instance)
-        self.configuration = os.path.join(self.instance, "backup", "pgbackrest.conf")
-        self.sizes = {each: output_of("psql", "-XqAt", *direct(home, NAME), "-d",
-                                      "azure_maintenance", "-c", f"SHOW {each}")
-                      for each in ("shared_buffers", "max_wal_size", "max_connections",
-                                   "max_locks_per_transaction", "max_worker_processes")}
+        self.folder = folder
+        self.data = os.path.join(folder, "data")
+        self.bin = f"/usr/lib/postgresql/{state['spec']['major']}/bin"
+        self.process = None
+        for each in (folder, self.data, *(os.path.join(folder, own) for own in
+                                          ("repository", "lock", "spool", "log"))):
+            os.mkdir(each, 0o700)
+        self.pgbackrest = ["pgbackrest", f"--config={folder}/pgbackrest.conf",
+                           f"--stanza={os.path.basename(instance)}"]
+        self._write_pgbackrest(os.path.join(instance, "backup", "pgbackrest.conf"))
+        self._write_postgresql(os.path.join(instance, "config", "postgresql.conf"))
+        if AS_USER:
+            output_of("chown", "-R", "postgres:postgres", folder)
 
-    def words(self, configuration, *arguments):
-        return ["pgbackrest", f"--config={configuration}", f"--stanza={self.stanza}", *arguments]
+    def _write_pgbackrest(self, theirs):
+        own = {"repo1-path": f"{self.folder}/repository", "lock-path": f"{self.folder}/lock",
+               "spool-path": f"{self.folder}/spool", "log-path": f"{self.folder}/log",
+               "pg1-path": self.data, "pg1-socket-path": self.folder, "pg1-port": "5432",
+               "pg1-database": "postgres", "pg1-user": "howdah"}
+        with open(theirs, encoding="utf-8") as file:
+            lines = [line.partition("=") for line in file.read().splitlines()]
+        with open(f"{self.folder}/pgbackrest.conf", "w", encoding="utf-8") as file:
+            file.writelines(f"{key}{sign}{own.get(key, value)}\n" for key, sign, value in lines)
+
+    def _write_postgresql(self, theirs):
+        own = {"data_directory": self.data, "hba_file": f"{self.data}/pg_hba.conf",
+               "ident_file": f"{self.data}/pg_ident.conf", "listen_addresses": "", "port": "5432",
+               "unix_socket_directories": self.folder, "ssl": "off",
+               "shared_preload_libraries": "", "logging_collector": "off",
+               "log_destination": "stderr",
+               "archive_command": " ".join([*self.pgbackrest, "archive-push", "%p"])}
+        with open(theirs, encoding="utf-8") as file:
+            text = file.read()  # of two lines about one setting the last counts
+        with open(f"{self.folder}/postgresql.conf", "w", encoding="utf-8") as file:
+            file.write(text + "".join(f"{key} = '{value}'\n" for key, value in own.items()))
+
+    def run(self, *command):
+        return output_of(*AS_USER, *command)
+
+    def sql(self, text):
+        return self.run("psql", "-XqAt", "-h", self.folder, "-U", "howdah", "-d", "postgres", "-c",
+                        text)
+
+    def start(self, *settings):
+        """Until the first query."""
+        with open(f"{self.folder}/start.log", "wb") as log:
+            # pylint: disable=consider-using-with
+            self.process = subprocess.Popen(
+                [*AS_USER, f"{self.bin}/postgres", "-D", self.data, "-c",
+                 f"config_file={self.folder}/postgresql.conf", *settings], cwd="/",
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+        def answers():
+            if self.process.poll() is not None:
+                with open(f"{self.folder}/start.log", encoding="utf-8") as log:
+                    raise SystemExit("by hand PostgreSQL does not start: " + log.read()[-2000:])
+            return subprocess.run([*AS_USER, "psql", "-XqAt", "-h", self.folder, "-U", "howdah",
+                                   "-d", "postgres", "-c", "select 1"], capture_output=True,
+                                  check=False, cwd="/").returncode == 0
+
+        until("the first query by hand", answers)
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+
+    def fill(self, scale):
+        """With a first backup."""
+        self.run(f"{self.bin}/initdb", "--no-sync", "-k", "-E", "UTF8", "--locale=C.UTF-8", "-A",
+                 "trust", "-U", "howdah", "-D", self.data)
+        self.start()
+        self.run("pgbench", "-i", "-q", "-s", str(scale), "-h", self.folder, "-U", "howdah",
+                 "postgres")
+        self.back_up()
 
     def back_up(self):
-        """As the superuser, and reading the files itself, as pgBackRest does unless it is kept
-        apart from PostgreSQL."""
-        return timed(lambda: output_of(*self.words(
-            self.configuration, "--pg1-user=howdah", "--type=diff", "--no-expire-auto",
-            "backup")))
+        """A full one into a repository that is still empty. What is there when pgBackRest ends can
+        be restored, so `full` and `program` are one."""
+        begin = time.monotonic()
+        self.run(*self.pgbackrest, "stanza-create")
+        full = timed(lambda: self.run(*self.pgbackrest, "--type=full", "--no-expire-auto",
+                                      "backup"))
+        return {"full": full, "program": full, "all": time.monotonic() - begin}
 
-    def restore(self, target):
-        """Until the first query. The repository is copied for PostgreSQL's user before that."""
-        user = pwd.getpwnam("postgres")
-        as_postgres = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}",
-                       "--clear-groups"]
-        folder = tempfile.mkdtemp(prefix="howdah-bench-", dir="/tmp")
-        data, repository = os.path.join(folder, "data"), os.path.join(folder, "repository")
-        configuration = os.path.join(folder, "pgbackrest.conf")
-        shutil.copytree(os.path.join(self.home.dir, "backups"), repository)
-        with open(self.configuration, encoding="utf-8") as file:
-            text = file.read()
-        for own in ("lock", "spool", "log"):
-            os.mkdir(os.path.join(folder, own))
-        text = "\n".join(
-            f"repo1-path={repository}" if line.startswith("repo1-path=") else
-            f"pg1-path={data}" if line.startswith("pg1-path=") else
-            f"spool-path={folder}/spool" if line.startswith("spool-path=") else
-            f"lock-path={folder}/lock" if line.startswith("lock-path=") else
-            f"log-path={folder}/log" if line.startswith("log-path=") else line
-            for line in text.splitlines())
-        with open(configuration, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        os.mkdir(data, 0o700)
-        output_of("chown", "-R", "postgres:postgres", folder)
-        get = " ".join(self.words(configuration, "archive-get", "%f", '"%p"'))
-        server = None
+    def mark(self):
+        """A time with a commit behind it that is in the repository."""
+        time.sleep(1.1)  # a backup's end is rounded up to a second
+        target = self.sql("select now()")
+        self.sql("select txid_current()")
+        file = self.sql("select pg_walfile_name(pg_switch_wal())")
+        until("it is archived", lambda: self.sql(
+            "select last_archived_wal from pg_stat_archiver") >= file)
+        return target
+
+    def restore_and_back_up(self, target):
+        """What by_howdah does: the restored one begins a repository of its own."""
+        new = ByHand(self.home, os.path.join(self.folder, uuid.uuid4().hex))
         try:
             begin = time.monotonic()
-            output_of(*as_postgres, *self.words(
-                configuration, "--type=time",
-                "--target=" + target.replace("T", " ").replace("Z", "+00"),
-                "--target-action=promote", "restore"))
-            output_of("sync", "-f", data)
-            with open(os.path.join(data, "postgresql.conf"), "w", encoding="utf-8") as file:
-                file.write(f"listen_addresses = ''\nunix_socket_directories = '{folder}'\n"
-                           f"restore_command = '{get}'\nport = 5432\nhot_standby = off\n")
-                for name, value in self.sizes.items():
-                    file.write(f"{name} = '{value}'\n")
-            with open(os.path.join(data, "pg_hba.conf"), "w", encoding="utf-8") as file:
-                file.write("local all all trust\n")
-            with open(os.path.join(data, "pg_ident.conf"), "w", encoding="utf-8"):
-                pass
-            output_of("chown", "postgres:postgres", *glob.glob(os.path.join(data, "*.conf")))
-            program = f"/usr/lib/postgresql/{self.state['spec']['major']}/bin/postgres"
-            # pylint: disable=consider-using-with
-            server = subprocess.Popen([*as_postgres, program, "-D", data], cwd="/",
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                      stderr=subprocess.DEVNULL)
-            while subprocess.run(["psql", "-XqAt", "-h", folder, "-p", "5432", "-U", "howdah", "-d",
-                                  "postgres", "-c", "SELECT 1"], capture_output=True,
-                                 check=False).returncode != 0:
-                if server.poll() is not None or time.monotonic() - begin > WAIT_MAX:
-                    raise SystemExit("PostgreSQL did not come up from what pgBackRest restored")
-                time.sleep(0.05)
-            return time.monotonic() - begin
+            self.run(*self.pgbackrest, f"--pg1-path={new.data}", "--type=time",
+                     f"--target={target}", "--target-action=promote", "restore")
+            # As Howdah does: nobody is answered before the target, and archiving begins later.
+            new.start("-c", "hot_standby=off", "-c", "archive_mode=off")
+            taken = time.monotonic() - begin
+            new.stop()
+            new.start()
+            return {"restore": taken, **new.back_up()}
         finally:
-            if server:
-                server.terminate()
-                server.wait()
-            shutil.rmtree(folder, ignore_errors=True)
+            new.stop()
+            shutil.rmtree(new.folder, ignore_errors=True)
 
 
-def back_up(home):
-    path = home.server_path(NAME) + "/backups/b" + uuid.uuid4().hex[:8]
-    taken = timed(lambda: home.do("PUT", path, timeout=WAIT_MAX))
-    home.do("DELETE", path, timeout=WAIT_MAX)
-    return taken
+    def follow(self):
+        """A standby of its own, until the first query."""
+        new = ByHand(self.home, os.path.join(self.folder, uuid.uuid4().hex))
+        try:
+            begin = time.monotonic()
+            self.run(f"{self.bin}/pg_basebackup", "-h", self.folder, "-U", "howdah", "-D", new.data,
+                     "-X", "stream", "-c", "fast")
+            self.run("touch", os.path.join(new.data, "standby.signal"))
+            new.start("-c", f"primary_conninfo=host={self.folder} user=howdah", "-c",
+                      "archive_mode=off")
+            return {"replica": time.monotonic() - begin}
+        finally:
+            new.stop()
+            shutil.rmtree(new.folder, ignore_errors=True)
 
 
-def restore(home, target):
-    """Until the first query through the gateway."""
-    name = "back-" + uuid.uuid4().hex[:8]
-    body = {"location": howdah_client.LOCATION, "properties": {
-        "createMode": "PointInTimeRestore", "sourceServerResourceId": home.server_path(NAME),
-        "pointInTimeUTC": target}}
-    home.passwords[name] = home.passwords[NAME]
-    begin = time.monotonic()
-    answer = home.call("PUT", home.server_path(name), body)
-    if answer.status != 202:
-        raise SystemExit(f"PUT of a restore: {answer!r}")
-    home.allow(name)
-    while home.psql(name, "select 1", check=False).returncode != 0:
-        if time.monotonic() - begin > WAIT_MAX:
-            raise SystemExit("the restored server did not answer")
-        time.sleep(0.05)
-    taken = time.monotonic() - begin
-    home.finish(answer, WAIT_MAX)
-    # Its first backup would disturb the next measurement.
+# -- What is compared --------------------------------------------------------------------------
+
+
+def with_all_data(home):
+    """A server whose first backup has what the source was filled with; its name."""
+    filled = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    home.do("PUT", home.server_path(SOURCE) + "/backups/filled", timeout=WAIT_MAX)
+    until("what was filled in can be restored",
+          lambda: restorable(home, SOURCE)[-1]["to"] > filled)
+    name, _ = restore(home, SOURCE, restorable(home, SOURCE)[-1]["to"])
+    first_backup(home, name)
+    return name
+
+
+def backups(home, folder, arguments, rows):
+    by_hand = ByHand(home, os.path.join(folder, "by-hand"))
+    try:
+        by_hand.fill(arguments.scale)
+        marked = by_hand.mark()
+        name = with_all_data(home)
+        target = restorable(home, name)[-1]["to"]
+        say("restores until the first query, and full backups of what was restored: seconds")
+        medians = medians_in_turns({"howdah": lambda: by_howdah(home, name, target),
+                                    "by hand": lambda: by_hand.restore_and_back_up(marked)},
+                                   arguments.rounds)
+        say("read replicas until the first query: seconds")
+        replicas = medians_in_turns({"howdah": lambda: follow(home, name),
+                                     "by hand": by_hand.follow}, arguments.rounds)
+        for side, found in replicas.items():
+            medians[side] |= found
+    finally:
+        by_hand.stop()
     home.do("DELETE", home.server_path(name), timeout=WAIT_MAX)
-    return taken
+
+    def add(what, against, key, at_most=None):
+        ours, theirs = (medians[side][key] for side in ("howdah", "by hand"))
+        rows.append(row("backups", f"{what}, pgbench scale {arguments.scale}", against,
+                        ours / theirs, at_most=at_most, ours=f"{ours:.1f} s",
+                        theirs=f"{theirs:.1f} s"))
+
+    add("full backup, until it can be restored", "pgBackRest by hand", "full", at_most=1.1)
+    add("Howdah's pgBackRest alone in that", "pgBackRest by hand", "program")
+    add("first backup of a ready server, with all before it", "stanza-create and backup by hand",
+        "all")
+    add("restore until the first query", "pgBackRest and PostgreSQL by hand", "restore",
+        at_most=1.1)
+    add("read replica until the first query", "pg_basebackup and start by hand", "replica",
+        at_most=1.1)
 
 
-def fill(home, scale):
-    home.make_group()
-    home.create_server(NAME, **SIZE)
-    home.allow(NAME)
-    output_of("pgbench", "-i", "-q", "-s", str(scale), gateway(home, NAME),
-              password=home.passwords[NAME])
+def start_haproxy(folder, backend):
+    """In front of PostgreSQL, which lets in who comes from the gateway's address; and its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = os.path.join(folder, "haproxy.cfg")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("global\n  nbthread 2\ndefaults\n  mode tcp\n  timeout connect 5s\n"
+                   "  timeout client 1h\n  timeout server 1h\n"
+                   f"listen pg\n  bind 127.0.0.1:{port}\n"
+                   f"  server one 127.0.0.1:{backend} source 127.0.0.2\n")
+    # pylint: disable=consider-using-with
+    return subprocess.Popen(["haproxy", "-db", "-f", path], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL), port
 
 
-def with_backups(arguments, rows):
-    with howdah_client.Home(backups=True) as home:
-        fill(home, arguments.scale)
-        howdah_client.wait_until("the first backup is made", lambda: restorable(home, NAME),
-                                 WAIT_MAX)
-        by_hand = ByHand(home)
-        say("backups of everything: nothing is as in the first one")
-        medians = medians_in_turns({"howdah": lambda: back_up(home), "by hand": by_hand.back_up},
-                                   arguments.rounds)
-        rows.append(row("backups", f"backup on demand, pgbench scale {arguments.scale}",
-                        "pgBackRest by hand", medians["howdah"] / medians["by hand"], at_most=1.1,
-                        ours=f"{medians['howdah']:.1f} s", theirs=f"{medians['by hand']:.1f} s"))
-        target = now()
-        howdah_client.wait_until("that time can be restored", lambda: (
-            restorable(home, NAME)[-1]["to"] > target), WAIT_MAX)
-        say("restores, until the first query")
-        medians = medians_in_turns({"howdah": lambda: restore(home, target),
-                                    "by hand": lambda: by_hand.restore(target)}, arguments.rounds)
-        rows.append(row("backups", f"restore until the first query, scale {arguments.scale}",
-                        "pgBackRest and PostgreSQL by hand",
-                        medians["howdah"] / medians["by hand"], at_most=1.1,
-                        ours=f"{medians['howdah']:.1f} s", theirs=f"{medians['by hand']:.1f} s"))
-        return archiving(home, arguments, rows)
+def tps(home, server, seconds, *where, password=None):
+    """And how many segments it has written but not archived at its end. They do not disturb who is
+    measured next."""
+    def ask(text):
+        return output_of("psql", "-XqAt", *direct(home, server), "-d", "postgres", "-c", text)
+
+    left = "select count(*) from pg_ls_archive_statusdir() where name like '%.ready'"
+    ask("checkpoint")
+    text = output_of("pgbench", "-T", str(seconds), "-c", "8", "-j", "2", *where,
+                     password=password)
+    waiting = int(ask(left))
+    until("all is archived", lambda: ask(left) == "0")
+    rate = next(line for line in text.splitlines() if line.startswith("tps = "))
+    return {"tps": float(rate.split()[2]), "not archived": waiting}
 
 
-def archiving(home, arguments, rows):
-    """TPC-B, by the unix socket and through the gateway, in turns with a server that archives
-    nothing."""
-    with howdah_client.Home(backups=False) as bare:
-        fill(bare, arguments.scale)
-        seconds = arguments.seconds
+def archiving(home, folder, arguments, rows):
+    """Of two servers that are alike: what one server archives only now and then would be a gap, and
+    Howdah closes gaps with another backup."""
+    fill(home, BARE, arguments.scale)
+    until("the first backup is made", lambda: restorable(home, BARE))
+    bare = ["psql", "-XqAt", *direct(home, BARE), "-d", "postgres"]
+    output_of(*bare, "-c", "alter system set archive_command = '/bin/true'", "-c",
+              "select pg_reload_conf()")
+    haproxy, port = start_haproxy(folder, instance_of(home, SOURCE)[1]["backend_port"])
+    password = home.passwords[SOURCE]
 
-        def by_socket(where):
-            return tps(seconds, *direct(where, NAME), "postgres")
+    def by_socket(server):
+        return tps(home, server, arguments.seconds, *direct(home, server), "postgres")
 
-        def by_gateway():
-            return tps(seconds, gateway(home, NAME), password=home.passwords[NAME])
+    def by_port(port):
+        return tps(home, SOURCE, arguments.seconds, by_tls(home, SOURCE, port), password=password)
 
-        for each in (home, bare):
-            tps(10, *direct(each, NAME), "postgres")
-        say("TPC-B with 8 clients, transactions a second")
-        medians = medians_in_turns({"archiving": lambda: by_socket(home),
-                                    "bare": lambda: by_socket(bare), "gateway": by_gateway},
-                                   arguments.rounds)
-        bare_text = f"{medians['bare']:.0f} /s"
-        rows.append(row("backups", "TPC-B a second with archiving, by the socket",
-                        "without archiving", medians["archiving"] / medians["bare"], at_least=0.95,
-                        ours=f"{medians['archiving']:.0f}", theirs=bare_text))
-        rows.append(row("backups", "TPC-B a second with archiving, through the gateway with TLS",
-                        "without archiving, by the socket", medians["gateway"] / medians["bare"],
-                        ours=f"{medians['gateway']:.0f}", theirs=bare_text))
+    try:
+        for each in (SOURCE, BARE):
+            by_socket(each)
+        say("TPC-B with 8 clients: transactions a second")
+        medians = medians_in_turns({"archiving": lambda: by_socket(SOURCE),
+                                    "bare": lambda: by_socket(BARE),
+                                    "gateway": lambda: by_port(home.gateway_port),
+                                    "haproxy": lambda: by_port(port)}, arguments.rounds)
+    finally:
+        haproxy.terminate()
+        haproxy.wait()
+    if output_of(*bare, "-c", "show archive_command") != "/bin/true":
+        raise SystemExit("Howdah has set the archive_command again")
+
+    def add(what, against, side, other, at_least=None):
+        ours, theirs = medians[side]["tps"], medians[other]["tps"]
+        rows.append(row("backups", what, against, ours / theirs, at_least=at_least,
+                        ours=f"{ours:.0f}", theirs=f"{theirs:.0f} /s"))
+
+    add("TPC-B a second with archiving, by the socket", "archive_command = /bin/true",
+        "archiving", "bare", at_least=0.95)
+    add("TPC-B a second with archiving, by the gateway, TLS",
+        "archive_command = /bin/true, by the socket", "gateway", "bare")
+    add("TPC-B a second with archiving, by the gateway, TLS", "HAProxy before the same server",
+        "gateway", "haproxy")
 
 
 def main():
@@ -253,11 +427,20 @@ def main():
         parser.add_argument("--scale", type=int, default=50, help="of pgbench")
         parser.add_argument("--seconds", type=int, default=60, help="of each round of TPC-B")
 
-    arguments = arguments_of(__doc__, rounds=3, extend=extend)
-    if os.geteuid() != 0:
-        raise SystemExit("this benchmark runs as root")
+    arguments = arguments_of(__doc__, rounds=5, extend=extend)
+    os.environ["PATH"] += ":/usr/sbin"
+    for program in ("haproxy", "pgbackrest", "pgbench"):
+        if shutil.which(program) is None:
+            raise SystemExit(f"{program} is not installed")
     rows = []
-    with_backups(arguments, rows)
+    with (tempfile.TemporaryDirectory(prefix="howdah-bench-", dir="/tmp") as folder,
+          howdah_client.Home(backups=True) as home):
+        os.chmod(folder, 0o755)
+        say("filling servers")
+        home.make_group()
+        fill(home, SOURCE, arguments.scale)
+        backups(home, folder, arguments, rows)
+        archiving(home, folder, arguments, rows)
     finish(rows)
 
 

@@ -31,7 +31,6 @@ ELSEWHERE = {
 # server has no such configuration.
 REFUSED_BY_AZ = {
     "replica create": ("multi-availability zone", "not supported for the Burstable"),
-    "replica promote": "is not a replica server",
     "replica stop-replication": "is not a replica server",
     "upgrade": "must be greater than the current version",  # it knows 14 as the newest
     "autonomous-tuning set-settings": "/index_tuning.",
@@ -346,6 +345,36 @@ def steps_of(az, home):
         return seen("the list lacks it", "by-hand" not in names(
             az.server("backup", "list", *child)))
 
+    reader = "az-replica"
+
+    def create_replica():
+        psql("create table followed as select generate_series(1, 5) n")
+        az.server("replica", "create", "-g", GROUP, "-n", reader, "--source-server", NAME)
+        home.passwords[reader] = home.passwords[NAME]
+        allow(reader)
+        psql("insert into followed values (6)")
+        return seen_soon("psql: it has what the source commits", lambda: home.psql(
+            reader, "select count(*) from followed", check=False).stdout.strip() == "6")
+
+    def promote_replica():
+        psql("insert into followed values (7)")
+        az.server("replica", "promote", "-g", GROUP, "-n", reader, "--promote-mode", "standalone",
+                  "--promote-option", "planned", "--yes")
+        home.psql(reader, "insert into followed values (8)")
+        found = home.psql(reader, "select max(n) || ',' || count(*) from followed")
+        az.server("delete", "-g", GROUP, "-n", reader, "--yes")
+        return seen("psql: it has all, and takes writes", found == "8,8")
+
+    def list_replicas():
+        found = az.server("replica", "list", *where)
+        if not is_new:
+            nothing_yet(found)
+        return seen("it is listed", names(found) == [reader])
+
+    replicas = {"replica list": list_replicas}
+    if is_new:
+        replicas = {"replica create": create_replica, **replicas,
+                    "replica promote": promote_replica}
     revival = {"revive-dropped": revive} if "revive-dropped" in az.commands() else {}
     backups_by_hand = {"backup create": make_backup,
                        "backup delete": drop_backup} if is_new else {}
@@ -394,7 +423,7 @@ def steps_of(az, home):
         "identity list": lambda: seen("no identity", not (
             az.server("identity", "list", *child) or {}).get("userAssignedIdentities")),
         "identity remove": remove_identity,
-        "replica list": lambda: nothing_yet(az.server("replica", "list", *where)),
+        **replicas,
         "backup list": list_backups,
         "backup show": show_backup,
         **backups_by_hand,
@@ -450,8 +479,6 @@ def other_commands(az):
         f"{endpoint} show": (*child, "-n", "x"),
         "private-link-resource list": child,
         "private-link-resource show": child,
-        "replica create": ("-g", GROUP, "-n", "az-replica", "--source-server", source),
-        "replica promote": (*where, "--yes"),
         "virtual-endpoint create": (*child, "-n", "x", "-t", "ReadWrite", "-m", "x"),
         "virtual-endpoint delete": (*child, "-n", "x", "--yes"),
         "virtual-endpoint list": child,

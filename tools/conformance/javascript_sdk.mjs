@@ -14,6 +14,7 @@ const { PostgreSQLManagementFlexibleServerClient } = require("@azure/arm-postgre
 const home = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const NAME = "js-sdk";
 const COPY = "js-sdk-back";
+const READER = "js-sdk-reader";
 const MISSING = "FeatureNotSupported";
 const UNSUPPORTED = "not supported by this version of Howdah";
 
@@ -117,7 +118,6 @@ const steps = {
     return seen("psql: new password", psql("select 1") === "1");
   },
   "capabilitiesByServer.list": () => editions(client.capabilitiesByServer.list(group, NAME)),
-  "replicas.listByServer": async () => nothingYet(await all(client.replicas.listByServer(group, NAME))),
   "firewallRules.beginCreateOrUpdate": async () => {
     await client.firewallRules.beginCreateOrUpdateAndWait(group, NAME, "office",
       { startIpAddress: "10.0.0.1", endIpAddress: "10.0.0.9" }, poll);
@@ -239,6 +239,29 @@ const steps = {
     const found = psql("select string_agg(n::text, ',' order by n) from restored", COPY);
     await client.servers.beginDeleteAndWait(group, COPY, poll);
     return seen("psql: all that was committed before it was deleted", found === "1,3");
+  },
+  "servers.beginCreateOrUpdate: Replica": async () => {
+    psql("create table followed as select generate_series(1, 5) n");
+    await client.servers.beginCreateOrUpdateAndWait(group, READER, {
+      location: "local", createMode: "Replica",
+      sourceServerResourceId: (await client.servers.get(group, NAME)).id,
+    }, poll);
+    await allow(READER);
+    psql("insert into followed values (6)");
+    const count = () => psql("select count(*) from followed", READER);
+    for (let i = 0; i < 60 && count() !== "6"; i++) await pause(500);
+    return seen("psql: it has what the source commits", count() === "6");
+  },
+  "replicas.listByServer": async () => seen("it is listed",
+    (await names(client.replicas.listByServer(group, NAME))).join() === READER),
+  "servers.beginUpdate: Standalone promotion": async () => {
+    psql("insert into followed values (7)");
+    await client.servers.beginUpdateAndWait(group, READER, {
+      replica: { role: "None", promoteMode: "Standalone", promoteOption: "Planned" } }, poll);
+    psql("insert into followed values (8)", READER);
+    const found = psql("select max(n) || ',' || count(*) from followed", READER);
+    await client.servers.beginDeleteAndWait(group, READER, poll);
+    return seen("psql: it has all, and takes writes", found === "8,8");
   },
   "servers.beginRestart": async () => {
     const before = psql("select pg_postmaster_start_time()");

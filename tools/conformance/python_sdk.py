@@ -11,6 +11,7 @@ from rows import Rows, nothing_yet, seen, seen_soon
 
 NAME = "py-sdk"
 COPY = "py-sdk-back"
+READER = "py-sdk-reader"
 MISSING = "FeatureNotSupported"
 
 
@@ -225,6 +226,26 @@ class Client:
             return seen("psql: the new server has the rows of that second, and no later ones",
                         rows_of_copy() == "1")
 
+        def follow():
+            psql("create table followed as select generate_series(1, 5) n")
+            c.servers.begin_create_or_update(g, READER, m.Server(
+                location="local", create_mode="Replica",
+                source_server_resource_id=c.servers.get(g, NAME).id)).result()
+            home.passwords[READER] = home.passwords[NAME]
+            home.allow(READER)
+            psql("insert into followed values (6)")
+            return seen_soon("psql: it has what the source commits", lambda: home.psql(
+                READER, "select count(*) from followed", check=False).stdout.strip() == "6")
+
+        def promote():
+            psql("insert into followed values (7)")
+            c.servers.begin_update(g, READER, m.ServerForPatch(replica=m.Replica(
+                role="None", promote_mode="Standalone", promote_option="Planned"))).result()
+            home.psql(READER, "insert into followed values (8)")
+            found = home.psql(READER, "select max(n) || ',' || count(*) from followed")
+            c.servers.begin_delete(g, READER).result()
+            return seen("psql: it has all, and takes writes", found == "8,8")
+
         def delete():
             c.servers.begin_delete(g, NAME).result()
             return seen("GET answers 404", home.get(home.server_path(NAME)).status == 404)
@@ -250,7 +271,6 @@ class Client:
             "servers.begin_update": update,
             "capabilities_by_server.list":
                 lambda: capabilities(list(c.capabilities_by_server.list(g, NAME))),
-            "replicas.list_by_server": lambda: nothing_yet(c.replicas.list_by_server(g, NAME)),
             "firewall_rules.begin_create_or_update": put_rule,
             "firewall_rules.get": lambda: seen("its addresses", c.firewall_rules.get(
                 g, NAME, "office").start_ip_address == "10.0.0.1"),
@@ -288,6 +308,10 @@ class Client:
             "backups_automatic_and_on_demand.begin_delete": drop_backup,
             "servers.begin_create_or_update: PointInTimeRestore": restore,
             "servers.begin_create_or_update: ReviveDropped": revive,
+            "servers.begin_create_or_update: Replica": follow,
+            "replicas.list_by_server": lambda: seen("it is listed", [READER] == [
+                r.name for r in c.replicas.list_by_server(g, NAME)]),
+            "servers.begin_update: Standalone promotion": promote,
             "servers.begin_restart": restart,
             "servers.begin_stop": stop,
             "servers.begin_start": start,

@@ -29,7 +29,7 @@ using core::backup::Repository;
 
 namespace {
 
-constexpr Duration kBehindBackup = std::chrono::milliseconds(1100);
+constexpr Duration kBehindBackupMax = std::chrono::milliseconds(1100);
 constexpr Duration kRunPoll = std::chrono::milliseconds(250);
 /// Its commit record has a time that is later than this one. The session waits for no standby: the
 /// record is only to be there.
@@ -304,7 +304,7 @@ void BackupKeeper::run(const std::stop_token& stop,
                 charge->next_beat = now + kBeatEvery;
                 begin(charge, charge->is_beating, &BackupKeeper::beat);
             }
-            const bool may_look = looks < kLooksMax && !charge->server.is_scratch;
+            const bool may_look = looks < kLooksMax && charge->server.has_own;
             if (may_look && !charge->is_looking && now >= charge->next_look) {
                 charge->next_look = now + kLookEvery;
                 ++looks;
@@ -596,10 +596,22 @@ Status BackupKeeper::back_up(Charge& charge, Kind kind, const std::string& name)
         charge.kept.damages.push_back({charge.repository->backups.back().label, damage});
         keep_newest(charge.kept.damages, kDamagesMax);
     }
-    // What it is good for is known only with a commit behind it: its end is rounded up to a second.
-    std::this_thread::sleep_for(kBehindBackup);
+    wait_behind_backup(charge);
     note_mark(charge, /*closes=*/true);
     return ok_status();
+}
+
+/// What a backup is good for is known only with a commit behind it, whose end is rounded up to a
+/// second.
+void BackupKeeper::wait_behind_backup(Charge& charge) const {
+    std::optional<Timestamp> end;
+    {
+        const std::lock_guard lock(charge.mutex);
+        if (!charge.repository->backups.empty()) end = charge.repository->backups.back().stopped;
+    }
+    if (!end) return;
+    const Duration left = *end + std::chrono::milliseconds(1) - clock_.wall();
+    std::this_thread::sleep_for(std::clamp(left, Duration::zero(), kBehindBackupMax));
 }
 
 // ---------------------------------------------------------------------------------------------

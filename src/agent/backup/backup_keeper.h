@@ -39,7 +39,7 @@ struct BackupServer {
     std::string restores_from;
     bool is_primary = false;  ///< it runs, takes commits, and its WAL is to be kept
     bool is_standby = false;  ///< its WAL is its primary's to archive
-    bool is_scratch = false;  ///< it is restored to be looked at, and has no backups of its own
+    bool has_own = true;      ///< false: a copy or a read replica, which has no backups of its own
 };
 
 /// What a user wants of the backups of a server.
@@ -134,6 +134,7 @@ class BackupKeeper {
     Status keep(Charge& charge);
     Status back_up_if_due(Charge& charge);
     Status back_up(Charge& charge, core::backup::Kind kind, const std::string& name);
+    void wait_behind_backup(Charge& charge) const;
     void carry_out_orders(Charge& charge);
     std::optional<Status> carry_out(Charge& charge, const BackupOrder& order);
     Status expire(Charge& charge);

@@ -18,7 +18,8 @@ constexpr std::string_view kSettings =
 
 constexpr std::string_view kDatabases =
     "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate "
-    "ORDER BY datname";
+    // What an interrupted DROP has left takes no sessions.
+    "AND datconnlimit <> -2 ORDER BY datname";
 
 }  // namespace
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <thread>
 #include <utility>
 
 #include "agent/backup/superuser_session.h"
@@ -37,12 +38,27 @@ using core::backup::TableSum;
     "WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.oid >= 16384 "
 
 constexpr std::string_view kCount = "SELECT pg_catalog.count(*)" HD_TABLES;
+/// Without a lock, which pg_table_size would wait for: of more than a gigabyte what VACUUM has
+/// seen.
+#define HD_BYTES(oid, pages)                                       \
+    "greatest(" pages                                              \
+    "::pg_catalog.int8 * 8192, coalesce((pg_catalog.pg_stat_file(" \
+    "pg_catalog.pg_relation_filepath(" oid "), true)).size, 0))"
 constexpr std::string_view kTables =
-    "SELECT c.oid, " HD_NAME ", pg_catalog.pg_table_size(c.oid), " HD_CHANGES HD_TABLES
+    "SELECT c.oid, " HD_NAME ", " HD_BYTES("c.oid", "c.relpages") " + coalesce((SELECT "
+    HD_BYTES("t.oid", "t.relpages") " FROM pg_catalog.pg_class t "
+    "WHERE t.oid = c.reltoastrelid), 0), " HD_CHANGES ", coalesce((SELECT "
+    "t.oid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_class t "
+    "WHERE t.oid = c.reltoastrelid AND " HD_BYTES("t.oid", "t.relpages") " > 33554432), ''), "
+    "c.relnatts > 64" HD_TABLES
     "ORDER BY 3, 2 LIMIT $1::pg_catalog.int8";
+/// How wide the widest value is: chunks of 2 kB. A toast table has no functions of a customer's.
+constexpr std::string_view kWidest = "SELECT coalesce(max(chunk_seq), 0) FROM {}";
+constexpr std::int64_t kChunksMax = 2000;
 constexpr std::string_view kChanges =
     "SELECT " HD_NAME ", " HD_CHANGES HD_TABLES "AND c.oid = ANY ($1::pg_catalog.oid[])";
 
+#undef HD_BYTES
 #undef HD_TABLES
 #undef HD_NAME
 #undef HD_CHANGES
@@ -51,12 +67,17 @@ constexpr std::string_view kChanges =
 constexpr std::string_view kUncounted =
     "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity "
     "WHERE pid <> pg_catalog.pg_backend_pid() AND xact_start >= $1::pg_catalog.timestamptz "
-    // A procedure that commits begins a transaction anew each time.
+    // A procedure that commits begins a transaction anew each time. What began later cannot hold
+    // back what was counted before.
     "AND least(xact_start, query_start) < pg_catalog.now() - '1.5 s'::pg_catalog.interval "
+    "AND least(xact_start, query_start) < $2::pg_catalog.timestamptz + "
+    "'2 s'::pg_catalog.interval "
     "AND backend_type NOT LIKE 'autovacuum%' AND backend_type <> 'walsender'";
+/// Before PostgreSQL 15 an idle session may keep its counts for itself for ever.
 constexpr std::string_view kCounts =
-    "SELECT pg_catalog.bool_and(setting = 'on') FROM pg_catalog.pg_settings "
-    "WHERE name IN ('track_counts', 'track_activities')";
+    "SELECT pg_catalog.bool_and(setting = 'on') AND "
+    "pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 150000 "
+    "FROM pg_catalog.pg_settings WHERE name IN ('track_counts', 'track_activities')";
 constexpr std::string_view kNow = "SELECT pg_catalog.clock_timestamp()";
 constexpr std::string_view kBytes =
     "SELECT pg_catalog.sum(pg_catalog.pg_database_size(oid)) FROM pg_catalog.pg_database";
@@ -143,17 +164,24 @@ class Reader {
         HD_TRY(const std::int64_t total, parse_integer(count.at(0, 0), 0, INT64_MAX));
         HD_TRY(const pg::Rows tables,
                session.query(kTables, {std::to_string(bounds.tables())}, kListMax));
-        const auto listed = static_cast<std::int64_t>(tables.rows.size());
-        sums.beyond += std::max<std::int64_t>(total - listed, 0);
+        Instant opened = SystemClock().now();
+        std::int64_t seen = 0;
         for (const pg::Row& row : tables.rows) {
             TableSum table{.database = database_,
                            .table = row[1].value_or(""),
                            .oid = row[0].value_or(""),
                            .changes = row[3].value_or("")};
             HD_TRY(const auto bytes, parse_integer(row[2].value_or("0"), 0, INT64_MAX));
-            HD_CHECK(read(session, bounds.take(bytes), table));
+            const bool is_wide = is_too_wide(session, row[4].value_or(""), row[5] == "t");
+            HD_CHECK(read(session, is_wide ? Duration::zero() : bounds.take(bytes), table));
             sums.tables.push_back(std::move(table));
+            ++seen;
+            if (SystemClock().now() - opened < kSessionMax) continue;
+            // Whoever drops the database waits for us no longer than PostgreSQL has them wait.
+            if (!reopen(session)) break;
+            opened = SystemClock().now();
         }
+        sums.beyond += std::max<std::int64_t>(total - seen, 0);
         return ok_status();
     }
 
@@ -172,6 +200,27 @@ class Reader {
 
   private:
     static constexpr Duration kListMax = std::chrono::minutes(5);
+    static constexpr Duration kSessionMax = std::chrono::seconds(2);
+    static constexpr Duration kGap = std::chrono::milliseconds(200);
+    static constexpr Duration kWidestMax = std::chrono::seconds(20);
+
+    /// False: the database has gone.
+    bool reopen(pg::Connection& session) {
+        { const pg::Connection old = std::move(session); }
+        std::this_thread::sleep_for(kGap);
+        auto again = superuser_session(source_, database_);
+        if (again.ok()) session = std::move(*again);
+        return again.ok();
+    }
+
+    /// A row is held as a whole by PostgreSQL, which has as much memory as the server, and by us.
+    static bool is_too_wide(pg::Connection& session, const std::string& toast, bool is_of_many) {
+        if (toast.empty()) return false;
+        if (is_of_many || session.is_broken()) return true;
+        const auto widest = session.query(fmt::format(kWidest, toast), {}, kWidestMax);
+        return !widest.ok() ||
+               parse_integer(widest->at(0, 0), 0, INT64_MAX).value_or(INT64_MAX) > kChunksMax;
+    }
 
     Status read(pg::Connection& session, Duration within, TableSum& table) {
         HD_CHECK(check_wanted(stop_));
@@ -211,6 +260,7 @@ Result<TableSums> read_same_tables(const SumsSource& copy, const TableSums& want
 Result<std::optional<TableChanges>> read_table_changes(const SumsSource& source,
                                                        const TableSums& wanted,
                                                        const std::string& since,
+                                                       const std::string& until,
                                                        const std::stop_token& stop) {
     TableChanges changes;
     std::map<std::string, std::string> oids;  // of each database, as PostgreSQL writes a list
@@ -221,7 +271,7 @@ Result<std::optional<TableChanges>> read_table_changes(const SumsSource& source,
         HD_TRY(auto session, superuser_session(source, database));
         HD_TRY(const pg::Rows counts, session.query(kCounts));
         if (counts.at(0, 0) != "t") return std::optional<TableChanges>();
-        HD_TRY(const pg::Rows uncounted, session.query(kUncounted, {since}));
+        HD_TRY(const pg::Rows uncounted, session.query(kUncounted, {since, until}));
         if (uncounted.at(0, 0) != "0") return std::optional<TableChanges>();
         HD_TRY(const pg::Rows tables, session.query(kChanges, {list + "}"}));
         for (const pg::Row& row : tables.rows)

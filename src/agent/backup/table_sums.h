@@ -41,10 +41,12 @@ Result<TableSums> read_same_tables(const SumsSource& copy, const TableSums& want
 
 /// What has been counted of those since. None: a transaction is open that may have committed
 /// something before, of which PostgreSQL counts nothing yet, or nothing is counted at all. `since`:
-/// as read_now() has it; idle sessions count within a minute.
+/// as read_now() has it; `until`: the time that was restored to; idle sessions count within a
+/// minute.
 Result<std::optional<core::backup::TableChanges>> read_table_changes(const SumsSource& source,
                                                                      const TableSums& wanted,
                                                                      const std::string& since,
+                                                                     const std::string& until,
                                                                      const std::stop_token& stop);
 
 /// Of all databases.

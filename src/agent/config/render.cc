@@ -18,6 +18,7 @@ namespace {
 /// Connections that only the superuser gets; Azure keeps 15 as well.
 constexpr int kReservedConnections = 15;
 constexpr int kFirstMajorWithJsonLog = 15;
+constexpr int kFirstMajorWithRecoveryPrefetch = 15;
 constexpr int kFirstMajorWithAlterSystemSwitch = 17;
 
 int major_of(const model::InstanceSpec& spec) {
@@ -98,27 +99,51 @@ std::string preload_libraries(const RenderInput& input) {
     return join(libraries, ",");
 }
 
+void add_replica(const RenderInput& input, Lines& lines) {
+    lines.section("read replica");
+    lines.add("restore_command", input.restore_command);
+    lines.add("primary_conninfo", input.replica->primary_conninfo);
+    lines.add("recovery_target_timeline", "latest");
+    // While the source is away, its repository is asked again and again.
+    lines.add("wal_retrieve_retry_interval", "2s");
+    std::map<std::string, std::string> present =
+        core::sized_parameters(input.spec.vcores, input.spec.memory_mb);
+    for (const auto& [name, value] : input.spec.parameters) present[name] = value;
+    for (const auto& [name, minimum] : input.replica->minimums) {
+        const auto own = parse_integer(present.count(name) > 0 ? present[name] : "0", 0, 1 << 30);
+        if (!own.ok() || *own < minimum) lines.add(name, std::to_string(minimum));
+    }
+}
+
 void add_backups(const RenderInput& input, Lines& lines) {
     if (!input.archive_command.empty()) {
         lines.section("backups");
         // A standby asks too, so that it keeps what the repository does not have. What is recovered
         // is not asked for: it comes from a repository, and there is none of its own yet.
-        lines.add("archive_mode", input.restore_command.empty() ? "always" : "off");
+        // A read replica archives from its promotion on, without a restart.
+        const bool is_recovered = !input.restore_command.empty();
+        lines.add("archive_mode", input.replica ? "on" : is_recovered ? "off" : "always");
         lines.add("archive_command", input.archive_command);
         // With the heartbeat of BackupKeeper: what is committed is in the repository within five
         // minutes, also of a server with nothing to do.
         lines.add("archive_timeout", "240");
     }
 
+    // A line that comes or goes would wait for a restart, whatever its value. During a restore
+    // nobody is let in, and what the source had set higher does not matter then.
+    const bool is_restored = !input.restore_command.empty() && !input.replica;
+    lines.add("hot_standby", is_restored ? "off" : "on");
+    if (input.replica) return add_replica(input, lines);
     if (!input.restore_command.empty()) {
         lines.section("restore");
         lines.add("restore_command", input.restore_command);
+        // It would fetch all that was archived behind the target.
+        if (major_of(input.spec) >= kFirstMajorWithRecoveryPrefetch)
+            lines.add("recovery_prefetch", "off");
         if (!input.restore_time.empty()) {
             lines.add("recovery_target_time", input.restore_time);
             lines.add("recovery_target_action", "promote");
         }
-        // Nobody is let in before; what the source had set higher does not matter then.
-        lines.add("hot_standby", "off");
     }
 }
 
@@ -230,7 +255,9 @@ std::string token_rules(const RenderInput& input) {
 }
 
 std::string replication_rules(const RenderInput& input) {
-    std::string text;
+    // Read replicas of this machine.
+    std::string text = fmt::format(
+        "hostssl replication          \"{}\" 127.0.0.1/32  scram-sha-256\n", kFollowerRole);
     for (const std::string& each : input.member_addresses)
         text += fmt::format("hostssl replication          \"{}\" {}/32  scram-sha-256\n",
                             kReplicationRole, each);
@@ -245,9 +272,10 @@ std::string pooler_rules(const RenderInput& input) {
         "# Its PgBouncer, likewise.\n"
         "local   all                  \"{}\"     scram-sha-256\n"
         "local   replication          all                 reject\n"
-        "local   all                  \"{}\",\"{}\"  reject\n"
+        "local   all                  \"{}\",\"{}\",\"{}\"  reject\n"
         "local   \"{}\"  all                 reject\n",
-        model::kPoolerRole, kAdministratorsRole, kReplicationRole, kMaintenanceDatabase);
+        model::kPoolerRole, kAdministratorsRole, kReplicationRole, kFollowerRole,
+        kMaintenanceDatabase);
     for (const model::TokenAdministrator& each : input.spec.token_administrators)
         if (core::is_token_role(each.role))
             text += fmt::format("local   all                  \"{}\"  reject\n", each.role);
@@ -280,14 +308,15 @@ std::string pg_hba_conf(const RenderInput& input) {
         "# Standbys alone replicate, and the rest of what is Howdah's own is for the socket only.\n"
         "{5}"
         "host    replication          all        all      reject\n"
-        "host    all                  \"{0}\",\"{1}\",\"{6}\",\"{7}\",\"{9}\"  all  reject\n"
+        "host    all                  \"{0}\",\"{1}\",\"{6}\",\"{7}\",\"{9}\",\"{10}\"  all  "
+        "reject\n"
         "host    \"{2}\"  all        all      reject\n"
         "# Clients, through the gateway.\n"
         "{3}{4}"
         "host    all                  all        all      reject\n",
         kSuperuser, kAdministratorsRole, kMaintenanceDatabase, token_rules(input),
         password_rules(input), replication_rules(input), kReplicationRole, model::kPoolerRole,
-        pooler_rules(input), kBackupRole);
+        pooler_rules(input), kBackupRole, kFollowerRole);
 }
 
 std::string pg_ident_conf(const RenderInput& input) {

@@ -20,6 +20,8 @@ inline constexpr std::string_view kSuperuser = "howdah";
 inline constexpr std::string_view kAdministratorsRole = "azure_pg_admin";
 /// Whom standbys stream as. It has no other right.
 inline constexpr std::string_view kReplicationRole = "howdah_replica";
+/// The role that read replicas stream as: servers of their own, and no members.
+inline constexpr std::string_view kFollowerRole = "howdah_follower";
 /// Whom pgBackRest connects as, to begin and end a backup. It reads nothing but settings.
 inline constexpr std::string_view kBackupRole = "howdah_backup";
 /// The file beside postgresql.conf that holds what the rules of high availability decide.
@@ -72,6 +74,12 @@ struct RenderInput {
     std::string restore_command = {};
     /// Up to which time, as PostgreSQL writes it; empty: to the end.
     std::string restore_time = {};
+    /// Of a read replica, which goes on for ever; none: it is none.
+    struct Replica {
+        std::string primary_conninfo;  ///< empty: it is not known where the source is
+        std::map<std::string, std::int64_t> minimums;  ///< that a standby must have
+    };
+    std::optional<Replica> replica = {};
 };
 
 /// postgresql.conf: the sized parameters, then the customer's, then Howdah's own, which win. Start
@@ -97,6 +105,8 @@ std::vector<std::string> bootstrap_statements(int major);
 std::string administrator_sql(std::string_view login, std::string_view verifier);
 /// Creates kReplicationRole or gives it this password. As administrator_sql.
 std::string replication_role_sql(std::string_view verifier);
+/// Likewise of kFollowerRole.
+std::string follower_role_sql(std::string_view verifier);
 /// Likewise of model::kPoolerRole; since PostgreSQL core::kPoolingMajorMin.
 std::string pooler_role_sql(std::string_view verifier);
 /// Lets it into every database whose owner has taken that from PUBLIC.

@@ -215,6 +215,10 @@ std::string replication_role_sql(std::string_view verifier) {
     return own_role_sql(kReplicationRole, "REPLICATION", verifier);
 }
 
+std::string follower_role_sql(std::string_view verifier) {
+    return own_role_sql(kFollowerRole, "REPLICATION", verifier);
+}
+
 std::string pooler_role_sql(std::string_view verifier) {
     return own_role_sql(model::kPoolerRole, "INHERIT NOREPLICATION", verifier) +
            fmt::format(

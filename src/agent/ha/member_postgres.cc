@@ -53,13 +53,6 @@ std::string conninfo_quote(std::string_view value) {
     return quoted + "'";
 }
 
-std::string conninfo(const MemberAddress& address, const std::string& pass_file) {
-    return fmt::format(
-        "host={} port={} user={} passfile={} sslmode=require connect_timeout=2 "
-        "keepalives_idle=2 keepalives_interval=1 keepalives_count=3 tcp_user_timeout=5000",
-        address.host, address.port, kReplicationRole, conninfo_quote(pass_file));
-}
-
 std::optional<std::int64_t> history_number(std::string_view name) {
     if (name.size() != 8 + kHistory.size() || !name.ends_with(kHistory)) return std::nullopt;
     const auto lsn = parse_lsn("0/" + std::string(name.substr(0, 8)));
@@ -82,6 +75,14 @@ Status offer_for_archive(const std::string& data) {
 
 }  // namespace
 
+std::string replication_conninfo(const MemberAddress& address, std::string_view role,
+                                 const std::string& pass_file) {
+    return fmt::format(
+        "host={} port={} user={} passfile={} sslmode=require connect_timeout=2 "
+        "keepalives_idle=2 keepalives_interval=1 keepalives_count=3 tcp_user_timeout=5000",
+        address.host, address.port, role, conninfo_quote(pass_file));
+}
+
 std::string ha_conf(const HaSettings& settings) {
     // Nothing that only a restart changes: joining and leaving do without. hot_standby and
     // recovery_target_timeline have what is needed by default.
@@ -99,8 +100,9 @@ std::string ha_conf(const HaSettings& settings) {
     text += conf_line("wal_keep_size", "512MB");
     std::string from;
     if (settings.upstream) {
-        from = conninfo(settings.upstream->address, settings.pass_file) +
-               " application_name=" + conninfo_quote(replication_name(settings.self));
+        from =
+            replication_conninfo(settings.upstream->address, kReplicationRole, settings.pass_file) +
+            " application_name=" + conninfo_quote(replication_name(settings.self));
     }
     text += conf_line("primary_conninfo", from);
     return text;
@@ -255,7 +257,8 @@ Status MemberPostgres::clone(const MemberAddress& from, bool was_primary,
     if (const auto owner = data_owner()) HD_CHECK(os::change_owner(fresh, *owner));
     HD_TRY(const os::Finished copied,
            os::run({.arguments = {options_.programs + "/pg_basebackup", "--pgdata=" + fresh,
-                                  "--dbname=" + conninfo(from, options_.pass_file),
+                                  "--dbname=" + replication_conninfo(from, kReplicationRole,
+                                                                     options_.pass_file),
                                   "--wal-method=stream", "--checkpoint=fast", "--no-password"},
                     .folder = folder,
                     .user = options_.postmaster.user,

@@ -29,6 +29,9 @@ struct HaSettings {
     std::optional<Upstream> upstream;  ///< of a standby; none: it follows nobody
     std::string pass_file;             ///< of kReplicationRole
 };
+/// For primary_conninfo: how a role of another PostgreSQL is connected to. Pure.
+std::string replication_conninfo(const MemberAddress& address, std::string_view role,
+                                 const std::string& pass_file);
 /// The text of kHaConf. Pure.
 std::string ha_conf(const HaSettings& settings);
 

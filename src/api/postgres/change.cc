@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "api/postgres/replicas.h"
 #include "model/json.h"
 #include "store/keys.h"
 
@@ -60,6 +61,11 @@ Status check_server_can_change(const ServerRecord& server, std::string_view what
                      fmt::format("the server '{}' is stopped, so its {} cannot be changed",
                                  server.spec.name, what),
                      server.spec.id, "start the server first"};
+    if (is_replica(server.spec))
+        return Error{ErrorCode::invalid_state,
+                     fmt::format("the server '{}' is a read replica, so its {} cannot be changed",
+                                 server.spec.name, what),
+                     server.spec.id, "change its source, or promote it first"};
     return ok_status();
 }
 

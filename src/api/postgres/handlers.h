@@ -65,6 +65,7 @@ Answer put_backup(Call& call);
 Answer delete_backup(Call& call);
 Answer prove_backups(Call& call);
 Answer list_proofs(Call& call);
+Answer list_replicas(Call& call);
 Answer get_proof(Call& call);
 
 // log_files.cc

@@ -22,7 +22,6 @@ constexpr std::string_view kLongTerm = "long-term retention of backups is";
 constexpr std::string_view kMigrations = "migrations are";
 constexpr std::string_view kMaintenance = "maintenance events are";
 constexpr std::string_view kPrechecks = "checks before an upgrade are";
-constexpr std::string_view kReplicas = "read replicas are";
 constexpr std::string_view kEndpoints = "private endpoints are";
 constexpr std::string_view kTuning = "tuning options are";
 constexpr std::string_view kVirtual = "virtual endpoints are";
@@ -142,7 +141,7 @@ constexpr Route kRoutes[] = {
      list_quota_usages,
      {},
      Needs::any_role},
-    {"GET", HD_F "/replicas", "replicas", "listByServer", kV, list_nothing, kReplicas},
+    {"GET", HD_F "/replicas", "replicas", "listByServer", kV, list_replicas},
     {"PUT", HD_F "/advancedThreatProtectionSettings/{threatProtectionName}",
      "serverThreatProtectionSettings", "createOrUpdate", kV, nullptr, kThreats},
     {"PUT", HD_F, "servers", "createOrUpdate", kV, put_server},

@@ -12,14 +12,16 @@ namespace howdah::api::postgres {
 namespace {
 
 constexpr std::string_view kSwitch[] = {"Enabled", "Disabled"};
-constexpr std::string_view kCreateModes[] = {"Default", "Create", "Update", "PointInTimeRestore",
-                                             "ReviveDropped"};
-constexpr std::string_view kLaterCreateModes[] = {"GeoRestore", "Replica"};
+constexpr std::string_view kCreateModes[] = {
+    "Default", "Create", "Update", "PointInTimeRestore", "ReviveDropped", "Replica"};
+constexpr std::string_view kLaterCreateModes[] = {"GeoRestore"};
 constexpr std::string_view kStorageTypes[] = {"Premium_LRS", "PremiumV2_LRS", "UltraSSD_LRS"};
 constexpr std::string_view kStorageTiers[] = {"P1",  "P2",  "P3",  "P4",  "P6",  "P10", "P15",
                                               "P20", "P30", "P40", "P50", "P60", "P70", "P80"};
 constexpr std::string_view kHaModes[] = {"Disabled", "SameZone", "ZoneRedundant"};
 constexpr std::string_view kRoles[] = {"None", "Primary", "AsyncReplica", "GeoAsyncReplica"};
+constexpr std::string_view kPromoteModes[] = {"Standalone", "Switchover"};
+constexpr std::string_view kPromoteOptions[] = {"Planned", "Forced"};
 constexpr std::string_view kIdentityTypes[] = {"None", "UserAssigned", "SystemAssigned",
                                                "SystemAssigned,UserAssigned"};
 constexpr std::string_view kEncryptionTypes[] = {"SystemManaged", "AzureKeyVault"};
@@ -146,22 +148,16 @@ void read_maintenance(Reader& properties, ServerBody& out) {
     window->finish();
 }
 
-/// Roles of servers without replicas are accepted, as clients send back what they have read.
-void read_replication(Reader& properties) {
-    const auto refuse_replica = [](Reader& reader, std::string_view name) {
-        const auto role = reader.one_of(name, kRoles);
-        if (role && *role != "None" && *role != "Primary")
-            not_built(reader, name, *role, "read replicas are", "use 'Primary'");
-    };
-    refuse_replica(properties, "replicationRole");
+void read_replication(Reader& properties, ServerBody& out) {
+    out.replication_role = properties.one_of("replicationRole", kRoles);
     properties.read_only("replicaCapacity");
     std::optional<Reader> replica = properties.object("replica");
     if (!replica) return;
-    refuse_replica(*replica, "role");
+    out.replica.role = replica->one_of("role", kRoles);
     replica->read_only("capacity");
     replica->read_only("replicationState");
-    replica->not_supported("promoteMode", "promoting a read replica is");
-    replica->not_supported("promoteOption", "promoting a read replica is");
+    out.replica.promote_mode = replica->one_of("promoteMode", kPromoteModes);
+    out.replica.promote_option = replica->one_of("promoteOption", kPromoteOptions);
     replica->finish();
 }
 
@@ -188,7 +184,7 @@ void read_properties(Reader& properties, ServerBody& out) {
     read_auth(properties, out);
     read_encryption(properties);
     read_maintenance(properties, out);
-    read_replication(properties);
+    read_replication(properties, out);
     out.source_server = properties.text("sourceServerResourceId");
     out.point_in_time = properties.text("pointInTimeUTC");
     properties.not_supported("cluster", "elastic clusters are");

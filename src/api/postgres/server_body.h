@@ -43,6 +43,13 @@ struct ServerBody {
     std::optional<std::string> high_availability_mode;
     std::optional<std::string> standby_availability_zone;
 
+    std::optional<std::string> replication_role;
+    struct Replica {
+        std::optional<std::string> role;  ///< None: it is promoted
+        std::optional<std::string> promote_mode;
+        std::optional<std::string> promote_option;
+    } replica;
+
     struct Maintenance {
         std::optional<std::string> custom_window;
         std::optional<std::int64_t> day_of_week;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/postgres/replicas.h"
 #include "api/postgres/server_errors.h"
 #include "api/postgres/server_source.h"
 #include "api/postgres/view.h"
@@ -573,6 +574,7 @@ Result<model::ServerSpec> new_server(const Call& call, const Offer& offer,
     HD_CHECK(require_administrator(body, spec));
     HD_CHECK(apply_high_availability(call, offer, body, std::nullopt, spec));
     HD_CHECK(check_pooling(spec, "sku.tier"));
+    if (!is_replica(spec)) HD_CHECK(apply_replication(call, body, spec));
     spec.incarnation = call.context.ids.uuid();
     if (!body.administrator_password) return spec;
     HD_CHECK(check_password(*body.administrator_password, spec.administrator_login));
@@ -603,6 +605,8 @@ Status apply_body(const Call& call, const Offer& offer, const ServerBody& body,
     wanted.availability_zone = zone;
     HD_CHECK(apply_high_availability(call, offer, body, status, wanted));
     HD_CHECK(check_pooling(wanted, "sku.tier"));
+    HD_CHECK(check_replica_change(spec, wanted));
+    HD_CHECK(apply_replication(call, body, wanted));
     spec = std::move(wanted);
     return ok_status();
 }

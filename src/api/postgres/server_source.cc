@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "api/postgres/replicas.h"
 #include "api/postgres/server_errors.h"
 #include "api/postgres/view.h"
 #include "base/clock.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::string_view kRestore = "PointInTimeRestore";
 constexpr std::string_view kRevive = "ReviveDropped";
+constexpr std::string_view kReplica = "Replica";
 constexpr std::string_view kSource = "properties.sourceServerResourceId";
 constexpr std::string_view kTime = "properties.pointInTimeUTC";
 
@@ -26,7 +28,8 @@ struct Source {
 };
 
 bool has_source(const ServerBody& body) {
-    return body.create_mode == kRestore || body.create_mode == kRevive;
+    return body.create_mode == kRestore || body.create_mode == kRevive ||
+           body.create_mode == kReplica;
 }
 
 /// What the request leaves open is as the source has it; what it says otherwise about the data
@@ -77,6 +80,27 @@ Result<Source> source_there(const Call& call, const model::ResourceId& id, const
     return Source{server.spec, text};
 }
 
+/// A server that is there, and is to be followed from now on.
+Result<Source> source_followed(const Call& call, const model::ResourceId& id,
+                               const ServerBody& body) {
+    HD_TRY(const ServerRecord server, load_server(call, id));
+    if (body.point_in_time)
+        return bad_value(kTime, "a read replica has no time of its own",
+                         "leave the field out, or set createMode to 'PointInTimeRestore'");
+    if (body.administrator_password)
+        return bad_value("properties.administratorLoginPassword",
+                         "a read replica has its source's administrator", "leave the field out");
+    if (body.high_availability_mode && body.high_availability_mode != "Disabled")
+        return bad_value("properties.highAvailability.mode",
+                         "a read replica cannot be highly available",
+                         "set the mode to 'Disabled', or leave the field out");
+    if (!iequals(id.subscription, call.subscription()))
+        return bad_value(kSource, "the source is in another subscription",
+                         "make the replica in the subscription of its source");
+    HD_CHECK(check_may_have_replica(call, id, server.spec));
+    return Source{server.spec, ""};
+}
+
 /// The life that a time is about, of all that servers of this name had: the first that ended behind
 /// it, or the last one; likewise for no time. None: there was no life with backups.
 Result<std::optional<model::DroppedServer>> dropped_life(const Call& call,
@@ -123,6 +147,12 @@ Result<Source> source_dropped(const Call& call, const model::ResourceId& id,
     return source;
 }
 
+Result<Source> source_of(const Call& call, const model::ResourceId& id, const ServerBody& body) {
+    if (body.create_mode == kReplica) return source_followed(call, id, body);
+    return body.create_mode == kRevive ? source_dropped(call, id, body)
+                                       : source_there(call, id, body);
+}
+
 }  // namespace
 
 Status check_restorable(const std::vector<model::RestorableSpan>& spans, const std::string& time,
@@ -146,12 +176,25 @@ Status check_restorable(const std::vector<model::RestorableSpan>& spans, const s
     return bad_value(field, fmt::format("the server cannot be restored to {}", time), hint);
 }
 
+Status take_verifier(const Call& call, const model::ServerSpec& source, const std::string& key,
+                     model::ServerSpec& spec) {
+    if (source.sealed_verifier.empty()) return ok_status();
+    const auto id = model::ResourceId::parse(source.id);
+    if (!id.ok()) return id.error();
+    HD_TRY(const Secret verifier,
+           call.context.secrets.unseal(store::keys::seal_name_of_verifier(id->key()),
+                                       source.sealed_verifier));
+    spec.sealed_verifier =
+        call.context.secrets.seal(store::keys::seal_name_of_verifier(key), verifier);
+    return ok_status();
+}
+
 Status apply_source(const Call& call, const std::string& key, ServerBody& body,
                     model::ServerSpec& spec) {
     if (!has_source(body)) {
         if (!body.source_server && !body.point_in_time) return ok_status();
         return bad_value(body.source_server ? kSource : kTime, "the field belongs to a restore",
-                         "set properties.createMode to 'PointInTimeRestore'");
+                         "set properties.createMode to 'PointInTimeRestore' or 'Replica'");
     }
     if (!body.source_server) return missing(kSource);
     const auto id = model::ResourceId::parse(*body.source_server);
@@ -167,28 +210,28 @@ Status apply_source(const Call& call, const std::string& key, ServerBody& body,
             fmt::format("you may look at the server '{}', but not restore from it", id->name()),
             std::string(kSource),
             "ask for a role with Microsoft.DBforPostgreSQL/flexibleServers/write on it"};
-    HD_TRY(Source source, body.create_mode == kRevive ? source_dropped(call, *id, body)
-                                                      : source_there(call, *id, body));
+    HD_TRY(Source source, source_of(call, *id, body));
     if (body.version && *body.version != source.spec.version)
         return frozen("properties.version", source.spec.version, *body.version,
                       "a restored server has the version of its source");
     const std::string& login = source.spec.administrator_login;
     if (body.administrator_login && *body.administrator_login != login)
         return frozen("properties.administratorLogin", login, *body.administrator_login);
+    const std::int64_t size = source.spec.storage.size_gb;
+    if (body.storage.size_gb.value_or(size) < size)
+        return bad_value("properties.storage.storageSizeGB",
+                         fmt::format("the source has {} GiB, and its data may need them", size),
+                         "ask for no less, or leave the field out");
     inherit(source.spec, body);
     spec.parameters = source.spec.parameters;
     spec.parameter_spellings = source.spec.parameter_spellings;
     spec.maintenance = source.spec.maintenance;
-    if (!source.spec.sealed_verifier.empty()) {
-        HD_TRY(const Secret verifier,
-               call.context.secrets.unseal(store::keys::seal_name_of_verifier(id->key()),
-                                           source.spec.sealed_verifier));
-        spec.sealed_verifier =
-            call.context.secrets.seal(store::keys::seal_name_of_verifier(key), verifier);
-    }
+    spec.storage = source.spec.storage;
+    HD_CHECK(take_verifier(call, source.spec, key, spec));
     spec.restore = {.source_id = id->key(),
                     .source_incarnation = source.spec.incarnation,
-                    .time = std::move(source.time)};
+                    .time = std::move(source.time),
+                    .follows = body.create_mode == kReplica};
     return ok_status();
 }
 

@@ -16,6 +16,10 @@ namespace howdah::api::postgres {
 Status apply_source(const Call& call, const std::string& key, ServerBody& body,
                     model::ServerSpec& spec);
 
+/// The administrator's password as the source has it, sealed for the server of this key.
+Status take_verifier(const Call& call, const model::ServerSpec& source, const std::string& key,
+                     model::ServerSpec& spec);
+
 /// ok: the server can be restored to this time, by what is known of it; else an error about the
 /// field that names the nearest times. `time`: as format_iso8601 writes it.
 Status check_restorable(const std::vector<model::RestorableSpan>& spans, const std::string& time,

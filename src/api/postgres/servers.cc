@@ -7,6 +7,7 @@
 #include "api/paging.h"
 #include "api/postgres/change.h"
 #include "api/postgres/handlers.h"
+#include "api/postgres/replicas.h"
 #include "api/postgres/server_body.h"
 #include "api/postgres/server_rules.h"
 #include "api/postgres/view.h"
@@ -192,7 +193,8 @@ Answer delete_server(Call& call) {
     change.kind = "DeleteServer";
     change.server = id;
     change.resource_id = id.to_string();
-    change.apply = [](ServerRecord& server) -> Status {
+    change.apply = [&](ServerRecord& server) -> Status {
+        HD_CHECK(check_has_no_replicas(call, id));
         server.spec.deleting = true;
         return ok_status();
     };

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/postgres/replicas.h"
 #include "base/text.h"
 #include "core/placement/placement.h"
 #include "core/sizing/pooling.h"
@@ -94,6 +95,10 @@ Json howdah_json(const ServerRecord& server, const Offer& offer, Timestamp now) 
     if (status.port != 0) out["port"] = status.port;
     for (const model::RestorableSpan& each : status.restorable)
         out["restorable"].push_back({{"from", each.from}, {"to", each.to}});
+    if (status.replica)
+        out["replication"] = {{"streaming", status.replica->is_streaming},
+                              {"lagBytes", status.replica->lag_bytes},
+                              {"lagSeconds", status.replica->lag_s}};
     if (status.proof) out["lastProof"] = proof_status_json(*status.proof, now);
     for (const model::Condition& each : status.conditions) {
         // What the machine lacks is told of the machine.
@@ -112,6 +117,15 @@ Json howdah_json(const ServerRecord& server, const Offer& offer, Timestamp now) 
             out["failure"]["hint"] = as_sentence(status.failure->hint);
     }
     return out;
+}
+
+/// Azure's word for how a read replica follows its source.
+std::string_view replication_state(const ServerRecord& server) {
+    if (!server.status || server.status->observed_generation == 0) return "Provisioning";
+    if (server.status->state != "Ready") return "Reconfiguring";
+    if (!server.status->replica || !server.status->replica->is_streaming) return "Broken";
+    constexpr std::int64_t kFewBytes = 64 << 20;
+    return server.status->replica->lag_bytes < kFewBytes ? "Active" : "Catchup";
 }
 
 Json properties_json(const Call& call, const ServerRecord& server, const Offer& offer) {
@@ -136,10 +150,15 @@ Json properties_json(const Call& call, const ServerRecord& server, const Offer& 
                                 {"dayOfWeek", spec.maintenance.day_of_week},
                                 {"startHour", spec.maintenance.start_hour},
                                 {"startMinute", spec.maintenance.start_minute}};
-    out["replicationRole"] = "Primary";
-    out["replicaCapacity"] = 0;
+    const bool is_replica = postgres::is_replica(spec);
+    const char* const role = is_replica ? "AsyncReplica" : "Primary";
+    const std::size_t capacity = is_replica ? 0 : kReplicasMax;
+    out["replicationRole"] = role;
+    out["replicaCapacity"] = capacity;
+    if (is_replica) out["sourceServerResourceId"] = spec.restore->source_id;
     if (call.shape != Shape::v2022_12_01) {
-        out["replica"] = {{"role", "Primary"}, {"capacity", 0}};
+        out["replica"] = {{"role", role}, {"capacity", capacity}};
+        if (is_replica) out["replica"]["replicationState"] = replication_state(server);
         out["privateEndpointConnections"] = Json::array();
     }
     out["howdah"] = howdah_json(server, offer, call.context.clock.wall());

@@ -81,7 +81,18 @@ Status check_backups(const model::InstanceReport& report) {
     const auto is_short = [](const std::string& text) {
         return text.size() <= Fleet::kBackupTextMax;
     };
+    const auto is_small = [&](const model::SignedProof& each) {
+        const model::Proof& proof = each.proof;
+        return each.token.size() <= Fleet::kProofBytesMax && is_short(proof.name) &&
+               is_short(proof.outcome) && is_short(proof.reason) && is_short(proof.time) &&
+               is_short(proof.backup) && proof.different.size() <= Fleet::kProofsMax &&
+               proof.damages.size() <= Fleet::kProofsMax &&
+               std::all_of(proof.different.begin(), proof.different.end(), is_short) &&
+               std::all_of(proof.damages.begin(), proof.damages.end(), is_short);
+    };
     const bool is_good =
+        told.proofs.size() <= Fleet::kProofsMax &&
+        std::all_of(told.proofs.begin(), told.proofs.end(), is_small) &&
         told.backups.size() <= Fleet::kBackupsMax && is_short(told.activity) &&
         told.restorable.size() <= Fleet::kBackupsMax && is_short(told.trouble) &&
         std::all_of(told.restorable.begin(), told.restorable.end(),
@@ -98,6 +109,11 @@ Status check_backups(const model::InstanceReport& report) {
 /// repository of a server that was deleted.
 std::string backup_key(const store::SecretBox& secrets, const std::string& incarnation) {
     return secrets.fingerprint("the backups of a server", Secret(incarnation));
+}
+
+/// Of the role that a server's read replicas stream as.
+std::string replica_password(const store::SecretBox& secrets, const std::string& incarnation) {
+    return secrets.fingerprint("the read replicas of a server", Secret(incarnation));
 }
 
 Result<model::PollRequest> decode(const std::string& peer_name, std::string_view body) {
@@ -473,8 +489,12 @@ Result<bool> Fleet::unseal(model::Action& action) {
     HD_TRY(action.instance->tls, model::from_json<model::TlsMaterial>(tls->reveal()));
     action.instance->administrator_verifier = verifier->reveal();
     action.instance->backup.key = backup_key(secrets_, action.incarnation);
-    if (auto& restore = action.instance->restore)
+    action.instance->replica_password = replica_password(secrets_, action.incarnation);
+    if (auto& restore = action.instance->restore) {
         restore->key = backup_key(secrets_, restore->source_incarnation);
+        if (restore->follows)
+            restore->password = replica_password(secrets_, restore->source_incarnation);
+    }
     return true;
 }
 

@@ -38,13 +38,15 @@ class Fleet {
     static constexpr std::size_t kHostsMax = 1000;
     static constexpr std::size_t kReportsMax = 2000;  ///< of one poll; and results as many
     static constexpr std::size_t kActionsPerAnswer = 64;
-    static constexpr std::size_t kLogsMax = 1000;          ///< of one report
-    static constexpr std::size_t kFailoversMax = 16;       ///< of one report
-    static constexpr std::size_t kFailoverStepsMax = 64;   ///< of one failover
-    static constexpr std::size_t kFailoverTextMax = 300;   ///< bytes of one text in it
-    static constexpr std::size_t kBackupsMax = 1000;       ///< of one report
-    static constexpr std::size_t kBackupTextMax = 1000;    ///< bytes of one text of it
-    static constexpr std::size_t kFailoversKeptMax = 100;  ///< of one server, the newest
+    static constexpr std::size_t kLogsMax = 1000;            ///< of one report
+    static constexpr std::size_t kFailoversMax = 16;         ///< of one report
+    static constexpr std::size_t kFailoverStepsMax = 64;     ///< of one failover
+    static constexpr std::size_t kFailoverTextMax = 300;     ///< bytes of one text in it
+    static constexpr std::size_t kBackupsMax = 1000;         ///< of one report
+    static constexpr std::size_t kBackupTextMax = 1000;      ///< bytes of one text of it
+    static constexpr std::size_t kProofsMax = 10;            ///< of one report; and what each lists
+    static constexpr std::size_t kProofBytesMax = 64 << 10;  ///< of its signed text
+    static constexpr std::size_t kFailoversKeptMax = 100;    ///< of one server, the newest
 
     /// What agents judge access tokens by, at this moment; called from any thread.
     using TrustSource = std::function<model::TokenTrust()>;

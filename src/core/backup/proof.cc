@@ -50,7 +50,7 @@ SumsComparison compare(const std::vector<TableSum>& before, const std::vector<Ta
 
 std::string_view outcome_of(const model::Proof& proof) {
     if (!proof.reason.empty()) return "failed";
-    return proof.same > 0 ? "proved" : "restored";
+    return proof.same_rows > 0 ? "proved" : "restored";
 }
 
 std::optional<model::ProofStatus> proof_status(const model::BackupReport& report) {

@@ -3,11 +3,10 @@
 namespace howdah::core {
 
 std::string_view to_string(InstanceStep step) {
-    constexpr std::string_view kNames[] = {"claim", "configure",     "restore",
-                                           "stop",  "restart",       "start",
-                                           "load",  "administrator", "token_administrators",
-                                           "join",  "leave",         "follow",
-                                           "done"};
+    constexpr std::string_view kNames[] = {
+        "claim", "configure", "restore", "stop",          "restart",
+        "start", "load",      "promote", "administrator", "token_administrators",
+        "join",  "leave",     "follow",  "done"};
     return kNames[static_cast<int>(step)];
 }
 
@@ -19,6 +18,7 @@ std::string_view describe(InstanceStep step) {
                                            "restarting PostgreSQL",
                                            "starting PostgreSQL",
                                            "loading the configuration",
+                                           "making it a server of its own",
                                            "setting up the administrator",
                                            "setting up the Microsoft Entra administrators",
                                            "joining the members of the server",
@@ -48,6 +48,7 @@ InstanceStep next_step(const InstanceFacts& facts) {
         return facts.is_member || facts.is_begun ? InstanceStep::follow : InstanceStep::start;
     if (!facts.is_loaded) return InstanceStep::load;
     if (facts.is_restart_due) return InstanceStep::restart;
+    if (facts.is_replica) return facts.wants_promotion ? InstanceStep::promote : InstanceStep::done;
     if (facts.wants_member != facts.is_member)
         return facts.wants_member ? InstanceStep::join : InstanceStep::leave;
     if (!facts.has_administrator) return InstanceStep::administrator;

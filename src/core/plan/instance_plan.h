@@ -16,6 +16,8 @@ struct InstanceFacts {
     bool is_restart_due = false;            ///< a restart was asked for, or the size changed
     bool has_administrator = false;         ///< with the password of the spec
     bool has_token_administrators = false;  ///< those of the spec and no others
+    bool is_replica = false;                ///< it replays what another server commits
+    bool wants_promotion = false;           ///< and is to cease to
 
     // High availability: who is primary is decided by the members (core/ha), and not here.
     bool wants_member = false;  ///< the server is to have members, this one among them
@@ -33,6 +35,7 @@ enum class InstanceStep {
     restart,
     start,
     load,
+    promote,
     administrator,
     token_administrators,
     join,    ///< the rules of high availability take PostgreSQL over

@@ -196,6 +196,7 @@ class Planner {
     void set_availability_condition();
     void set_backup_condition();
     void set_proof_condition();
+    void set_replica_condition();
     void set_condition(const std::string& type, const std::string& status,
                        const std::string& reason, const std::string& message);
 
@@ -203,6 +204,7 @@ class Planner {
         return std::max(status_.observed_generation, status_.failed_generation) >= spec_.generation;
     }
     const model::InstanceReport* report() const { return find_report(view_.reports, status_.host); }
+    bool is_replica() const { return spec_.restore && spec_.restore->follows; }
     bool is_running() const {
         const model::InstanceReport* primary = primary_report(status_, view_.reports);
         return primary != nullptr && primary->state == "running";
@@ -370,6 +372,7 @@ void Planner::follow_report() {
         status_.backup_trouble = report.backups->trouble;
         if (auto proof = core::backup::proof_status(*report.backups)) status_.proof = proof;
     }
+    status_.replica = is_replica() ? report.replica : std::nullopt;
     status_.pending_restart = report.pending_restart;
     if (report.state != "running") return;  // it cannot see its databases otherwise
     const auto is_reported = [&](const std::string& name) {
@@ -842,7 +845,8 @@ bool Planner::take_action_result(Operation& operation, const Action& action) {
     drop_action(action.id);
     if (!result->failure) {
         end(operation, "Succeeded");
-    } else if (may_pass(*result->failure) && operation.retries < kRetriesMax) {
+    } else if (may_pass(*result->failure) && operation.retries < kRetriesMax &&
+               action.kind != ActionKind::prove_backup) {  // hours, maybe
         ++operation.retries;
         const milliseconds pause = retry_pause(operation.retries);
         operation.retry_at = format_iso8601(now_ + pause);
@@ -1000,6 +1004,10 @@ void Planner::take_back() {
         before.generation > 0 && before.generation == status_.observed_generation;
     if (!is_in_force) return;
     before.generation = spec_.generation;
+    // Once it was promoted it has commits of its own, and never follows again.
+    const model::InstanceReport* const at = report();
+    const bool is_promoted = at != nullptr && at->state == "running" && !at->replica;
+    if (before.restore && before.restore->follows && is_promoted) before.restore = spec_.restore;
     if (model::to_json(before) == model::to_json(spec_)) return;
     for (const Action& each : std::vector<Action>(remaining_))
         if (each.kind == ActionKind::ensure_instance) drop_action(each.id);
@@ -1096,6 +1104,7 @@ void Planner::set_conditions() {
     set_availability_condition();
     set_backup_condition();
     set_proof_condition();
+    set_replica_condition();
     const HostView* at = host();
     if (at == nullptr) return;
     set_condition("HostReachable", at->is_silent ? "False" : "True",
@@ -1122,7 +1131,7 @@ void Planner::set_availability_condition() {
 /// Whether its last moments can be brought back. Said only where backups are kept.
 void Planner::set_backup_condition() {
     const model::InstanceReport* primary = primary_report(status_, view_.reports);
-    if (primary == nullptr || !primary->backups) return;
+    if (primary == nullptr || !primary->backups || is_replica()) return;
     if (!status_.backup_trouble.empty())
         return set_condition("BackedUp", "False", "Trouble", status_.backup_trouble);
     if (status_.restorable.empty())
@@ -1144,6 +1153,16 @@ void Planner::set_proof_condition() {
     if (last.outcome == "restored")
         return set_condition("Proved", "Unknown", "NothingCompared", message);
     set_condition("Proved", "True", "Restored", message);
+}
+
+void Planner::set_replica_condition() {
+    if (!status_.replica) return;
+    const bool is_streaming = status_.replica->is_streaming;
+    set_condition("Replicating", is_streaming ? "True" : "False",
+                  is_streaming ? "Streaming" : "NotConnected",
+                  is_streaming ? ""
+                               : "it is not connected to its source, and replays what the source "
+                                 "has archived");
 }
 
 void Planner::finish_status() {
